@@ -1,1 +1,181 @@
-//! .
+//! The boundary between the gateway and its methods. A plugin says what it serves in a [`Manifest`] and answers
+//! [`Call`]s; it sees the host as a [`Host`]. One that is linked in and one that is loaded from a library go through the
+//! same table of C functions ([`abi`]), so there is one road into the registry and one set of rules.
+//!
+//! Reading order: [`Plugin`], [`Methods`] (typed handlers), [`Call`] and [`Reply`], [`Host`], [`Manifest`],
+//! [`catalogue`] (what the host itself serves to plugins). [`abi`] and [`hosting`] are for those who build hosts.
+//!
+//! ```
+//! use std::sync::{Arc, LazyLock};
+//! use plugin_api::{Call, CreateError, Host, Manifest, Method, MethodError, Methods, Plugin, Reply, Setup};
+//! use serde::{Deserialize, Serialize};
+//!
+//! struct Greeter;
+//!
+//! #[derive(Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Who { name: String }
+//!
+//! #[derive(Serialize, schemars::JsonSchema)]
+//! struct Greeting { text: String }
+//!
+//! static METHODS: LazyLock<Methods<Greeter>> = LazyLock::new(|| {
+//!     Methods::new().add(Method::operator("greet", &["operator.read"]).summary("Greets somebody."), Greeter::greet)
+//! });
+//!
+//! impl Plugin for Greeter {
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("greeter", "1.0.0").methods(&METHODS)
+//!     }
+//!     fn create(_: Host, _: Setup) -> Result<Self, CreateError> {
+//!         Ok(Greeter)
+//!     }
+//!     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
+//!         METHODS.dispatch(self, call)
+//!     }
+//! }
+//!
+//! impl Greeter {
+//!     async fn greet(self: Arc<Self>, _: Call, who: Who) -> Result<Greeting, MethodError> {
+//!         Ok(Greeting { text: format!("Hello, {}!", who.name) })
+//!     }
+//! }
+//!
+//! plugin_api::plugin!(Greeter);
+//! ```
+
+#[allow(unsafe_code)]
+pub mod abi;
+mod call;
+pub mod catalogue;
+mod error;
+#[allow(unsafe_code)]
+pub mod glue;
+mod host;
+#[allow(unsafe_code)]
+pub mod hosting;
+mod kv;
+pub mod lenient;
+mod manifest;
+mod methods;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+pub use call::{Call, Caller, Principal, Reply};
+pub use error::{CreateError, MethodError, StartError};
+pub use host::{
+    Blocking, Emit, HeardEvent, Host, HostError, Invoke, InvokeReply, Replies as InvokeReplies, Sleep, Spawned,
+    Subscription,
+};
+pub use kv::{Batch, Kv, Write, WriteError};
+pub use manifest::{
+    Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, OnDisconnect, Replies, schema_of,
+};
+pub use methods::{AnyParams, Method, Methods, NoParams};
+
+#[doc(hidden)]
+pub use inventory;
+
+/// A plugin: the life of one.
+///
+/// 1. [`manifest`](Plugin::manifest) says what it serves. It is pure: the same bytes every time, no effect.
+/// 2. [`create`](Plugin::create) `[control]` makes an instance from its configuration, without outward effect: a second
+///    one may be made beside a running one, and may be thrown away.
+/// 3. [`start`](Plugin::start) `[control]` goes live: subscribe, poll, schedule.
+/// 4. [`call`](Plugin::call) `[worker]` answers requests, several at once, on the host's threads. Its first poll should
+///    return within about a millisecond; work that blocks goes through [`Host::blocking`], or the manifest says
+///    `blocking`. A call whose deadline passes, or whose connection goes, is dropped where it waits; destructors run.
+/// 5. [`quiesce`](Plugin::quiesce) `[control]` ends its own work (pollers, timers, jobs); calls are still answered.
+/// 6. [`stop`](Plugin::stop) `[control]` ends the rest; no call comes after it. Then the instance is dropped.
+///
+/// A panic in any of these stays inside: a call answers `UNAVAILABLE`, a failed `create` disables the plugin.
+pub trait Plugin: Send + Sync + Sized + 'static {
+    /// What it serves.
+    fn manifest() -> Manifest;
+
+    /// Makes an instance; no outward effect yet. The error's sentence reaches the operator with file, table and key.
+    fn create(host: Host, setup: Setup) -> Result<Self, CreateError>;
+
+    /// Goes live.
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        Ok(())
+    }
+
+    /// Answers a request. Write it as `async fn`, or hand it to [`Methods::dispatch`].
+    fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send;
+
+    /// Ends its own work; calls are still answered.
+    fn quiesce(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Ends the rest.
+    fn stop(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// What an instance is made from.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setup {
+    /// The plugin's id, the name of its table in `config.toml`.
+    pub id: String,
+    /// The plugin's own folder; made when first asked for by [`Setup::data_dir`].
+    data_dir: PathBuf,
+    /// `[plugins.<id>.config]`, valid against the manifest's schema.
+    #[serde(default)]
+    config: serde_json::Value,
+}
+
+impl Setup {
+    pub(crate) fn parse(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    /// The configuration as a type; an absent table reads as an empty one.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T, CreateError> {
+        let config = if self.config.is_null() { serde_json::json!({}) } else { self.config.clone() };
+        serde_json::from_value(config).map_err(|error| CreateError::new(error.to_string()))
+    }
+
+    /// The plugin's own folder, made if it is not there yet.
+    pub fn data_dir(&self) -> Result<&std::path::Path, CreateError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&self.data_dir)
+            .map_err(|error| CreateError::new(format!("cannot make {}: {error}", self.data_dir.display())))?;
+        Ok(&self.data_dir)
+    }
+}
+
+/// A plugin that is linked in, as `inventory` collects it.
+pub struct LinkedPlugin {
+    /// Its entry, the same table a library exports.
+    pub entry: &'static abi::gwp_entry,
+    /// The crate that registered it.
+    pub crate_name: &'static str,
+}
+
+inventory::collect!(LinkedPlugin);
+
+/// Registers a plugin with the program it is linked into: `plugin_api::plugin!(Health);`.
+///
+/// The program must also name the crate (`use plugin_health as _;`), or the linker drops it and this registration.
+#[macro_export]
+macro_rules! plugin {
+    ($plugin:ty) => {
+        const _: () = {
+            static ENTRY: $crate::abi::gwp_entry = $crate::glue::entry::<$plugin>();
+            $crate::inventory::submit! {
+                $crate::LinkedPlugin { entry: &ENTRY, crate_name: env!("CARGO_CRATE_NAME") }
+            }
+        };
+    };
+}

@@ -20,7 +20,8 @@ pub mod code {
     pub const FORBIDDEN: &str = "FORBIDDEN";
 }
 
-/// Why a request failed. Optional fields are left out, never `null`: clients drop a frame with `"error":null` in it.
+/// Why a request failed. It is data, not a `std::error::Error`: what goes on the wire is chosen, never converted by
+/// accident. Optional fields are left out, never `null`: clients drop a frame with `"error":null` in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ErrorShape {
@@ -91,5 +92,3 @@ impl std::fmt::Display for ErrorShape {
         write!(f, "{}: {}", self.code, self.message)
     }
 }
-
-impl std::error::Error for ErrorShape {}
