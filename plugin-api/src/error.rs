@@ -10,19 +10,19 @@ use serde_json::Value;
 /// Any `std::error::Error` turns into one with `?`: the peer then hears that the method failed, and the log hears why.
 #[derive(Debug, Clone)]
 pub struct MethodError {
-    shape: ErrorShape,
+    shape: Box<ErrorShape>,
     detail_for_log: Option<String>,
 }
 
 impl MethodError {
     /// An error with a code of [`schemas::error::code`] and a sentence for the peer.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        MethodError { shape: ErrorShape::new(code, message), detail_for_log: None }
+        Self::from_shape(ErrorShape::new(code, message))
     }
 
     /// An error with everything the peer hears.
     pub fn from_shape(shape: ErrorShape) -> Self {
-        MethodError { shape, detail_for_log: None }
+        MethodError { shape: Box::new(shape), detail_for_log: None }
     }
 
     /// The request is wrong; repeating it will not help.
