@@ -1,1 +1,63 @@
-//! .
+//! The gateway host. It owns sockets, identity and order, and knows no method: everything a client can ask for comes from
+//! a plugin, and what it advertises is the sorted content of its registry.
+//!
+//! A gateway with plugins of one's own is a `main.rs` of a few lines:
+//!
+//! ```no_run
+//! // use plugin_weather as _;   // one line a plugin: the linker drops crates that nobody names
+//! fn main() -> std::process::ExitCode {
+//!     clawhost::run()
+//! }
+//! ```
+//!
+//! The way of a frame: [`http`] (accept, Host and Origin, upgrade) → [`connection`] (challenge, [`handshake`], joining)
+//! → [`dispatch`] ([`registry`] entry, [`access`], parameters, [`idempotency`]) → a plugin, which sees the host through
+//! [`host_side`] → [`answer`] → [`outbox`] → [`socket`]. Events go from [`host_side`] through [`events`] to every
+//! [`outbox`].
+
+pub mod access;
+pub mod answer;
+pub mod auth;
+pub mod authority;
+pub mod boot;
+pub mod calls;
+pub mod config;
+pub mod connection;
+pub mod connections;
+pub mod device_auth;
+pub mod dispatch;
+pub mod doorkeeper;
+pub mod doors;
+pub mod events;
+pub mod failures;
+pub mod frames;
+pub mod gateway;
+pub mod gateway_key;
+pub mod grants;
+pub mod handshake;
+pub mod hello;
+pub mod host_side;
+pub mod http;
+pub mod idempotency;
+pub mod locality;
+pub mod logging;
+pub mod mailbox;
+pub mod metrics;
+pub mod outbox;
+pub mod pairing;
+pub mod plugin;
+pub mod plugins;
+pub mod redact;
+pub mod registry;
+mod run;
+pub mod secret;
+pub mod services;
+pub mod snapshot;
+pub mod socket;
+pub mod state;
+pub mod store;
+pub mod tick;
+pub mod tokens;
+pub mod validation;
+
+pub use run::{EXIT_CONFIG, RunArgs, run, serve};

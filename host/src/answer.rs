@@ -1,0 +1,216 @@
+//! Answers on their way back: from whoever answers, to whoever asked.
+
+use std::sync::{Arc, Weak};
+
+use plugin_api::abi::{GWP_ERROR, GWP_ERROR_PAYLOAD, GWP_FINAL, GWP_INTERIM};
+use schemas::frame::write;
+use schemas::protocol::Version;
+use schemas::{ErrorShape, error::code};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::connections::Connection;
+use crate::gateway::Gateway;
+use crate::idempotency::Run;
+use crate::mailbox::Mailbox;
+
+/// An answer as bytes that are JSON already.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer<'a> {
+    /// More is to come.
+    Interim(&'a [u8]),
+    /// It succeeded.
+    Payload(&'a [u8]),
+    /// It failed; an `ErrorShape`.
+    Error(&'a [u8]),
+    /// It failed and has a payload; `{"error","payload"}`.
+    ErrorWithPayload(&'a [u8]),
+}
+
+impl<'a> Answer<'a> {
+    /// An answer of the kind a plugin named.
+    pub fn of_kind(kind: i32, json: &'a [u8]) -> Option<Self> {
+        match kind {
+            GWP_INTERIM => Some(Answer::Interim(json)),
+            GWP_FINAL => Some(Answer::Payload(json)),
+            GWP_ERROR => Some(Answer::Error(json)),
+            GWP_ERROR_PAYLOAD => Some(Answer::ErrorWithPayload(json)),
+            _ => None,
+        }
+    }
+
+    /// Its kind in the plugin interface.
+    pub fn kind(&self) -> i32 {
+        match self {
+            Answer::Interim(_) => GWP_INTERIM,
+            Answer::Payload(_) => GWP_FINAL,
+            Answer::Error(_) => GWP_ERROR,
+            Answer::ErrorWithPayload(_) => GWP_ERROR_PAYLOAD,
+        }
+    }
+
+    /// Its bytes.
+    pub fn json(&self) -> &'a [u8] {
+        match self {
+            Answer::Interim(json) | Answer::Payload(json) | Answer::Error(json) | Answer::ErrorWithPayload(json) => {
+                json
+            }
+        }
+    }
+
+    /// Whether it is a failure.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Answer::Error(_) | Answer::ErrorWithPayload(_))
+    }
+
+    /// Whether it is the last one.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Answer::Interim(_))
+    }
+
+    /// The error in it.
+    pub fn error(&self) -> Option<ErrorShape> {
+        match self {
+            Answer::Error(json) => serde_json::from_slice(json).ok(),
+            Answer::ErrorWithPayload(json) => serde_json::from_slice::<ErrorAndPayload>(json)
+                .ok()
+                .and_then(|both| serde_json::from_str(both.error.get()).ok()),
+            _ => None,
+        }
+    }
+}
+
+/// Who asked, and so hears the answer.
+pub enum Asker {
+    /// A request frame of a connection.
+    Frame {
+        /// The connection.
+        connection: Arc<Connection>,
+        /// The frame's id.
+        id: Box<str>,
+    },
+    /// Another plugin.
+    Plugin {
+        /// Its place for the answers.
+        mailbox: Arc<Mailbox>,
+        /// Where the invocation is booked.
+        gateway: Weak<Gateway>,
+        /// Its number.
+        number: u64,
+    },
+    /// The host itself.
+    Once(Option<oneshot::Sender<Result<Box<RawValue>, ErrorShape>>>),
+    /// Everyone who used the same idempotency key.
+    Shared(Arc<Run>),
+    /// Nobody any more.
+    Nobody,
+}
+
+impl Asker {
+    /// Delivers an answer.
+    pub fn hear(&mut self, answer: Answer<'_>) {
+        match self {
+            Asker::Frame { connection, id } => respond(connection, id, answer),
+            Asker::Plugin { mailbox, gateway, number } => {
+                if answer.is_final()
+                    && let Some(gateway) = gateway.upgrade()
+                {
+                    gateway.plugin_books.invocation_ended(*number);
+                }
+                mailbox.send(answer.kind(), answer.json().into());
+            }
+            Asker::Once(slot) if answer.is_final() => {
+                if let Some(slot) = slot.take() {
+                    let _ = slot.send(outcome(answer));
+                }
+            }
+            Asker::Shared(run) => run.hear(answer),
+            Asker::Once(_) | Asker::Nobody => {}
+        }
+    }
+
+    /// Delivers an error of the host's own.
+    pub fn refuse(&mut self, error: &ErrorShape) {
+        self.hear(Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
+    }
+
+    /// Whether the answer goes to this connection.
+    pub fn is_frame_of(&self, number: u64) -> bool {
+        matches!(self, Asker::Frame { connection, .. } if connection.number == number)
+    }
+}
+
+/// Queues a response frame.
+fn respond(connection: &Connection, id: &str, answer: Answer<'_>) {
+    let queued = connection.outbox.response(|out| match answer {
+        Answer::Interim(payload) | Answer::Payload(payload) => write::response_ok(out, id, payload),
+        Answer::Error(error) => write::response_error(out, id, &worded(error, connection.version), None),
+        Answer::ErrorWithPayload(json) => match serde_json::from_slice::<ErrorAndPayload>(json) {
+            Ok(both) => {
+                let error = worded(both.error.get().as_bytes(), connection.version);
+                write::response_error(out, id, &error, Some(both.payload.get().as_bytes()));
+            }
+            Err(_) => write::response_error(out, id, &broken_answer(), None),
+        },
+    });
+    if let Err(crate::outbox::Full::Overflow(limit)) = queued {
+        tracing::warn!(conn = connection.number, limit, "closing a connection that does not take its answers");
+    }
+}
+
+/// An error as the connection's protocol version words it: a missing scope is `FORBIDDEN` with details from 4 on, and
+/// `INVALID_REQUEST` with the same sentence before.
+pub fn worded(error: &[u8], version: Version) -> std::borrow::Cow<'_, [u8]> {
+    let says_forbidden = || error.windows(code::FORBIDDEN.len()).any(|window| window == code::FORBIDDEN.as_bytes());
+    if version >= Version::V4 || !says_forbidden() {
+        return error.into();
+    }
+    match serde_json::from_slice::<ErrorShape>(error) {
+        Ok(mut shape) if shape.code == code::FORBIDDEN => {
+            shape.code = code::INVALID_REQUEST.to_string();
+            shape.details = None;
+            serde_json::to_vec(&shape).unwrap_or_default().into()
+        }
+        _ => error.into(),
+    }
+}
+
+fn outcome(answer: Answer<'_>) -> Result<Box<RawValue>, ErrorShape> {
+    match answer {
+        Answer::Payload(json) => {
+            serde_json::from_slice(json).map_err(|_| ErrorShape::unavailable("the answer was not JSON"))
+        }
+        other => Err(other.error().unwrap_or_else(|| ErrorShape::unavailable("the method failed"))),
+    }
+}
+
+fn broken_answer() -> Vec<u8> {
+    serde_json::to_vec(&ErrorShape::unavailable("the method gave a broken answer")).unwrap_or_default()
+}
+
+/// The json of [`Answer::ErrorWithPayload`].
+#[derive(Deserialize)]
+struct ErrorAndPayload<'a> {
+    #[serde(borrow)]
+    error: &'a RawValue,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_scope_is_worded_for_the_version() {
+        let error =
+            serde_json::to_vec(&ErrorShape::missing_scope("operator.write", &["operator.write".into()])).unwrap();
+        let three: ErrorShape = serde_json::from_slice(&worded(&error, Version::V3)).unwrap();
+        assert_eq!(three, ErrorShape::invalid_request("missing scope: operator.write"));
+        let four: ErrorShape = serde_json::from_slice(&worded(&error, Version::V4)).unwrap();
+        assert_eq!(four.code, "FORBIDDEN");
+        let talk = serde_json::to_vec(&ErrorShape::invalid_request("FORBIDDEN fruit")).unwrap();
+        assert_eq!(&*worded(&talk, Version::V3), &talk[..]);
+    }
+}

@@ -1,0 +1,346 @@
+//! Brings a gateway up in an order that undoes nothing: everything is read and checked before anything is published, and
+//! it listens last. And takes it down in the order the protocol asks for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use plugin_api::abi::GWP_CANCEL_STOP;
+use schemas::ErrorShape;
+use schemas::protocol::{Version, close};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::auth::{AuthMode, AuthSettings};
+use crate::calls::Calls;
+use crate::config::{self, Config};
+use crate::connections::Connections;
+use crate::doorkeeper::Doorkeeper;
+use crate::events::{self, Subscriptions};
+use crate::failures::{FailureLimiter, FailureSettings};
+use crate::gateway::{Facts, Gateway, VERSION};
+use crate::gateway_key::GatewayKey;
+use crate::handshake::{ControlUi, HandshakeSettings};
+use crate::host_side::PluginBooks;
+use crate::idempotency::{Idempotency, IdempotencyLimits};
+use crate::metrics::Metrics;
+use crate::pairing::{Pairing, PairingSettings};
+use crate::plugins::{self, PluginSet};
+use crate::registry::Registry;
+use crate::snapshot::SnapshotStore;
+use crate::state::{LocalAuth, LocalGateway, StateDir};
+use crate::store::Store;
+use crate::store::kv::Kv;
+use crate::tick::Ticker;
+use crate::validation::Validator;
+use crate::{dispatch, http};
+
+/// Protocol versions this gateway serves.
+const SERVED: [Version; 1] = [Version::V3];
+/// How often put-off writes are made.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// How often kept answers are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a gateway did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration is wrong: exit code 2.
+    Config(String),
+    /// Something else is in the way: exit code 1.
+    Failed(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Config(why) | StartError::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// A gateway that runs. [`Running::stop`] ends it in order.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    ticker: Option<Ticker>,
+    tasks: Vec<JoinHandle<()>>,
+    state: StateDir,
+}
+
+/// Starts a gateway with the plugins that are linked into this program.
+///
+/// `expected` names the plugins that must be among them: a program that forgot to name a crate has lost its registration
+/// without a word, and must not start with half of its methods.
+pub async fn start(
+    mut config: Config,
+    state: StateDir,
+    expected: &[&str],
+    log_file: Option<PathBuf>,
+) -> Result<Running, StartError> {
+    let started = Instant::now();
+    let linked = plugins::linked(expected).map_err(StartError::Failed)?;
+    config.check_plugin_ids(&linked.ids()).map_err(|error| StartError::Config(error.to_string()))?;
+    if config.gateway.auth.mode == config::AuthMode::Token && config.gateway.auth.token.is_none() {
+        config.gateway.auth.token = Some(state.shared_token().map_err(|error| StartError::Failed(error.to_string()))?);
+    }
+    let listeners = listen(&config).map_err(StartError::Failed)?;
+    let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let facts = Facts { host: host_name(), started, started_at_ms: schemas::now_ms(), addresses, log_file };
+    let gateway = Arc::new(assemble(config, &state, facts).await?);
+
+    let PluginSet { running, idle } = plugins::create(&gateway, &state, linked);
+    let registry = plugins::build_registry(&gateway, running, idle).map_err(StartError::Failed)?;
+    publish(&gateway, registry);
+    let failed = plugins::start(&gateway.registry.load());
+    if !failed.is_empty() {
+        let registry = plugins::without(&gateway, &failed).map_err(StartError::Failed)?;
+        publish(&gateway, registry);
+    }
+
+    let ticker =
+        Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
+    let mut tasks = vec![tokio::spawn(keep_house(gateway.clone()))];
+    let doorkeeper = Doorkeeper::new(gateway.metrics.pending_handshakes.clone());
+    for listener in listeners {
+        tasks.push(tokio::spawn(http::accept(gateway.clone(), doorkeeper.clone(), listener)));
+    }
+    let running = Running { gateway, ticker: Some(ticker), tasks, state };
+    running.announce()?;
+    Ok(running)
+}
+
+impl Running {
+    /// The addresses it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.gateway.facts.addresses
+    }
+
+    /// What its parts share.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Stops it: no new work, `shutdown`, running calls get `drain_ms`, connections close with 1012, plugins stop, what
+    /// was put off is written.
+    pub async fn stop(mut self, reason: &str) {
+        let gateway = self.gateway.clone();
+        let limits = gateway.limits();
+        let drain = Duration::from_millis(limits.drain_ms);
+        tracing::info!(reason, "stopping");
+        gateway.stopping.send_replace(true);
+        let registry = gateway.registry.load_full();
+        for plugin in registry.plugins() {
+            if !plugin.quiesce(drain).await {
+                tracing::warn!(plugin = &*plugin.id, "the plugin did not quiesce in time");
+            }
+        }
+        events::announce(&gateway, "shutdown", &json!({ "reason": reason, "restartExpectedMs": null }), false);
+        if tokio::time::timeout(drain, calls_done(&gateway)).await.is_err() {
+            tracing::warn!("calls were still running when the time to drain was over");
+        }
+        drop(self.ticker.take());
+        gateway.connections.each(|connection| connection.outbox.close(close::RESTART, "service restart"));
+        let grace = Duration::from_millis(limits.close_grace_ms) + Duration::from_millis(500);
+        let _ = tokio::time::timeout(grace, connections_gone(&gateway)).await;
+        let stopped = ErrorShape::unavailable("the gateway is stopping").retry_after(1500);
+        for call in gateway.calls.numbers(|_| true) {
+            dispatch::end(&gateway, call, GWP_CANCEL_STOP, &stopped);
+        }
+        for plugin in registry.plugins() {
+            if !plugin.stop(drain).await {
+                tracing::warn!(plugin = &*plugin.id, "the plugin did not stop in time; its instance is abandoned");
+            }
+            gateway.subscriptions.remove_all(&plugin.id);
+        }
+        if let Err(error) = gateway.pairing.flush().await {
+            tracing::error!(%error, "when devices were last seen could not be written");
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+        gateway.store.close().await;
+        drop(self.state);
+        tracing::info!("stopped");
+    }
+
+    /// Tells the log and local clients where it is.
+    fn announce(&self) -> Result<(), StartError> {
+        let gateway = &self.gateway;
+        let Some(address) = gateway.facts.addresses.first() else {
+            return Err(StartError::Failed("no address to listen on".to_string()));
+        };
+        let auth = &gateway.handshake.auth;
+        let secret = match auth.mode {
+            AuthMode::Token => auth.token.clone().map(LocalAuth::Token),
+            AuthMode::Password => auth.password.clone().map(LocalAuth::Password),
+        };
+        let auth = secret.ok_or_else(|| {
+            StartError::Config("gateway.auth.mode is \"password\", but gateway.auth.password is not set".to_string())
+        })?;
+        let local = LocalGateway {
+            url: format!("ws://{}", reachable(*address)),
+            port: address.port(),
+            pid: std::process::id(),
+            version: VERSION.to_string(),
+            started_at_ms: gateway.facts.started_at_ms,
+            auth,
+        };
+        self.state.publish(&local).map_err(|error| StartError::Failed(error.to_string()))?;
+        let registry = gateway.registry.load();
+        tracing::info!(
+            methods = registry.features().methods.len(),
+            plugins = registry.plugins().len(),
+            ready_after = ?gateway.facts.started.elapsed(),
+            "listening on {}",
+            local.url
+        );
+        for address in &gateway.facts.addresses[1..] {
+            tracing::info!("listening on ws://{address}");
+        }
+        Ok(())
+    }
+}
+
+/// Reads the state and puts the parts together.
+async fn assemble(config: Config, state: &StateDir, facts: Facts) -> Result<Gateway, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
+    let settings = &config.gateway;
+    let limits = &settings.limits;
+    let store = Store::open(&state.database()).map_err(|error| failed(&error))?;
+    let has_devices = Pairing::has_devices(&store).await.map_err(|error| failed(&error))?;
+    let key = GatewayKey::load_or_create(state.path(), has_devices).map_err(|error| failed(&error))?;
+    let pairing_settings =
+        PairingSettings { token_ttl_ms: settings.auth.token_ttl.as_millis() as u64, ..PairingSettings::default() };
+    let pairing = Pairing::load(&store, key, pairing_settings).await.map_err(|error| failed(&error))?;
+    let kv = Kv::load(&store, limits.kv_bytes).await.map_err(|error| failed(&error))?;
+    let kept = IdempotencyLimits {
+        ttl_ms: limits.idempotency_ttl_ms,
+        entries: limits.idempotency_entries,
+        answer_bytes: limits.idempotency_answer_bytes,
+    };
+    let idempotency = Idempotency::load(store.clone(), kept).await.map_err(|error| failed(&error))?;
+    let auth = AuthSettings {
+        mode: match settings.auth.mode {
+            config::AuthMode::Token => AuthMode::Token,
+            config::AuthMode::Password => AuthMode::Password,
+        },
+        token: settings.auth.token.clone(),
+        password: settings.auth.password.clone(),
+    };
+    let control_ui = ControlUi {
+        allow_insecure_auth: settings.control_ui.allow_insecure_auth,
+        dangerously_disable_device_auth: settings.control_ui.dangerously_disable_device_auth,
+    };
+    let handshake = HandshakeSettings::new(SERVED.to_vec(), auth, control_ui, &settings.client_ids)
+        .map_err(|error| failed(&error))?;
+    let failures = FailureLimiter::new(FailureSettings {
+        auth_failures: limits.auth_failures as u32,
+        auth_failure_window_ms: limits.auth_failure_window_ms,
+        auth_lockout_ms: limits.auth_lockout_ms,
+    });
+    Ok(Gateway {
+        metrics: Metrics::new(),
+        registry: ArcSwap::from_pointee(Registry::default()),
+        connections: Connections::new(),
+        calls: Calls::new(),
+        subscriptions: Subscriptions::default(),
+        plugin_books: PluginBooks::default(),
+        snapshot: SnapshotStore::default(),
+        idempotency,
+        pairing,
+        kv,
+        store,
+        handshake,
+        failures,
+        frame_validator: Validator::request_frame(),
+        outbox_total: Arc::new(AtomicUsize::new(0)),
+        runtime: Handle::current(),
+        facts,
+        stopping: watch::Sender::new(false),
+        config,
+    })
+}
+
+/// Makes a table the one in force.
+fn publish(gateway: &Gateway, registry: Registry) {
+    gateway.registry.store(Arc::new(registry));
+    gateway.connections.each(|connection| connection.authority.recount());
+}
+
+/// Opens the port: the first address must be free, the others are a courtesy.
+fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for mut address in config.listen_addresses() {
+        if let Some(first) = listeners.first()
+            && let Ok(bound) = first.local_addr()
+        {
+            address.set_port(bound.port());
+        }
+        match bind(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if listeners.is_empty() && error.kind() == std::io::ErrorKind::AddrInUse => {
+                return Err(format!(
+                    "another gateway instance is already listening on ws://{address}, or another program is; choose another port with --port or gateway.port"
+                ));
+            }
+            Err(error) if listeners.is_empty() => return Err(format!("cannot listen on {address}: {error}")),
+            Err(error) => tracing::debug!(%address, %error, "not listening on a further address"),
+        }
+    }
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port in TIME_WAIT after a restart is free; one that somebody listens on is still refused.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+/// Puts-off writes and old answers.
+async fn keep_house(gateway: Arc<Gateway>) {
+    let sweep = async {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            gateway.idempotency.sweep(schemas::now_ms());
+        }
+    };
+    tokio::join!(gateway.pairing.keep_flushing(FLUSH_EVERY), sweep);
+}
+
+/// Waits until no call runs that a connection waits for.
+async fn calls_done(gateway: &Gateway) {
+    while !gateway.calls.numbers(|call| call.slot.is_some()).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until every connection has taken leave.
+async fn connections_gone(gateway: &Gateway) {
+    while !gateway.connections.list().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_string())
+        .filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "localhost".to_string())
+}

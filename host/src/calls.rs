@@ -1,0 +1,121 @@
+//! Calls that run. A call is a number; whoever answers it late, twice, or though it is not theirs finds no entry.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+use crate::answer::Asker;
+use crate::authority::Authority;
+use crate::registry::MethodEntry;
+
+const SHARDS: usize = 64;
+
+/// A call that has not been answered for good.
+pub struct OpenCall {
+    /// What was called.
+    pub method: Arc<MethodEntry>,
+    /// Who hears the answer.
+    pub asker: Asker,
+    /// With whose rights it runs.
+    pub authority: Arc<Authority>,
+    /// How many calls deep it is; 0 came from a socket.
+    pub depth: usize,
+    /// When it started.
+    pub started: Instant,
+    /// Its deadline's task.
+    pub timer: Option<AbortHandle>,
+    /// Calls that end with it.
+    pub children: Vec<u64>,
+    /// The request it counts for, on the connection it came from.
+    pub slot: Option<InFlight>,
+}
+
+/// One of a connection's requests in flight, until dropped.
+pub struct InFlight(pub Arc<crate::connections::Connection>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All open calls.
+pub struct Calls {
+    shards: Vec<Mutex<HashMap<u64, OpenCall, BuildHasherDefault<NumberHasher>>>>,
+    next: AtomicU64,
+}
+
+impl Calls {
+    /// None yet.
+    pub fn new() -> Self {
+        Calls { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), next: AtomicU64::new(1) }
+    }
+
+    /// A number that no call, timer or principal of this process has or will have.
+    pub fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Enters a call.
+    pub fn open(&self, number: u64, call: OpenCall) {
+        self.shard(number).insert(number, call);
+    }
+
+    /// Takes a call out: the one who gets it answers it.
+    pub fn take(&self, number: u64) -> Option<OpenCall> {
+        self.shard(number).remove(&number)
+    }
+
+    /// Takes a call out if it is so.
+    pub fn take_if(&self, number: u64, condition: impl FnOnce(&OpenCall) -> bool) -> Option<OpenCall> {
+        let mut shard = self.shard(number);
+        if condition(shard.get(&number)?) { shard.remove(&number) } else { None }
+    }
+
+    /// Looks at a call.
+    pub fn with<T>(&self, number: u64, look: impl FnOnce(&mut OpenCall) -> T) -> Option<T> {
+        self.shard(number).get_mut(&number).map(look)
+    }
+
+    /// Numbers of the calls for which this holds.
+    pub fn numbers(&self, mut condition: impl FnMut(&OpenCall) -> bool) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.extend(shard.iter().filter(|(_, call)| condition(call)).map(|(number, _)| *number));
+        }
+        numbers
+    }
+
+    fn shard(&self, number: u64) -> MutexGuard<'_, HashMap<u64, OpenCall, BuildHasherDefault<NumberHasher>>> {
+        self.shards[number as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Call numbers are counted up, so they need no mixing beyond a multiplication.
+#[derive(Default)]
+pub struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

@@ -1,0 +1,131 @@
+//! `[gateway.limits]`: one key a limit, each with the range in which the gateway still works.
+
+use std::ops::RangeInclusive;
+
+use schemas::protocol;
+
+use super::file::Values;
+use super::keys::{Fallback, Key, Kind};
+
+/// Declares the struct, its keys and the way from one to the other, so that a limit is written down once.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $range:expr;)+) => {
+        /// The limits that hold for this gateway. Names are those of the keys; `…_ms` are milliseconds.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Limits { $($name: $default as $type,)+ }
+            }
+        }
+
+        /// The keys of the table.
+        pub(super) const KEYS: &[Key] = &[$(Key {
+            path: concat!("gateway.limits.", stringify!($name)),
+            kind: whole($range),
+            fallback: Fallback::Whole($default as u64),
+            doc: concat!($($doc),+),
+        },)+];
+
+        impl Limits {
+            pub(super) fn read(values: &Values) -> Self {
+                Limits { $($name: values.whole(concat!("gateway.limits.", stringify!($name))) as $type,)+ }
+            }
+        }
+    };
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const DAY_MS: u64 = 86_400_000;
+/// How deep calls between plugins may nest at most, whatever is configured; the plugin boundary promises it.
+const DEEPEST_INVOKE: u64 = 8;
+
+limits! {
+    /// Largest inbound message after authentication, in bytes.
+    max_payload: usize = protocol::MAX_PAYLOAD, KIB..=256 * MIB;
+    /// Bytes a connection may send before it is authenticated.
+    max_preauth_bytes: usize = protocol::MAX_PREAUTH_BYTES, KIB..=16 * MIB;
+    /// Bytes waiting for one connection above which it is slow: droppable events are left out and it is not read.
+    max_buffered_bytes: usize = protocol::MAX_BUFFERED_BYTES, KIB..=1024 * MIB;
+    /// Bytes waiting for one connection at which it is closed, whatever waits.
+    max_buffered_hard_bytes: usize = 16 * MIB, KIB..=4096 * MIB;
+    /// Bytes waiting for all connections together at which the slowest are closed.
+    max_buffered_total_bytes: usize = 256 * MIB, KIB..=65_536 * MIB;
+    /// Largest payload a plugin may answer or publish, in bytes.
+    max_outbound_bytes: usize = 16 * MIB, KIB..=1024 * MIB;
+    /// Open connections.
+    max_connections: usize = 20_000, 1..=1_000_000;
+    /// Connections that have not authenticated yet.
+    max_pending_handshakes: usize = 512, 1..=1_000_000;
+    /// Connections from one address that have not authenticated yet.
+    max_pending_handshakes_per_ip: usize = 64, 1..=1_000_000;
+    /// Time from accepting a socket to an accepted connect.
+    handshake_timeout_ms: u64 = protocol::HANDSHAKE_TIMEOUT_MS, 50..=600_000;
+    /// Calls of one connection that run at once.
+    max_in_flight: usize = 128, 1..=100_000;
+    /// Calls into one plugin that run at once.
+    max_plugin_in_flight: usize = 4_096, 1..=1_000_000;
+    /// Refused calls after which a connection is closed.
+    max_refused_calls: usize = 100, 1..=1_000_000;
+    /// Wrong secrets from one address, within auth_failure_window_ms, that lock it out.
+    auth_failures: usize = 10, 1..=1_000_000;
+    /// The window in which wrong secrets are counted.
+    auth_failure_window_ms: u64 = 60_000, 50..=DAY_MS;
+    /// How long an address stays locked out.
+    auth_lockout_ms: u64 = 300_000, 50..=DAY_MS;
+    /// Time between two tick events.
+    tick_interval_ms: u64 = protocol::TICK_INTERVAL_MS, 50..=3_600_000;
+    /// Time a method may take unless its manifest says otherwise.
+    method_timeout_ms: u64 = 60_000, 10..=DAY_MS;
+    /// How long an answer is kept for its idempotency key.
+    idempotency_ttl_ms: u64 = 300_000, 50..=30 * DAY_MS;
+    /// Answers kept for idempotency keys.
+    idempotency_entries: usize = 10_000, 1..=10_000_000;
+    /// Largest answer kept for an idempotency key, in bytes; of a larger one only that it was given.
+    idempotency_answer_bytes: usize = 256 * KIB, 0..=64 * MIB;
+    /// Bytes of key-value state one plugin may keep.
+    kv_bytes: usize = MIB, 0..=1024 * MIB;
+    /// Time given to the last frames and the close frame before a socket is dropped.
+    close_grace_ms: u64 = 1_000, 0..=60_000;
+    /// Time without progress after which the log names the method that blocks a worker.
+    worker_stall_ms: u64 = 100, 10..=60_000;
+    /// How deep calls between plugins may nest.
+    invoke_depth: usize = DEEPEST_INVOKE, 1..=DEEPEST_INVOKE;
+    /// Time given to running calls when the gateway stops.
+    drain_ms: u64 = 5_000, 0..=600_000;
+}
+
+const fn whole(range: RangeInclusive<u64>) -> Kind {
+    Kind::Whole { min: *range.start(), max: *range.end() }
+}
+
+impl Limits {
+    /// What is wrong between limits that are each in range: key, and what would be right.
+    pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.max_buffered_hard_bytes < self.max_buffered_bytes {
+            let right = format!("at least max_buffered_bytes ({}) is needed", self.max_buffered_bytes);
+            found.push(("gateway.limits.max_buffered_hard_bytes", right));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_lies_in_its_range() {
+        for key in KEYS {
+            let (Kind::Whole { min, max }, Fallback::Whole(default)) = (key.kind, key.fallback) else {
+                panic!("{} is not a number", key.path)
+            };
+            assert!((min..=max).contains(&default), "{}", key.path);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `[plugins.<id>]`: what the host decides about a plugin, and the author's own keys, which it hands on unread.
+
+use serde_json::{Map, Value, json};
+
+use super::file::texts;
+use super::keys::{Fallback, Key, Kind};
+
+/// The host's keys of one plugin.
+#[derive(Clone)]
+pub struct PluginSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The methods it may serve; all of its own if none are named.
+    pub methods: Option<Vec<String>>,
+    /// What it may call and hear, where the operator says so.
+    pub grants: Option<Grants>,
+    /// Where its calls run, where the operator says so.
+    pub isolation: Option<Isolation>,
+    /// The author's keys, always an object.
+    pub config: Value,
+    /// Where its table begins in the file.
+    pub line: Option<usize>,
+}
+
+/// What a plugin may do in its own name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Methods it may call.
+    pub invoke: Vec<String>,
+    /// Internal events it hears.
+    pub hear: Vec<String>,
+}
+
+/// Where the calls of a plugin run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// On the connection's worker.
+    Inline,
+    /// On a pool of their own.
+    Pool,
+}
+
+impl Default for PluginSettings {
+    fn default() -> Self {
+        PluginSettings {
+            enabled: true,
+            methods: None,
+            grants: None,
+            isolation: None,
+            config: Value::Object(Map::new()),
+            line: None,
+        }
+    }
+}
+
+// The author's keys may hold secrets of which the host knows nothing.
+impl std::fmt::Debug for PluginSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PluginSettings({})", self.redacted())
+    }
+}
+
+/// The keys of the table itself and of its `grants`.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "plugins.<id>.enabled",
+        kind: Kind::Flag,
+        fallback: Fallback::Flag(true),
+        doc: "Whether the plugin runs. Without it, its methods and events do not exist.",
+    },
+    Key {
+        path: "plugins.<id>.methods",
+        kind: Kind::List,
+        fallback: Fallback::None,
+        doc: "The methods it may serve; all of its own if absent.",
+    },
+    Key {
+        path: "plugins.<id>.isolation",
+        kind: Kind::Choice(&["inline", "pool"]),
+        fallback: Fallback::None,
+        doc: "Where its calls run: \"inline\" on the connection's worker, \"pool\" on a pool of their own.",
+    },
+    Key {
+        path: "plugins.<id>.grants.invoke",
+        kind: Kind::List,
+        fallback: Fallback::List(&[]),
+        doc: "Methods it may call in its own name.",
+    },
+    Key {
+        path: "plugins.<id>.grants.hear",
+        kind: Kind::List,
+        fallback: Fallback::List(&[]),
+        doc: "Internal events it hears.",
+    },
+];
+
+impl PluginSettings {
+    /// Takes over a checked value of [`KEYS`].
+    pub(super) fn take(&mut self, name: &str, value: &Value) {
+        match name {
+            "enabled" => self.enabled = value.as_bool().unwrap_or(true),
+            "methods" => self.methods = Some(texts(value)),
+            "isolation" => {
+                self.isolation = Some(if value == "pool" { Isolation::Pool } else { Isolation::Inline });
+            }
+            "invoke" => self.grants.get_or_insert_default().invoke = texts(value),
+            "hear" => self.grants.get_or_insert_default().hear = texts(value),
+            _ => unreachable!("only names of the list are taken"),
+        }
+    }
+
+    /// The settings without secrets.
+    pub(super) fn redacted(&self) -> Value {
+        let mut shown = json!({"enabled": self.enabled, "config": redacted(&self.config)});
+        if let Some(methods) = &self.methods {
+            shown["methods"] = json!(methods);
+        }
+        if let Some(grants) = &self.grants {
+            shown["grants"] = json!({"invoke": grants.invoke, "hear": grants.hear});
+        }
+        if let Some(isolation) = self.isolation {
+            shown["isolation"] = json!(if isolation == Isolation::Pool { "pool" } else { "inline" });
+        }
+        shown
+    }
+}
+
+/// An author's keys without what looks like a secret by its name.
+fn redacted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(name, value)| {
+                    let harmless = match value {
+                        Value::Bool(_) | Value::Null => true,
+                        // A budget of tokens, as models count them.
+                        Value::Number(_) => name.to_ascii_lowercase().ends_with("tokens"),
+                        _ => false,
+                    };
+                    let hidden = sounds_secret(name) && !harmless;
+                    (name.clone(), if hidden { json!(super::REDACTED) } else { redacted(value) })
+                })
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
+        other => other.clone(),
+    }
+}
+
+pub(crate) fn sounds_secret(name: &str) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let name = name.strip_suffix('s').unwrap_or(&name);
+    ["token", "password", "passwd", "passphrase", "secret", "apikey", "privatekey", "credential", "authorization"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sounds_secret_is_hidden_at_every_depth() {
+        let config = json!({
+            "apiKey": "hunter2", "bot": [{"bot_token": "hunter2", "name": "b"}], "client-secrets": ["hunter2"],
+            "maxTokens": 5, "token_file": "f", "credentials": {"user": "hunter2"}
+        });
+        let settings = PluginSettings { config, ..PluginSettings::default() };
+        let shown = settings.redacted();
+        assert!(!shown.to_string().contains("hunter2") && !format!("{settings:?}").contains("hunter2"));
+        assert_eq!(shown["config"]["maxTokens"], 5);
+        assert_eq!(shown["config"]["token_file"], "f");
+        assert_eq!(shown["config"]["bot"][0]["name"], "b");
+    }
+}

@@ -1,0 +1,238 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// An environment of a few variables, with a home folder that no test touches.
+fn environment<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+    move |name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.to_string()).or_else(|| (name == "HOME").then(|| "/nonexistent/home".to_string()))
+    }
+}
+
+/// A configuration from this text.
+fn load(text: &str, overrides: Overrides, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    let result = Config::load(Overrides { config: Some(path), ..overrides }, environment(variables));
+    result.map_err(|error| ConfigError { file: Some("config.toml".into()), ..error })
+}
+
+fn refused(text: &str) -> String {
+    load(text, Overrides::default(), &[]).unwrap_err().to_string()
+}
+
+#[test]
+fn a_flag_beats_each_variable_in_its_order_and_these_the_file() {
+    let file = "[gateway]\nport = 1\n";
+    let mut variables = vec![];
+    let port = |overrides, variables: &[(&str, &str)]| load(file, overrides, variables).unwrap().gateway.port;
+    assert_eq!(load("", Overrides::default(), &[]).unwrap().gateway.port, 18789);
+    assert_eq!(port(Overrides::default(), &variables), 1);
+    for (name, value, number) in [
+        ("CLAWDBOT_GATEWAY_PORT", "2", 2),
+        ("OPENCLAW_GATEWAY_PORT", "3", 3),
+        ("CLAWHOST_PORT", "4", 4),
+        ("CLAWHOST_GATEWAY_PORT", "5", 5),
+    ] {
+        variables.push((name, value));
+        assert_eq!(port(Overrides::default(), &variables), number);
+    }
+    assert_eq!(port(Overrides { port: Some(6), ..Overrides::default() }, &variables), 6);
+    assert_eq!(port(Overrides::default(), &[("CLAWHOST_PORT", " ")]), 1, "an empty variable says nothing");
+}
+
+#[test]
+fn every_wrong_thing_is_listed_with_its_place() {
+    let overrides = Overrides { bind: Some("nowhere".to_string()), ..Overrides::default() };
+    let text = "[gateway.limits]\nmax_playload = 1\n[gateway]\ntrusted_proxies = [\"10.0.0.0/40\"]\n";
+    let error = load(text, overrides, &[("CLAWHOST_PORT", "many")]).unwrap_err().to_string();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "config.toml:2: [gateway.limits]: unknown key \"max_playload\"; did you mean \"max_payload\"?",
+            "CLAWHOST_PORT=many: a whole number from 0 to 65535 is needed",
+            "--bind nowhere: \"loopback\", \"lan\", \"tailnet\", \"auto\", \"custom\" or an IP address is needed",
+            "config.toml:4: [gateway] trusted_proxies = [\"10.0.0.0/40\"]: an IP address or network is needed in place of \
+             \"10.0.0.0/40\"",
+        ]
+    );
+}
+
+#[test]
+fn a_named_file_must_exist_and_one_in_the_state_folder_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Overrides { config: Some(folder.path().join("none.toml")), ..Overrides::default() };
+    let error = Config::load(missing, environment(&[])).unwrap_err().to_string();
+    assert!(error.contains("none.toml") && error.contains("--config"), "{error}");
+    let json = Config::load(Overrides::default(), environment(&[("OPENCLAW_CONFIG_PATH", "/x/openclaw.json")]));
+    let error = json.unwrap_err().to_string();
+    assert!(error.contains("TOML, not JSON (named by OPENCLAW_CONFIG_PATH)"), "{error}");
+
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("config.toml"), "[gateway]\nport = 7\n").unwrap();
+    let overrides = Overrides { state_dir: Some(state.clone()), ..Overrides::default() };
+    let config = Config::load(overrides, environment(&[])).unwrap();
+    assert_eq!((config.gateway.port, config.gateway.state_dir), (7, state));
+    let file = config.file.unwrap();
+    assert_eq!(file.text.expose(), "[gateway]\nport = 7\n");
+    assert_eq!(file.sha256.len(), 64);
+}
+
+#[test]
+fn paths_of_the_file_are_seen_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, "[gateway]\nstate_dir = \"state\"\n[gateway.auth]\ntoken_file = \"secret.txt\"\n").unwrap();
+    fs::write(folder.path().join("secret.txt"), "hunter2\n").unwrap();
+    let overrides = || Overrides { config: Some(path.clone()), ..Overrides::default() };
+    let config = Config::load(overrides(), environment(&[])).unwrap();
+    assert_eq!(config.gateway.state_dir, folder.path().join("state"));
+    assert!(config.gateway.auth.token.unwrap().matches("hunter2"));
+    let from_variable = Config::load(overrides(), environment(&[("CLAWDBOT_GATEWAY_TOKEN", "other")])).unwrap();
+    assert!(from_variable.gateway.auth.token.unwrap().matches("other"), "the environment stands above the file");
+    fs::remove_file(folder.path().join("secret.txt")).unwrap();
+    let error = Config::load(overrides(), environment(&[])).unwrap_err().to_string();
+    assert!(error.contains("[gateway.auth] token_file = \"secret.txt\": cannot read"), "{error}");
+    let home = load("", Overrides::default(), &[]).unwrap();
+    assert_eq!(home.gateway.state_dir, Path::new("/nonexistent/home/.clawhost"));
+}
+
+#[test]
+fn the_mode_follows_from_the_secrets_unless_it_is_said() {
+    let mode = |text: &str| load(text, Overrides::default(), &[]).unwrap().gateway.auth.mode;
+    assert_eq!(mode(""), AuthMode::Token);
+    assert_eq!(mode("[gateway.auth]\npassword = \"p\""), AuthMode::Password);
+    assert_eq!(mode("[gateway.auth]\npassword = \"p\"\ntoken = \"t\""), AuthMode::Password);
+    assert_eq!(mode("[gateway.auth]\npassword = \"p\"\ntoken = \"t\"\nmode = \"token\""), AuthMode::Token);
+    let typed = Overrides { token: Some(Secret::new("t")), ..Overrides::default() };
+    assert_eq!(load("[gateway.auth]\npassword = \"p\"", typed, &[]).unwrap().gateway.auth.mode, AuthMode::Token);
+    assert!(refused("[gateway.auth]\nmode = \"password\"").contains("no password is configured"));
+    assert!(refused("[gateway.auth]\ntoken = \"t\"\ntoken_file = \"f\"").contains("only one of the two"));
+    assert!(refused("[gateway.auth]\ntoken = \" \"").contains("[gateway.auth] token: a text that is not only blanks"));
+}
+
+#[test]
+fn listening_beyond_this_machine_needs_a_secret() {
+    for bind in ["lan", "tailnet", "0.0.0.0", "192.0.2.1", "::"] {
+        let text = format!("[gateway]\nbind = \"{bind}\"\n");
+        let error = refused(&text);
+        assert!(error.starts_with("config.toml:2: [gateway] bind = ") && error.contains("shared secret"), "{error}");
+        assert!(load(&text, Overrides::default(), &[("CLAWHOST_TOKEN", "t")]).is_ok());
+    }
+    assert!(load("[gateway]\nbind = \"127.0.0.1\"", Overrides::default(), &[]).is_ok());
+    let state = tempfile::tempdir().unwrap();
+    let overrides = || Overrides { state_dir: Some(state.path().to_path_buf()), ..Overrides::default() };
+    assert!(load("[gateway]\nbind = \"lan\"", overrides(), &[]).is_err());
+    fs::write(state.path().join("token"), "t").unwrap();
+    assert!(load("[gateway]\nbind = \"lan\"", overrides(), &[]).is_ok(), "an earlier start made a token");
+}
+
+#[test]
+fn values_of_the_file_arrive() {
+    let text = "[gateway]\nbind = \"custom\"\ncustom_bind = \"127.0.0.3\"\nallowed_origins = [\"https://A.example/\"]\n\
+                allowed_hosts = [\"Box.local\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nclient_ids = [\"mine\"]\n\
+                log = { level = \"debug\", format = \"json\" }\n[gateway.limits]\nmax_payload = 2048\n\
+                tick_interval_ms = 100\n[gateway.auth]\ntoken_ttl = \"1h\"\n[gateway.methods.node]\ndeny = [\"*\"]\n\
+                [plugins.status]\nenabled = false\n";
+    let config = load(text, Overrides::default(), &[("CLAWHOST_LOG", "warn")]).unwrap();
+    let gateway = &config.gateway;
+    assert_eq!(config.listen_addresses(), ["127.0.0.3:18789".parse().unwrap()]);
+    assert_eq!((&*gateway.allowed_origins[0], &*gateway.allowed_hosts[0]), ("https://a.example", "box.local"));
+    assert!(gateway.trusted_proxies[0].contains("10.1.1.1".parse().unwrap()));
+    assert_eq!((gateway.log.format, &*gateway.log.level), (LogFormat::Json, "warn"));
+    assert_eq!((gateway.limits.max_payload, gateway.limits.tick_interval_ms), (2048, 100));
+    assert_eq!(gateway.auth.token_ttl.as_secs(), 3_600);
+    assert!(gateway.methods.permits("operator", "health") && !gateway.methods.permits("node", "health"));
+    assert!(!config.plugin("status").enabled && config.plugin("health").enabled);
+    assert!(refused("[gateway]\nbind = \"custom\"").contains("custom_bind is needed"));
+    assert!(refused("[gateway.limits]\nmax_buffered_hard_bytes = 1024").contains("at least max_buffered_bytes"));
+}
+
+#[test]
+fn plugins_that_do_not_exist_are_refused_with_the_nearest() {
+    let config = load("\n[plugins.agnet]\n", Overrides::default(), &[]).unwrap();
+    let error = config.check_plugin_ids(&["agent", "health"]).unwrap_err();
+    assert_eq!(error.issues[0].message, "[plugins.agnet]: no such plugin; did you mean \"agent\"?");
+    assert_eq!(error.issues[0].line, Some(2));
+    assert!(config.check_plugin_ids(&["agnet"]).is_ok());
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let text =
+        "[gateway.auth]\ntoken = \"hunter2\"\npassword = \"hunter2\"\n[plugins.x.config]\nbot_token = \"hunter2\"\n";
+    let config = load(text, Overrides::default(), &[]).unwrap();
+    let shown = config.redacted();
+    assert_eq!(shown["gateway"]["auth"]["token"], REDACTED);
+    assert_eq!(shown["gateway"]["auth"]["mode"], "password");
+    assert_eq!(shown["gateway"]["limits"]["max_payload"], 524_288);
+    assert!(!shown.to_string().contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_text_is_judged_without_the_machine() {
+    assert!(
+        Config::validate_text("[gateway.auth]\nmode = \"password\"\npassword_file = \"/nonexistent/file\"").is_empty()
+    );
+    let issues = Config::validate_text("[gateway]\nport = true\nbind = \"x\"\n");
+    let places: Vec<_> = issues.iter().map(|issue| (issue.path.as_str(), issue.line)).collect();
+    assert_eq!(places, [("gateway.port", Some(2)), ("gateway.bind", Some(3))]);
+    assert_eq!(Config::validate_text("a = ").first().and_then(|issue| issue.line), Some(1));
+}
+
+mod shipped {
+    use super::*;
+
+    const TEXT: &str = include_str!("../../../config.toml");
+
+    /// The text with every `# key = value` and `# [table]` line made active.
+    fn uncommented() -> String {
+        let active = |line: &str| {
+            let Some(rest) = line.strip_prefix("# ") else { return line.to_string() };
+            let key =
+                rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            if key || (rest.starts_with('[') && rest.ends_with(']')) { rest.to_string() } else { line.to_string() }
+        };
+        TEXT.lines().map(active).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn says_nothing_as_it_is() {
+        let config = load(TEXT, Overrides::default(), &[]).unwrap();
+        let nothing = load("", Overrides::default(), &[]).unwrap();
+        assert_eq!(config.redacted(), nothing.redacted());
+        assert!(config.plugins.is_empty());
+    }
+
+    #[test]
+    fn holds_every_key_with_its_default() {
+        let text = uncommented();
+        let config = load(&text, Overrides::default(), &[]).unwrap();
+        let defaults = load("", Overrides::default(), &[]).unwrap();
+        assert_eq!(config.redacted()["gateway"], defaults.redacted()["gateway"]);
+        assert!(!config.plugin("status").enabled, "the example works");
+        let parsed: toml::Table = text.parse().unwrap();
+        for key in keys::all() {
+            let found = key
+                .path
+                .split('.')
+                .try_fold(&toml::Value::Table(parsed.clone()), |value, name| value.get(name))
+                .is_some();
+            assert!(found, "{} is missing from config.toml", key.path);
+        }
+    }
+}
+
+#[test]
+fn the_default_is_what_an_empty_file_says() {
+    let defaults = Config::default();
+    assert_eq!(defaults.gateway.limits, Limits::default());
+    assert_eq!(defaults.gateway.bind, Bind::Loopback);
+    assert_eq!(defaults.gateway.methods, MethodRules::default());
+    assert!(defaults.plugins.is_empty() && defaults.warnings.is_empty());
+}

@@ -1,0 +1,394 @@
+//! The life of one socket after the upgrade: challenge, handshake, joining, requests and events, close.
+//!
+//! One task owns the socket. What can wake it is a frame, bytes in its outbox, or a deadline; a shutdown arrives as a
+//! close in the outbox like any other.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use plugin_api::Caller;
+use plugin_api::catalogue::{self, ConnectionClosed, ConnectionOpened};
+use schemas::frame::write;
+use schemas::presence;
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::authority::Authority;
+use crate::connections::Connection;
+use crate::doorkeeper::{Open, Pending};
+use crate::gateway::Gateway;
+use crate::handshake::{Accepted, Challenged, Refusal, Stage};
+use crate::hello::{self, Newcomer};
+use crate::locality::Peer;
+use crate::outbox::Outbox;
+use crate::socket::{Incoming, Socket};
+use crate::{dispatch, events, services};
+
+/// How long plugins may take to hear of a connection before its first request is read all the same.
+const OPENED_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A socket that has been upgraded.
+pub struct Upgraded<S> {
+    /// The byte stream.
+    pub stream: S,
+    /// Bytes read beyond the upgrade.
+    pub read_ahead: Vec<u8>,
+    /// Facts of the upgrade request.
+    pub peer: Peer,
+    /// When the socket was accepted.
+    pub accepted_at: Instant,
+    /// Its place among the sockets that have not proved themselves.
+    pub pending: Pending,
+    /// Its place among all sockets.
+    pub open: Open,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ending {
+    code: Option<u16>,
+    reason: String,
+}
+
+/// Runs a connection to its end.
+pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
+    let Upgraded { stream, read_ahead, peer, accepted_at, pending, open: _open } = upgraded;
+    let limits = gateway.limits();
+    let outbox = Arc::new(Outbox::new(gateway.outbox_limits(), gateway.outbox_total.clone()));
+    let counters = (gateway.metrics.bytes_in.clone(), gateway.metrics.bytes_out.clone());
+    let mut socket = Socket::new(stream, read_ahead, outbox.clone(), limits.max_preauth_bytes, counters);
+    let deadline = accepted_at + Duration::from_millis(limits.handshake_timeout_ms);
+    gateway.metrics.connections_opened.increment(1);
+    gateway.metrics.connections.increment(1.0);
+
+    match handshake(&gateway, &mut socket, &outbox, &peer, deadline).await {
+        Ok(accepted) => {
+            drop(pending);
+            gateway.metrics.handshake("accepted");
+            socket.authenticated(limits.max_payload);
+            serve(&gateway, &mut socket, outbox.clone(), &peer, accepted).await;
+        }
+        Err(refusal) => {
+            gateway.metrics.handshake(refusal.outcome);
+            tracing::info!(ip = %peer.client_ip, outcome = refusal.outcome, cause = refusal.detail_for_log, "refused a connection");
+            services::publish_pairing_events(&gateway, &refusal.events).await;
+            refuse(&gateway, &mut socket, &outbox, *refusal).await;
+            drop(pending);
+        }
+    }
+    outbox.shut();
+    gateway.metrics.connections.decrement(1.0);
+}
+
+/// From the challenge to a verdict.
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket<S>,
+    outbox: &Outbox,
+    peer: &Peer,
+    deadline: Instant,
+) -> Result<Box<Accepted>, Box<Refusal>> {
+    let nonce = uuid::Uuid::new_v4().to_string();
+    let challenge = json!({ "nonce": nonce, "ts": schemas::now_ms() }).to_string();
+    let mut open = Vec::with_capacity(160);
+    write::event_open(&mut open, "connect.challenge", Some(challenge.as_bytes()), None);
+    let _ = outbox.targeted(&open);
+
+    let first = timeout_at(deadline, poll_fn(|context| next(socket, context))).await;
+    let text = match first {
+        Err(_) => return Err(Box::new(Refusal::timeout())),
+        Ok(Incoming::Text(text)) => text,
+        Ok(Incoming::NotText) => return Err(Box::new(Refusal::not_json())),
+        Ok(Incoming::Broken(1009, _)) => {
+            gateway.metrics.limit_hit("max_preauth_bytes");
+            return Err(Box::new(Refusal::too_big()));
+        }
+        Ok(Incoming::Broken(code, reason)) => return Err(Box::new(Refusal::broken(code, reason))),
+        Ok(Incoming::Closed(_) | Incoming::Gone) => return Err(Box::new(Refusal::gone())),
+    };
+    gateway.metrics.frames_in.increment(1);
+    // Frames behind the first one stay in the socket until hello-ok is out, so they need neither a queue nor a limit.
+    let now = schemas::now_ms();
+    let stage = Challenged::new(nonce).receive(
+        text.as_str(),
+        peer,
+        &gateway.handshake,
+        &gateway.pairing,
+        &gateway.failures,
+        now,
+    );
+    drop(text);
+    let authenticated = match stage {
+        Stage::Refused(refusal) => return Err(refusal),
+        Stage::Authenticated(authenticated) => authenticated,
+    };
+    let admission = match authenticated.candidate() {
+        None => None,
+        Some(candidate) => match timeout_at(deadline, gateway.pairing.admit(candidate, now)).await {
+            Ok(Ok(admission)) => Some(admission),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a device was not admitted: the pairing book cannot be written");
+                None
+            }
+            Err(_) => return Err(Box::new(Refusal::timeout())),
+        },
+    };
+    authenticated.resolve(admission).map(Box::new)
+}
+
+/// Joins, serves until the end, and takes leave.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket<S>,
+    outbox: Arc<Outbox>,
+    peer: &Peer,
+    accepted: Box<Accepted>,
+) {
+    services::publish_pairing_events(gateway, &accepted.events).await;
+    let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
+    gateway.connections.join(connection.clone(), |connection| {
+        let newcomer = Newcomer { connection, presence: entry.as_ref(), granted: accepted.granted.as_ref() };
+        let payload = hello::hello_ok(gateway, &newcomer);
+        let _ = connection.outbox.response(|out| write::response_ok(out, &accepted.request_id, &payload));
+    });
+    // A device removed between admission and joining had no connection to be closed.
+    if let (Some(epoch), Some(device)) = (accepted.epoch, &accepted.device_id)
+        && !gateway.pairing.stands(device, &accepted.role, epoch)
+    {
+        connection.authority.revoke();
+        connection.outbox.close(schemas::protocol::close::POLICY, "device access changed; connect again");
+    }
+    if *gateway.stopping.borrow() {
+        connection.outbox.close(schemas::protocol::close::RESTART, "service restart");
+    }
+    tracing::debug!(conn = connection.number, id = connection.id, client = accepted.params.client.id, "accepted");
+    let opened = ConnectionOpened {
+        connection: connection.record.clone(),
+        presence_key: connection.presence_key.clone(),
+        presence: entry,
+        replay: false,
+    };
+    drop(accepted);
+    let heard = events::notify(gateway, "host.connection.opened", &opened);
+    drop(opened);
+    // hello-ok leaves at once; requests are read when every plugin has heard of the connection.
+    let _ = poll_fn(|context| Poll::Ready(socket.poll_write(context))).await;
+    let all_heard = async {
+        for heard in heard {
+            let _ = heard.await;
+        }
+    };
+    if timeout(OPENED_PATIENCE, all_heard).await.is_err() {
+        tracing::warn!(conn = connection.number, "a plugin takes long to hear of a connection");
+    }
+
+    let ending = converse(gateway, socket, &connection).await;
+
+    gateway.connections.leave(connection.number);
+    connection.outbox.shut();
+    dispatch::disconnected(gateway, &connection);
+    tracing::debug!(conn = connection.number, code = ending.code, reason = ending.reason, "closed");
+    let caller = connection.authority.caller();
+    let closed = ConnectionClosed {
+        conn: connection.number,
+        conn_id: connection.id.clone(),
+        role: caller.role.clone(),
+        device_id: caller.device_id.clone(),
+        presence_key: connection.presence_key.clone(),
+        code: ending.code,
+        reason: ending.reason,
+    };
+    drop(events::notify(gateway, "host.connection.closed", &closed));
+}
+
+/// Reads requests and writes answers and events until either side closes.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket<S>,
+    connection: &Arc<Connection>,
+) -> Ending {
+    let last = poll_fn(|context| exchange(gateway, socket, connection, context)).await;
+    let outbox = &connection.outbox;
+    match last {
+        Last::Peer(Some((code, reason))) => {
+            farewell(gateway, socket).await;
+            Ending { code: Some(code), reason }
+        }
+        Last::Peer(None) => {
+            farewell(gateway, socket).await;
+            Ending { code: None, reason: String::new() }
+        }
+        Last::Gone => Ending { code: None, reason: String::new() },
+        Last::Broken(code, reason) => {
+            if code == 1009 {
+                gateway.metrics.limit_hit("max_payload");
+            }
+            outbox.close(code, reason);
+            farewell(gateway, socket).await;
+            Ending { code: Some(code), reason: reason.to_string() }
+        }
+        Last::Us => {
+            let (code, reason) = outbox.closing().unwrap_or_default();
+            farewell(gateway, socket).await;
+            Ending { code: Some(code), reason }
+        }
+    }
+}
+
+/// Why a conversation is over.
+enum Last {
+    /// The peer closed.
+    Peer(Option<(u16, String)>),
+    /// The peer went without a word, or the socket failed.
+    Gone,
+    /// The peer broke a rule; close with this code.
+    Broken(u16, &'static str),
+    /// A close is in the outbox.
+    Us,
+}
+
+/// Moves frames both ways until nothing moves: all frames that have arrived are handled, then all answers leave in one
+/// write. A connection over its byte budget is not read until it drains.
+fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket<S>,
+    connection: &Arc<Connection>,
+    context: &mut Context<'_>,
+) -> Poll<Last> {
+    /// Frames handled before answers leave.
+    const BATCH: usize = 64;
+    loop {
+        match socket.poll_write(context) {
+            Poll::Ready(Err(_)) => return Poll::Ready(Last::Gone),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        if connection.outbox.is_closing() {
+            return Poll::Ready(Last::Us);
+        }
+        if connection.outbox.is_backed_up() {
+            return Poll::Pending;
+        }
+        for handled in 0..=BATCH {
+            if handled == BATCH {
+                break;
+            }
+            match socket.poll_read(context) {
+                Poll::Pending if handled == 0 && !socket.has_control() => return Poll::Pending,
+                Poll::Pending => break,
+                Poll::Ready(Incoming::Text(text)) => dispatch::message(gateway, connection, text.as_str()),
+                Poll::Ready(Incoming::NotText) => dispatch::message(gateway, connection, ""),
+                Poll::Ready(Incoming::Closed(frame)) => return Poll::Ready(Last::Peer(frame)),
+                Poll::Ready(Incoming::Gone) => return Poll::Ready(Last::Gone),
+                Poll::Ready(Incoming::Broken(code, reason)) => return Poll::Ready(Last::Broken(code, reason)),
+            }
+        }
+    }
+}
+
+/// Answers a refused handshake, then closes.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Gateway,
+    socket: &mut Socket<S>,
+    outbox: &Outbox,
+    refusal: Refusal,
+) {
+    if let Some(delay) = refusal.delay {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some((id, error)) = &refusal.response {
+        let error = serde_json::to_vec(error).unwrap_or_default();
+        let _ = outbox.response(|out| write::response_error(out, id, &error, None));
+    }
+    outbox.close(refusal.close_code, &refusal.close_reason);
+    farewell(gateway, socket).await;
+}
+
+/// Flushes what is queued, ends our side, and waits for the peer to end its own, all within `close_grace_ms`: a socket
+/// dropped with unread bytes would take the close frame with it.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, socket: &mut Socket<S>) {
+    let grace = Duration::from_millis(gateway.limits().close_grace_ms);
+    let goodbye = async {
+        poll_fn(|context| socket.poll_write(context)).await?;
+        poll_fn(|context| socket.poll_shutdown(context)).await?;
+        poll_fn(|context| socket.poll_drain(context)).await
+    };
+    if let Ok(Err(error)) = timeout(grace, goodbye).await {
+        tracing::trace!(%error, "a socket ended before its close was sent");
+    }
+}
+
+/// The next message, writing what is queued meanwhile.
+fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, context: &mut Context<'_>) -> Poll<Incoming> {
+    loop {
+        if let Poll::Ready(Err(_)) = socket.poll_write(context) {
+            return Poll::Ready(Incoming::Gone);
+        }
+        match socket.poll_read(context) {
+            Poll::Pending if socket.has_control() => {}
+            other => return other,
+        }
+    }
+}
+
+/// The records of an accepted connection.
+fn newcomer(
+    gateway: &Gateway,
+    outbox: Arc<Outbox>,
+    peer: &Peer,
+    accepted: &Accepted,
+) -> (Arc<Connection>, Option<schemas::PresenceEntry>) {
+    let params = &accepted.params;
+    let (id, number) = (uuid::Uuid::new_v4().to_string(), gateway.connections.next_number());
+    let caller = Caller {
+        conn_id: Some(id.clone()),
+        role: accepted.role.clone(),
+        scopes: accepted.scopes.clone(),
+        device_id: accepted.device_id.clone(),
+        via_device_token: accepted.via_device_token,
+        client_id: Some(params.client.id.clone()),
+        client_mode: Some(params.client.mode.clone()),
+        display_name: params.client.display_name.clone(),
+        instance_id: params.client.instance_id.clone(),
+        caps: params.caps.clone().unwrap_or_default(),
+        remote_ip: peer.reported_ip.clone(),
+        local: peer.local,
+        protocol: accepted.version.number(),
+        plugin: None,
+    };
+    let now = schemas::now_ms();
+    let record = catalogue::Connection {
+        conn: number,
+        conn_id: id.clone(),
+        protocol: caller.protocol,
+        role: caller.role.clone(),
+        scopes: caller.scopes.clone(),
+        client: serde_json::to_value(&params.client).unwrap_or_default(),
+        device_id: caller.device_id.clone(),
+        remote_ip: caller.remote_ip.clone(),
+        local: caller.local,
+        caps: caller.caps.clone(),
+        commands: params.commands.clone().unwrap_or_default(),
+        permissions: params.permissions.as_ref().and_then(|permissions| serde_json::to_value(permissions).ok()),
+        path_env: params.path_env.clone(),
+        connected_at_ms: now,
+    };
+    let tracked = presence::is_tracked(params);
+    let entry = tracked
+        .then(|| presence::connect_entry(params, peer.reported_ip.as_deref(), &accepted.role, &accepted.scopes, now));
+    let connection = Connection {
+        number,
+        version: accepted.version,
+        authority: Arc::new(Authority::new(caller)),
+        outbox,
+        presence_key: tracked.then(|| presence::key(params, &id)),
+        id,
+        record,
+        in_flight: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+    };
+    (Arc::new(connection), entry)
+}

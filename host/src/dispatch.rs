@@ -1,0 +1,475 @@
+//! From a request to whoever answers it: registry entry → access → parameters → idempotency → call → answers.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use plugin_api::Idempotency;
+use plugin_api::abi::*;
+use plugin_api::hosting::CallRequest;
+use schemas::ErrorShape;
+use schemas::frame::Request;
+use schemas::protocol::close;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::access;
+use crate::answer::{Answer, Asker};
+use crate::authority::Authority;
+use crate::calls::{InFlight, OpenCall};
+use crate::connections::Connection;
+use crate::gateway::Gateway;
+use crate::idempotency::Decision;
+use crate::plugin::RunningPlugin;
+use crate::registry::{Handler, MethodEntry};
+
+/// A call about to be made.
+pub struct Start<'a> {
+    /// What is called.
+    pub method: Arc<MethodEntry>,
+    /// JSON text, not yet checked.
+    pub params: &'a str,
+    /// Who hears the answer.
+    pub asker: Asker,
+    /// With whose rights.
+    pub authority: Arc<Authority>,
+    /// The connection's number; 0 for plugins and the host.
+    pub conn: u64,
+    /// How many calls deep it will be.
+    pub depth: usize,
+    /// The call it ends with.
+    pub parent: Option<u64>,
+    /// The asker's own deadline, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// The request it counts for.
+    pub slot: Option<InFlight>,
+    /// The number it will have.
+    pub number: u64,
+}
+
+thread_local! {
+    /// How deep the call is that this thread is handing to a plugin right now; 0 outside of one.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How deep a call would be that a plugin starts on this thread now, in its own name and on nobody's account.
+pub fn ambient_depth() -> usize {
+    DEPTH.get() + 1
+}
+
+/// Handles a message of an accepted connection.
+pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str) {
+    gateway.metrics.frames_in.increment(1);
+    let Some(request) = Request::parse(text) else { return bad_frame(gateway, connection, text) };
+    let mut asker = Asker::Frame { connection: connection.clone(), id: request.id.as_ref().into() };
+    let registry = gateway.registry.load();
+    let method = registry.method(&request.method);
+    let checked = match method {
+        Some(method) => method.access.check(&request.method, &connection.authority).map(|()| method),
+        None if request.method == "connect" && connection.authority.is_admin() => {
+            Err(ErrorShape::invalid_request("connect is only valid as the first request"))
+        }
+        None => Err(access::unknown_method(&request.method, &connection.authority)),
+    };
+    let checked = checked.and_then(|method| {
+        if gateway.config.gateway.methods.permits(connection.authority.role(), &request.method) {
+            Ok(method)
+        } else {
+            Err(ErrorShape::invalid_request(format!("method not allowed: {}", method.spec.name)))
+        }
+    });
+    let method = match checked {
+        Ok(method) => method.clone(),
+        Err(error) => {
+            asker.refuse(&error);
+            return refused(gateway, connection, &error);
+        }
+    };
+    let limit = gateway.limits().max_in_flight;
+    if connection.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
+        connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+        gateway.metrics.limit_hit("max_in_flight");
+        return asker
+            .refuse(&busy(format!("more than {limit} requests of this connection are running"), "max_in_flight"));
+    }
+    let slot = Some(InFlight(connection.clone()));
+    let start = Start {
+        method,
+        params: request.params_text(),
+        asker,
+        authority: connection.authority.clone(),
+        conn: connection.number,
+        depth: 0,
+        parent: None,
+        timeout_ms: None,
+        slot,
+        number: gateway.calls.next_number(),
+    };
+    drop(registry);
+    self::start(gateway, start);
+}
+
+/// Makes a call whose rights were checked. The asker hears of every outcome.
+pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
+    let method = start.method.clone();
+    if let Some(fault) = method.params_fault(start.params) {
+        let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
+        method.metrics.errors.increment(1);
+        return start.asker.refuse(&error);
+    }
+    if let Handler::Plugin(plugin) = &method.handler {
+        if plugin.is_stopped() {
+            return start.asker.refuse(&ErrorShape::unavailable("the method is being stopped").retry_after(1000));
+        }
+        if plugin.in_flight.load(Ordering::Relaxed) >= gateway.limits().max_plugin_in_flight {
+            gateway.metrics.limit_hit("max_plugin_in_flight");
+            return start
+                .asker
+                .refuse(&busy("the method is busy; try again in a moment".into(), "max_plugin_in_flight"));
+        }
+    }
+    let key = match method.spec.idempotency {
+        Idempotency::None => None,
+        Idempotency::Plugin => key_of(start.params),
+        Idempotency::Replay => match key_of(start.params) {
+            Some(key) => return replayed(gateway, start, &key),
+            None => {
+                let name = &method.spec.name;
+                let fault = format!("invalid {name} params: must have required property 'idempotencyKey'");
+                return start.asker.refuse(&ErrorShape::invalid_request(fault));
+            }
+        },
+    };
+    run(gateway, start, key.as_deref());
+}
+
+/// Takes an answer of a plugin. The code says whether it was heard.
+pub fn reply(gateway: &Arc<Gateway>, plugin: &RunningPlugin, number: u64, kind: i32, json: &[u8]) -> i32 {
+    let Some(answer) = Answer::of_kind(kind, json) else { return GWP_INVALID };
+    let is_theirs = |call: &OpenCall| matches!(&call.method.handler, Handler::Plugin(own) if own.id == plugin.id);
+    if answer.is_final() {
+        return match gateway.calls.take_if(number, is_theirs) {
+            Some(call) => settle(gateway, number, call, answer),
+            None => GWP_GONE,
+        };
+    }
+    let heard = gateway.calls.with(number, |call| {
+        if !is_theirs(call) {
+            return GWP_GONE;
+        }
+        if call.method.spec.replies != plugin_api::Replies::Interim {
+            tracing::warn!(method = call.method.spec.name, "an interim answer from a method that declares none");
+            return GWP_INVALID;
+        }
+        call.asker.hear(answer);
+        GWP_OK
+    });
+    heard.unwrap_or(GWP_GONE)
+}
+
+/// Ends a call from this side: its asker hears the error, and the plugin that it is over.
+pub fn end(gateway: &Arc<Gateway>, number: u64, reason: i32, error: &ErrorShape) {
+    if let Some(call) = gateway.calls.take(number) {
+        let method = call.method.clone();
+        settle(gateway, number, call, Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
+        tell_cancelled(&method, number, reason);
+    }
+}
+
+/// Ends a call on a task of its own: whoever asks may be inside a call to the host, and the plugin that is told must not
+/// be the one that is calling.
+pub fn end_soon(gateway: &Arc<Gateway>, number: u64, reason: i32) {
+    if gateway.calls.with(number, |_| ()).is_some() {
+        let gateway = gateway.clone();
+        gateway.runtime.clone().spawn(async move {
+            end(&gateway, number, reason, &ErrorShape::unavailable("the call it was made for has ended"));
+        });
+    }
+}
+
+/// A connection has gone: what it waits for ends, except what runs on without it.
+pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
+    let conn = connection.number;
+    let waiting = gateway.calls.numbers(|call| call.slot.as_ref().is_some_and(|slot| slot.0.number == conn));
+    for number in waiting {
+        let detached = gateway.calls.with(number, |call| {
+            let detached = call.method.is_detached();
+            if detached {
+                call.slot = None;
+                match &mut call.asker {
+                    Asker::Shared(run) => run.forget_connection(conn),
+                    asker => *asker = Asker::Nobody,
+                }
+            }
+            detached
+        });
+        if detached == Some(false)
+            && let Some(mut call) = gateway.calls.take(number)
+        {
+            call.asker = Asker::Nobody;
+            let method = call.method.clone();
+            settle(gateway, number, call, Answer::Error(b"{}"));
+            tell_cancelled(&method, number, GWP_CANCEL_DISCONNECT);
+        }
+    }
+}
+
+/// Makes a call with a key that is kept, unless it was made already.
+fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
+    let name = start.method.spec.name.clone();
+    let identity = start.authority.identity();
+    let asker = std::mem::replace(&mut start.asker, Asker::Nobody);
+    let now = schemas::now_ms();
+    let Decision::Run(run) = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now) else { return };
+    let (gateway, key, params) = (gateway.clone(), key.to_string(), start.params.to_string());
+    let owned = Start { params: "", asker: Asker::Shared(run.clone()), ..start };
+    gateway.runtime.clone().spawn(async move {
+        match gateway.idempotency.persist(&run, now).await {
+            Ok(()) => self::run(&gateway, Start { params: &params, ..owned }, Some(&key)),
+            Err(error) => {
+                tracing::error!(%error, method = name, "a call was not made: its key could not be written");
+                let error = ErrorShape::unavailable("the request could not be recorded; try again").retry_after(1000);
+                run.hear(Answer::Error(&serde_json::to_vec(&error).unwrap_or_default()));
+            }
+        }
+    });
+}
+
+/// Enters the call and hands it over.
+fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
+    let Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number } = start;
+    let started = Instant::now();
+    method.metrics.calls.increment(1);
+    gateway.metrics.call_started();
+    if let Some(parent) = parent {
+        // The parent may be over already: a run that outlives its call goes on calling.
+        gateway.calls.with(parent, |parent| parent.children.push(number));
+    }
+    let deadline_ms = deadline(gateway, &method, timeout_ms);
+    let flags = flags(&authority);
+    let (timer, children) = (None, Vec::new());
+    let call =
+        OpenCall { method: method.clone(), asker, authority: authority.clone(), depth, started, timer, children, slot };
+    gateway.calls.open(number, call);
+    match &method.handler {
+        Handler::Plugin(plugin) => {
+            plugin.calls.fetch_add(1, Ordering::Relaxed);
+            plugin.in_flight.fetch_add(1, Ordering::Relaxed);
+            let name = method.spec.name.as_str();
+            let params = params.as_bytes();
+            let request =
+                CallRequest { call: number, conn, deadline_ms, flags, method: name, params, idempotency_key: key };
+            match &plugin.blocking {
+                None => hand_over(gateway, plugin, &method, &request, depth),
+                Some(room) => hand_over_blocking(gateway, plugin, room.clone(), &method, &request, depth),
+            }
+        }
+        Handler::Host(service) => {
+            let (service, gateway, params) = (*service, gateway.clone(), params.to_string());
+            gateway.runtime.clone().spawn(async move {
+                let outcome = service.call(&gateway, &authority, &params).await;
+                let Some(call) = gateway.calls.take(number) else { return };
+                match &outcome {
+                    Ok(payload) => settle(&gateway, number, call, Answer::Payload(payload.get().as_bytes())),
+                    Err(error) => {
+                        let error = serde_json::to_vec(error).unwrap_or_default();
+                        settle(&gateway, number, call, Answer::Error(&error))
+                    }
+                };
+            });
+        }
+    }
+    if deadline_ms > 0 {
+        watch_deadline(gateway, number, deadline_ms);
+    }
+}
+
+/// Hands a request to a plugin on this thread.
+fn hand_over(gateway: &Gateway, plugin: &RunningPlugin, method: &MethodEntry, request: &CallRequest<'_>, depth: usize) {
+    let outer = DEPTH.replace(depth);
+    let kept = plugin.call(request);
+    DEPTH.set(outer);
+    if kept >= Duration::from_millis(gateway.limits().worker_stall_ms) {
+        method.metrics.stalls.increment(1);
+        gateway.metrics.limit_hit("worker_stall_ms");
+        tracing::warn!(method = method.spec.name, plugin = &*plugin.id, ?kept, "a method kept a worker too long");
+    }
+}
+
+/// Hands a request to a plugin whose calls may block, when there is room.
+fn hand_over_blocking(
+    gateway: &Arc<Gateway>,
+    plugin: &Arc<RunningPlugin>,
+    room: Arc<tokio::sync::Semaphore>,
+    method: &Arc<MethodEntry>,
+    request: &CallRequest<'_>,
+    depth: usize,
+) {
+    let (plugin, method) = (plugin.clone(), method.clone());
+    let params = request.params.to_vec();
+    let key = request.idempotency_key.map(str::to_string);
+    let CallRequest { call, conn, deadline_ms, flags, .. } = *request;
+    let runtime = gateway.runtime.clone();
+    gateway.runtime.spawn(async move {
+        let Ok(permit) = room.acquire_owned().await else { return };
+        let work = move || {
+            let _permit = permit;
+            let outer = DEPTH.replace(depth);
+            let request = CallRequest {
+                call,
+                conn,
+                deadline_ms,
+                flags,
+                method: &method.spec.name,
+                params: &params,
+                idempotency_key: key.as_deref(),
+            };
+            plugin.call(&request);
+            DEPTH.set(outer);
+        };
+        runtime.spawn_blocking(work);
+    });
+}
+
+/// Ends the call when its time is up, if it is still open.
+fn watch_deadline(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
+    gateway.calls.with(number, |call| {
+        let name = call.method.spec.name.clone();
+        let gateway = gateway.clone();
+        let timer = gateway.runtime.clone().spawn(async move {
+            tokio::time::sleep(Duration::from_millis(deadline_ms)).await;
+            gateway.metrics.limit_hit("method_timeout_ms");
+            let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
+                .with_details(json!({ "code": "METHOD_TIMEOUT", "timeoutMs": deadline_ms }));
+            end(&gateway, number, GWP_CANCEL_TIMEOUT, &error);
+        });
+        call.timer = Some(timer.abort_handle());
+    });
+}
+
+/// Delivers the final answer of a call that was taken out.
+fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
+    if let Some(timer) = call.timer.take() {
+        timer.abort();
+    }
+    let trusted = match &call.method.handler {
+        Handler::Plugin(plugin) => plugin.origin == crate::plugin::Origin::Linked,
+        Handler::Host(_) => true,
+    };
+    let code = match fault(answer, gateway.limits().max_outbound_bytes, trusted) {
+        None => {
+            call.asker.hear(answer);
+            GWP_OK
+        }
+        Some((code, what)) => {
+            tracing::error!(method = call.method.spec.name, call = number, what, "an answer was not passed on");
+            call.asker.refuse(&ErrorShape::unavailable(what));
+            code
+        }
+    };
+    let failed = answer.is_error() || code != GWP_OK;
+    call.method.metrics.microseconds.increment(call.started.elapsed().as_micros() as u64);
+    if failed {
+        call.method.metrics.errors.increment(1);
+    }
+    gateway.metrics.call_ended();
+    if let Handler::Plugin(plugin) = &call.method.handler {
+        plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if failed {
+            plugin.errors.fetch_add(1, Ordering::Relaxed);
+            if is_panic(answer) {
+                plugin.panics.fetch_add(1, Ordering::Relaxed);
+                gateway.metrics.counter("clawhost_panics_total", &[("plugin", &plugin.id)]).increment(1);
+            }
+        }
+    }
+    for child in std::mem::take(&mut call.children) {
+        end_soon(gateway, child, GWP_CANCEL_ASKED);
+    }
+    code
+}
+
+/// Why an answer cannot be passed on.
+fn fault(answer: Answer<'_>, max_bytes: usize, trusted: bool) -> Option<(i32, &'static str)> {
+    let json = answer.json();
+    if json.len() > max_bytes {
+        return Some((GWP_TOO_LARGE, "the answer is larger than the gateway passes on"));
+    }
+    let well_formed = trusted || serde_json::from_slice::<&serde_json::value::RawValue>(json).is_ok();
+    if !well_formed { Some((GWP_INVALID, "the method gave a broken answer")) } else { None }
+}
+
+fn is_panic(answer: Answer<'_>) -> bool {
+    answer.error().and_then(|error| error.details).is_some_and(|details| details["code"] == "METHOD_PANICKED")
+}
+
+fn tell_cancelled(method: &MethodEntry, number: u64, reason: i32) {
+    if let Handler::Plugin(plugin) = &method.handler {
+        plugin.cancel(number, reason);
+    }
+}
+
+fn deadline(gateway: &Gateway, method: &MethodEntry, asked: Option<u64>) -> u64 {
+    let own = method.spec.timeout_ms.unwrap_or(gateway.limits().method_timeout_ms);
+    match asked {
+        Some(asked) if asked > 0 && (own == 0 || asked < own) => asked,
+        _ => own,
+    }
+}
+
+fn flags(authority: &Authority) -> u32 {
+    let mut flags = 0;
+    if authority.caller().local && !authority.is_plugin() {
+        flags |= GWP_REQ_LOCAL;
+    }
+    if authority.is_admin() {
+        flags |= GWP_REQ_ADMIN;
+    }
+    if authority.role() == "node" {
+        flags |= GWP_REQ_NODE;
+    }
+    flags
+}
+
+fn busy(message: String, limit: &str) -> ErrorShape {
+    ErrorShape::unavailable(message).with_details(json!({ "limit": limit })).retry_after(250)
+}
+
+/// The key in the parameters, if there is one.
+fn key_of(params: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Keyed {
+        idempotency_key: Option<String>,
+    }
+    serde_json::from_str::<Keyed>(params).ok()?.idempotency_key.filter(|key| !key.is_empty())
+}
+
+/// Answers what is not a request: text that is not JSON is passed over, as clients expect.
+fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+        tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
+        return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
+    };
+    let id = value.get("id").and_then(serde_json::Value::as_str).filter(|id| !id.is_empty()).unwrap_or("invalid");
+    let fault =
+        gateway.frame_validator.describe(&value).unwrap_or_else(|| "must not hold a property twice".to_string());
+    let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));
+    let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };
+    asker.refuse(&error);
+    refused(gateway, connection, &error);
+}
+
+/// Counts a request that was refused; a connection that goes on and on is closed.
+fn refused(gateway: &Gateway, connection: &Connection, error: &ErrorShape) {
+    let count = connection.refused.fetch_add(1, Ordering::Relaxed) + 1;
+    let limit = gateway.limits().max_refused_calls;
+    if count == 1 || count == limit {
+        tracing::info!(conn = connection.number, count, error = error.message, "refused a request");
+    }
+    if count >= limit {
+        gateway.metrics.limit_hit("max_refused_calls");
+        connection.outbox.close(close::POLICY, "too many refused requests");
+    }
+}

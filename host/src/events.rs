@@ -1,0 +1,182 @@
+//! Events on their way out. A payload is serialised once and a broadcast's frame is written once: per connection only
+//! `,"seq":N` differs. Who may see an event was settled when it was registered.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use plugin_api::abi::*;
+use plugin_api::hosting::EmittedEvent;
+use schemas::frame::write;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::gateway::Gateway;
+use crate::grants;
+use crate::mailbox::Mailbox;
+use crate::outbox::Full;
+use crate::plugin::{Origin, RunningPlugin};
+use crate::registry::EventEntry;
+
+/// Plugins that hear events.
+#[derive(Default)]
+pub struct Subscriptions {
+    list: RwLock<Vec<Subscription>>,
+}
+
+struct Subscription {
+    number: u64,
+    plugin: Arc<str>,
+    pattern: Box<str>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Subscriptions {
+    /// Adds one.
+    pub fn add(&self, number: u64, plugin: Arc<str>, pattern: &str, mailbox: Arc<Mailbox>) {
+        let subscription = Subscription { number, plugin, pattern: pattern.into(), mailbox };
+        self.list.write().unwrap_or_else(PoisonError::into_inner).push(subscription);
+    }
+
+    /// Ends one of a plugin's; the code says whether its sink may still be running.
+    pub fn remove(&self, number: u64, plugin: &str) -> i32 {
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        match list.iter().position(|known| known.number == number && &*known.plugin == plugin) {
+            Some(place) => list.swap_remove(place).mailbox.close(),
+            None => GWP_GONE,
+        }
+    }
+
+    /// Ends all of a plugin's.
+    pub fn remove_all(&self, plugin: &str) {
+        self.list.write().unwrap_or_else(PoisonError::into_inner).retain(|known| {
+            let keep = &*known.plugin != plugin;
+            if !keep {
+                known.mailbox.close();
+            }
+            keep
+        });
+    }
+
+    /// Tells everyone who hears this event.
+    fn tell(&self, name: &str, payload: &[u8], conns: Option<&[u64]>, mut tell: impl FnMut(&Arc<Mailbox>, Arc<[u8]>)) {
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        let mut json: Option<Arc<[u8]>> = None;
+        for subscription in list.iter().filter(|known| grants::matches(&known.pattern, name)) {
+            let json = json.get_or_insert_with(|| heard(name, payload, conns).into());
+            tell(&subscription.mailbox, json.clone());
+        }
+    }
+}
+
+/// `{"event","payload","conns"?}`
+fn heard(name: &str, payload: &[u8], conns: Option<&[u64]>) -> Vec<u8> {
+    let mut json = Vec::with_capacity(payload.len() + name.len() + 48);
+    json.extend_from_slice(b"{\"event\":");
+    write::string(&mut json, name);
+    json.extend_from_slice(b",\"payload\":");
+    json.extend_from_slice(if payload.is_empty() { b"null" } else { payload });
+    if let Some(conns) = conns {
+        json.extend_from_slice(b",\"conns\":[");
+        for (place, conn) in conns.iter().enumerate() {
+            if place > 0 {
+                json.push(b',');
+            }
+            write::integer(&mut json, *conn);
+        }
+        json.push(b']');
+    }
+    json.push(b'}');
+    json
+}
+
+/// Publishes an event of a plugin.
+pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<'_>) -> i32 {
+    let registry = gateway.registry.load();
+    let Some(entry) = registry.event(event.name).filter(|entry| entry.owner.as_deref() == Some(&*plugin.id)) else {
+        tracing::warn!(plugin = &*plugin.id, event = event.name, "an event that the manifest does not declare");
+        return GWP_INVALID;
+    };
+    if event.payload.len() > gateway.limits().max_outbound_bytes {
+        gateway.metrics.limit_hit("max_outbound_bytes");
+        return GWP_TOO_LARGE;
+    }
+    let checked = plugin.origin == Origin::Linked || serde_json::from_slice::<&RawValue>(event.payload).is_ok();
+    if !checked || (entry.targeted && event.conns.is_none()) {
+        return GWP_INVALID;
+    }
+    gateway.metrics.event(event.name);
+    let open = opened(gateway, entry, event.payload, event.flags & GWP_EV_STATE_VERSION != 0);
+    let code = match event.conns {
+        Some(conns) => send_to(gateway, entry, &open, conns),
+        None => {
+            broadcast(gateway, entry, &open, event.flags & GWP_EV_DROP_IF_SLOW != 0);
+            GWP_OK
+        }
+    };
+    gateway
+        .subscriptions
+        .tell(event.name, event.payload, event.conns, |mailbox, json| mailbox.send(GWP_SINK_EVENT, json));
+    code
+}
+
+/// Broadcasts an event of the host's own to everyone.
+pub fn announce(gateway: &Gateway, name: &str, payload: &serde_json::Value, droppable: bool) {
+    let registry = gateway.registry.load();
+    if let Some(entry) = registry.event(name) {
+        let open = opened(gateway, entry, payload.to_string().as_bytes(), false);
+        broadcast(gateway, entry, &open, droppable);
+    }
+}
+
+/// Tells plugins of an internal event of the host's own. The receivers resolve when each has heard it.
+pub fn notify<T: serde::Serialize>(gateway: &Gateway, name: &str, payload: &T) -> Vec<oneshot::Receiver<()>> {
+    let mut heard = Vec::new();
+    match serde_json::to_vec(payload) {
+        Ok(json) => gateway.subscriptions.tell(name, &json, None, |mailbox, json| {
+            heard.push(mailbox.send_and_tell(GWP_SINK_EVENT, json));
+        }),
+        Err(error) => tracing::error!(%error, event = name, "an event has no JSON form"),
+    }
+    heard
+}
+
+/// The frame of an event up to its closing brace.
+fn opened(gateway: &Gateway, entry: &EventEntry, payload: &[u8], stamped: bool) -> Vec<u8> {
+    let mut open = Vec::with_capacity(payload.len() + entry.name.len() + 96);
+    let payload = (!payload.is_empty()).then_some(payload);
+    write::event_open(&mut open, &entry.name, payload, stamped.then(|| gateway.snapshot.version()));
+    open
+}
+
+fn broadcast(gateway: &Gateway, entry: &EventEntry, open: &[u8], droppable: bool) {
+    if entry.access.is_internal() {
+        return;
+    }
+    let mut sent = 0;
+    gateway.connections.each(|connection| {
+        if !entry.access.admits(&connection.authority) {
+            return;
+        }
+        match connection.outbox.broadcast(open, droppable) {
+            Ok(()) => sent += 1,
+            Err(Full::Skipped) => gateway.metrics.events_dropped.increment(1),
+            Err(Full::Overflow(limit)) => {
+                gateway.metrics.limit_hit(limit);
+                tracing::warn!(conn = connection.number, limit, event = &*entry.name, "closing a slow consumer");
+            }
+            Err(Full::Closed) => {}
+        }
+    });
+    gateway.metrics.frames_out.increment(sent);
+}
+
+fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {
+    let mut reached = 0;
+    for connection in conns.iter().filter_map(|number| gateway.connections.find(*number)) {
+        // A scope is needed for chosen connections too; the role is what the plugin chose.
+        if entry.access.admits(&connection.authority) && connection.outbox.targeted(open).is_ok() {
+            reached += 1;
+        }
+    }
+    gateway.metrics.frames_out.increment(reached);
+    if reached > 0 { GWP_OK } else { GWP_GONE }
+}

@@ -1,0 +1,142 @@
+//! What all parts of one running gateway share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use plugin_api::catalogue::GatewayInfo;
+use schemas::hello::SessionDefaults;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::calls::Calls;
+use crate::config::{Config, Limits};
+use crate::connections::Connections;
+use crate::events::Subscriptions;
+use crate::failures::FailureLimiter;
+use crate::handshake::HandshakeSettings;
+use crate::host_side::PluginBooks;
+use crate::idempotency::Idempotency;
+use crate::metrics::Metrics;
+use crate::outbox::OutboxLimits;
+use crate::pairing::Pairing;
+use crate::registry::Registry;
+use crate::snapshot::SnapshotStore;
+use crate::store::Store;
+use crate::store::kv::Kv;
+use crate::validation::Validator;
+
+/// One running gateway.
+pub struct Gateway {
+    /// Its configuration.
+    pub config: Config,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// The table of methods and events in force.
+    pub registry: ArcSwap<Registry>,
+    /// Who has joined.
+    pub connections: Connections,
+    /// Calls that run.
+    pub calls: Calls,
+    /// Plugins that hear events.
+    pub subscriptions: Subscriptions,
+    /// What plugins keep and call.
+    pub plugin_books: PluginBooks,
+    /// What hello-ok shows.
+    pub snapshot: SnapshotStore,
+    /// Answers kept by key.
+    pub idempotency: Idempotency,
+    /// Devices, requests and tokens.
+    pub pairing: Pairing,
+    /// Plugins' small state.
+    pub kv: Kv,
+    /// The database.
+    pub store: Store,
+    /// How connections are judged.
+    pub handshake: HandshakeSettings,
+    /// Who guesses too often.
+    pub failures: FailureLimiter,
+    /// The schema of a request frame.
+    pub frame_validator: Validator,
+    /// Bytes queued for all connections together.
+    pub outbox_total: Arc<AtomicUsize>,
+    /// Where tasks run.
+    pub runtime: Handle,
+    /// Facts that do not change while it runs.
+    pub facts: Facts,
+    /// Turns true when it stops.
+    pub stopping: watch::Sender<bool>,
+}
+
+/// Facts that do not change while a gateway runs.
+pub struct Facts {
+    /// Name of the machine.
+    pub host: String,
+    /// When it started.
+    pub started: Instant,
+    /// The same by the wall clock.
+    pub started_at_ms: u64,
+    /// Addresses it listens on.
+    pub addresses: Vec<std::net::SocketAddr>,
+    /// The log file, if one is written.
+    pub log_file: Option<PathBuf>,
+}
+
+/// Version of this program, as hello-ok tells it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Gateway {
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.config.gateway.limits
+    }
+
+    /// Byte limits of an outbox.
+    pub fn outbox_limits(&self) -> OutboxLimits {
+        let limits = self.limits();
+        OutboxLimits {
+            buffered: limits.max_buffered_bytes,
+            buffered_hard: limits.max_buffered_hard_bytes,
+            buffered_total: limits.max_buffered_total_bytes,
+        }
+    }
+
+    /// How long it has been running.
+    pub fn uptime_ms(&self) -> u64 {
+        self.facts.started.elapsed().as_millis() as u64
+    }
+
+    /// What user interfaces derive their session key from.
+    pub fn session_defaults(&self) -> SessionDefaults {
+        let session = &self.config.gateway.session;
+        SessionDefaults {
+            default_agent_id: session.default_agent.clone(),
+            main_key: session.main_key.clone(),
+            main_session_key: format!("agent:{}:{}", session.default_agent, session.main_key),
+            scope: Some(session.scope.clone()),
+        }
+    }
+
+    /// The process, for `host.gateway.info`.
+    pub fn info(&self) -> GatewayInfo {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        GatewayInfo {
+            version: VERSION.to_string(),
+            host: self.facts.host.clone(),
+            ip: None,
+            platform: format!("{} {}", std::env::consts::OS, kernel.trim()).trim().to_string(),
+            arch: std::env::consts::ARCH.to_string(),
+            pid: std::process::id(),
+            started_at_ms: self.facts.started_at_ms,
+            uptime_ms: self.uptime_ms(),
+            addresses: self.facts.addresses.iter().map(|address| address.to_string()).collect(),
+            state_dir: self.config.gateway.state_dir.display().to_string(),
+            config_path: self.config.file.as_ref().map(|file| file.path.display().to_string()),
+            log_file: self.facts.log_file.as_ref().map(|path| path.display().to_string()),
+            tick_interval_ms: self.limits().tick_interval_ms,
+            session_defaults: self.session_defaults(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Writes hello-ok: the snapshot as the bytes plugins published, the features as the bytes the registry keeps.
+
+use schemas::PresenceEntry;
+use schemas::frame::StateVersion;
+use schemas::hello::{Granted, Policy, SessionDefaults};
+use schemas::protocol::Version;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::connections::Connection;
+use crate::gateway::{Gateway, VERSION};
+
+/// What hello-ok needs to know of the one it greets.
+pub struct Newcomer<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// Its presence row, if it gets one.
+    pub presence: Option<&'a PresenceEntry>,
+    /// Its device token, if it has one.
+    pub granted: Option<&'a Granted>,
+}
+
+/// The payload of the answer to an accepted `connect`.
+pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
+    let snapshot = gateway.snapshot.read();
+    let registry = gateway.registry.load();
+    let presence = with_newcomer(snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence);
+    let connection = newcomer.connection;
+    let admin = connection.authority.is_admin();
+    let shown_to_admins = |path: String| admin.then_some(path);
+    let limits = gateway.limits();
+    let hello = Hello {
+        kind: "hello-ok",
+        protocol: connection.version.number(),
+        server: Server {
+            version: VERSION,
+            host: (connection.version == Version::V3).then_some(&gateway.facts.host),
+            conn_id: &connection.id,
+        },
+        features: raw(registry.features_json()),
+        snapshot: Snapshot {
+            presence: raw(&presence),
+            health: raw(snapshot.health.as_deref().unwrap_or("{}")),
+            state_version: snapshot.version,
+            uptime_ms: gateway.uptime_ms(),
+            config_path: gateway.config.file.as_ref().and_then(|file| shown_to_admins(file.path.display().to_string())),
+            state_dir: shown_to_admins(gateway.config.gateway.state_dir.display().to_string()),
+            session_defaults: gateway.session_defaults(),
+        },
+        auth: auth(connection, newcomer.granted),
+        policy: Policy {
+            max_payload: limits.max_payload as u64,
+            max_buffered_bytes: limits.max_buffered_bytes as u64,
+            tick_interval_ms: limits.tick_interval_ms,
+        },
+    };
+    serde_json::to_vec(&hello).unwrap_or_else(|error| {
+        tracing::error!(%error, "hello-ok has no JSON form");
+        b"{}".to_vec()
+    })
+}
+
+/// Protocol 3 knows `auth` only together with a device token, whose scopes it shows; protocol 4 always has it, with what
+/// is enforced.
+fn auth(connection: &Connection, granted: Option<&Granted>) -> Option<Granted> {
+    if connection.version == Version::V3 {
+        return granted.cloned();
+    }
+    let caller = connection.authority.caller();
+    Some(Granted {
+        device_token: granted.and_then(|granted| granted.device_token.clone()),
+        role: caller.role.clone(),
+        scopes: caller.scopes.clone(),
+        issued_at_ms: granted.and_then(|granted| granted.issued_at_ms),
+    })
+}
+
+/// The list with the newcomer's row first: it is the newest. An older row of the same device or instance gives way.
+fn with_newcomer(list: &str, newcomer: Option<&PresenceEntry>) -> String {
+    let Some(entry) = newcomer else { return list.to_string() };
+    let row = serde_json::to_string(entry).unwrap_or_default();
+    let id = entry.device_id.as_deref().or(entry.instance_id.as_deref());
+    let body = list.trim().trim_start_matches('[').trim_end_matches(']');
+    // Only a list that mentions the newcomer needs a closer look.
+    if id.is_none_or(|id| !list.contains(id)) {
+        return if body.is_empty() { format!("[{row}]") } else { format!("[{row},{body}]") };
+    }
+    let same = |other: &PresenceEntry| {
+        let other = other.device_id.as_deref().or(other.instance_id.as_deref());
+        other.zip(id).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+    };
+    let mut rows: Vec<PresenceEntry> = serde_json::from_str(list).unwrap_or_default();
+    rows.retain(|other| !same(other));
+    rows.insert(0, entry.clone());
+    serde_json::to_string(&rows).unwrap_or_else(|_| list.to_string())
+}
+
+fn raw(json: &str) -> &RawValue {
+    serde_json::from_str(json).unwrap_or(RawValue::NULL)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hello<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    protocol: u32,
+    server: Server<'a>,
+    features: &'a RawValue,
+    snapshot: Snapshot<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Granted>,
+    policy: Policy,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Server<'a> {
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a String>,
+    conn_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Snapshot<'a> {
+    presence: &'a RawValue,
+    health: &'a RawValue,
+    state_version: StateVersion,
+    uptime_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<String>,
+    session_defaults: SessionDefaults,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, ts: u64) -> PresenceEntry {
+        PresenceEntry { device_id: Some(id.to_string()), ts, ..PresenceEntry::default() }
+    }
+
+    #[test]
+    fn the_newcomer_comes_first_and_once() {
+        assert_eq!(with_newcomer("[]", None), "[]");
+        assert_eq!(with_newcomer("[]", Some(&entry("a", 1))), r#"[{"deviceId":"a","ts":1}]"#);
+        let others = r#"[{"deviceId":"b","ts":1},{"deviceId":"a","ts":2}]"#;
+        let rows: Vec<PresenceEntry> = serde_json::from_str(&with_newcomer(others, Some(&entry("a", 3)))).unwrap();
+        assert_eq!(rows, [entry("a", 3), entry("b", 1)]);
+        let rows: Vec<PresenceEntry> = serde_json::from_str(&with_newcomer(others, Some(&entry("new", 3)))).unwrap();
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[0], entry("new", 3));
+    }
+}

@@ -1,0 +1,359 @@
+//! The host as one plugin instance sees it: what stands behind the C table the instance was given.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use plugin_api::abi::*;
+use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink};
+use schemas::ErrorShape;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::answer::Asker;
+use crate::authority::Authority;
+use crate::dispatch::{self, Start};
+use crate::gateway::Gateway;
+use crate::mailbox::Mailbox;
+use crate::plugin::RunningPlugin;
+use crate::registry::Handler;
+use crate::store::kv::{KvError, KvOp, KvOutcome};
+use crate::{events, grants};
+
+/// One instance's view of the host. It holds nothing alive: an instance that outlives either end gets `GWP_GONE`.
+pub struct HostSide {
+    gateway: Weak<Gateway>,
+    plugin: Weak<RunningPlugin>,
+    runtime: Handle,
+    timers: Arc<Mutex<HashMap<u64, (Job, Option<AbortHandle>)>>>,
+}
+
+/// A caller's authority that a plugin keeps.
+#[derive(Clone)]
+pub struct Retained {
+    plugin: Arc<str>,
+    authority: Arc<Authority>,
+    call: u64,
+    depth: usize,
+}
+
+/// Authorities that plugins keep, and calls that plugins make.
+#[derive(Default)]
+pub struct PluginBooks {
+    principals: Mutex<HashMap<u64, Retained>>,
+    invocations: Mutex<HashMap<u64, (Arc<str>, Arc<Mailbox>)>>,
+}
+
+impl PluginBooks {
+    /// Forgets an invocation whose last answer is on its way.
+    pub fn invocation_ended(&self, number: u64) {
+        lock(&self.invocations).remove(&number);
+    }
+}
+
+impl HostSide {
+    /// The view of an instance of this plugin.
+    pub fn new(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>) -> Arc<Self> {
+        Arc::new(HostSide {
+            gateway: Arc::downgrade(gateway),
+            plugin: Arc::downgrade(plugin),
+            runtime: gateway.runtime.clone(),
+            timers: Arc::default(),
+        })
+    }
+
+    fn both(&self) -> Option<(Arc<Gateway>, Arc<RunningPlugin>)> {
+        Some((self.gateway.upgrade()?, self.plugin.upgrade()?))
+    }
+
+    /// Whose rights an invocation runs with, how deep it is, and which call it ends with.
+    fn authority_of(
+        &self,
+        gateway: &Gateway,
+        plugin: &RunningPlugin,
+        asked: u64,
+    ) -> Result<(Arc<Authority>, usize, Option<u64>), i32> {
+        let (own_grants, principal) = (asked & GWP_OWN_GRANTS != 0, asked & !GWP_OWN_GRANTS);
+        if principal == 0 {
+            return Ok((plugin.authority.clone(), dispatch::ambient_depth(), None));
+        }
+        let retained = lock(&gateway.plugin_books.principals).get(&principal).cloned();
+        let retained = retained.filter(|retained| retained.plugin == plugin.id).ok_or(GWP_GONE)?;
+        if retained.authority.is_revoked() {
+            return Err(GWP_DENIED);
+        }
+        let authority = if own_grants { plugin.authority.clone() } else { retained.authority };
+        Ok((authority, retained.depth + 1, Some(retained.call)))
+    }
+}
+
+impl HostServices for HostSide {
+    fn offers(&self, id: &str) -> bool {
+        extension::ALL.contains(&id)
+    }
+
+    fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        dispatch::reply(&gateway, &plugin, call, kind, json)
+    }
+
+    fn emit(&self, event: EmittedEvent<'_>) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        events::emit(&gateway, &plugin, event)
+    }
+
+    fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
+        let plugin = self.plugin.upgrade();
+        let plugin = plugin.as_ref().map_or("?", |plugin| &plugin.id);
+        match level {
+            1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            3 => tracing::info!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            4 => tracing::debug!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            _ => tracing::trace!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+        }
+        GWP_OK
+    }
+
+    fn soon(&self, job: Job) -> i32 {
+        if self.plugin.strong_count() == 0 {
+            return GWP_GONE;
+        }
+        self.runtime.spawn(async move { job.run() });
+        GWP_OK
+    }
+
+    fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
+        let gateway = self.gateway.upgrade().ok_or(GWP_GONE)?;
+        let number = gateway.calls.next_number();
+        lock(&self.timers).insert(number, (job, None));
+        let timers = self.timers.clone();
+        let task = self.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            let due = lock(&timers).remove(&number);
+            if let Some((job, _)) = due {
+                job.run();
+            }
+        });
+        if let Some((_, abort)) = lock(&self.timers).get_mut(&number) {
+            *abort = Some(task.abort_handle());
+        }
+        Ok(number)
+    }
+
+    fn cancel_timer(&self, timer: u64) -> i32 {
+        match lock(&self.timers).remove(&timer) {
+            Some((_, task)) => {
+                if let Some(task) = task {
+                    task.abort();
+                }
+                GWP_OK
+            }
+            None => GWP_GONE,
+        }
+    }
+
+    fn blocking(&self, job: Job) -> i32 {
+        if self.plugin.strong_count() == 0 {
+            return GWP_GONE;
+        }
+        self.runtime.spawn_blocking(move || job.run());
+        GWP_OK
+    }
+
+    fn invoke(&self, invocation: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
+        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
+        let (authority, depth, parent) = self.authority_of(&gateway, &plugin, invocation.authority)?;
+        if !grants::any_matches(&plugin.may_invoke, invocation.method) {
+            tracing::warn!(plugin = &*plugin.id, method = invocation.method, "a call that the plugin is not granted");
+            return Err(GWP_DENIED);
+        }
+        let method = gateway.registry.load().method(invocation.method).cloned().ok_or(GWP_NOT_FOUND)?;
+        let params = if invocation.params.is_empty() { b"{}" } else { invocation.params };
+        let params = std::str::from_utf8(params).map_err(|_| GWP_INVALID)?;
+        serde_json::from_str::<&RawValue>(params).map_err(|_| GWP_INVALID)?;
+
+        let number = gateway.calls.next_number();
+        let mailbox = Mailbox::new(sink, self.runtime.clone());
+        lock(&gateway.plugin_books.invocations).insert(number, (plugin.id.clone(), mailbox.clone()));
+        let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
+        let timeout_ms = Some(invocation.timeout_ms);
+        let (params, conn) = (params.to_string(), 0);
+        // On a task of its own: the other plugin must not run inside this one's call to the host.
+        self.runtime.spawn(async move {
+            let start = Start {
+                method,
+                params: &params,
+                asker,
+                authority,
+                conn,
+                depth,
+                parent,
+                timeout_ms,
+                slot: None,
+                number,
+            };
+            start_invocation(&gateway, start);
+        });
+        Ok(number)
+    }
+
+    fn cancel_invoke(&self, call: gwp_call) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let mailbox = {
+            let mut invocations = lock(&gateway.plugin_books.invocations);
+            match invocations.get(&call) {
+                Some((owner, _)) if *owner == plugin.id => invocations.remove(&call).map(|(_, mailbox)| mailbox),
+                _ => None,
+            }
+        };
+        let Some(mailbox) = mailbox else { return GWP_GONE };
+        let code = mailbox.close();
+        dispatch::end_soon(&gateway, call, GWP_CANCEL_ASKED);
+        code
+    }
+
+    fn kv_get(&self, key: &str, sink: &mut dyn FnMut(i32, &[u8])) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        match gateway.kv.get(&plugin.id, key) {
+            Some(value) => sink(GWP_SINK_FOUND, value.as_bytes()),
+            None => sink(GWP_SINK_ABSENT, b""),
+        }
+        GWP_OK
+    }
+
+    fn kv_scan(&self, prefix: &str, sink: &mut dyn FnMut(i32, &[u8])) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        for (key, value) in gateway.kv.scan(&plugin.id, prefix) {
+            sink(GWP_SINK_ENTRY, json!({ "key": key, "value": &*value }).to_string().as_bytes());
+        }
+        sink(GWP_SINK_END, b"");
+        GWP_OK
+    }
+
+    fn kv_write(&self, ops: &[KvWrite<'_>], durable: Sink) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let ops = ops.iter().map(|op| {
+            let write = match op.value {
+                Some(value) => KvOp::set(op.key, value),
+                None => KvOp::delete(op.key),
+            };
+            match (op.if_absent, op.if_equal) {
+                (true, _) => write.if_absent(),
+                (false, Some(expected)) => write.if_equal(expected),
+                (false, None) => write,
+            }
+        });
+        let mailbox = Mailbox::new(durable, self.runtime.clone());
+        let told = mailbox.clone();
+        let written = gateway.kv.write(
+            &plugin.id,
+            ops.collect(),
+            Box::new(move |outcome| match outcome {
+                KvOutcome::Durable => told.send(GWP_SINK_DURABLE, (*b"").into()),
+                KvOutcome::Failed(why) => told.send(GWP_SINK_FAILED, why.as_bytes().into()),
+            }),
+        );
+        match written {
+            Ok(()) => GWP_OK,
+            Err(KvError::Conflict { present, .. }) => {
+                mailbox.send(GWP_SINK_CONFLICT, present.as_deref().unwrap_or("").as_bytes().into());
+                GWP_OK
+            }
+            Err(KvError::TooLarge { .. }) => {
+                gateway.metrics.limit_hit("kv_bytes");
+                GWP_TOO_LARGE
+            }
+            Err(KvError::Store(_)) => GWP_BUSY,
+        }
+    }
+
+    fn subscribe(&self, pattern: &str, sink: Sink) -> Result<u64, i32> {
+        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
+        if !grants::covers_pattern(&plugin.may_hear, pattern) {
+            tracing::warn!(plugin = &*plugin.id, pattern, "a subscription that the plugin is not granted");
+            return Err(GWP_DENIED);
+        }
+        let number = gateway.calls.next_number();
+        let mailbox = Mailbox::new(sink, self.runtime.clone());
+        gateway.subscriptions.add(number, plugin.id.clone(), pattern, mailbox);
+        Ok(number)
+    }
+
+    fn unsubscribe(&self, subscription: u64) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        gateway.subscriptions.remove(subscription, &plugin.id)
+    }
+
+    fn caller(&self, call: gwp_call, sink: &mut dyn FnMut(i32, &[u8])) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let authority = gateway.calls.with(call, |open| is_theirs(open, &plugin).then(|| open.authority.clone()));
+        match authority.flatten() {
+            Some(authority) => {
+                sink(GWP_SINK_CALLER, authority.record());
+                GWP_OK
+            }
+            None => GWP_GONE,
+        }
+    }
+
+    fn retain(&self, call: gwp_call) -> Result<gwp_principal, i32> {
+        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
+        let found =
+            gateway.calls.with(call, |open| is_theirs(open, &plugin).then(|| (open.authority.clone(), open.depth)));
+        let (authority, depth) = found.flatten().ok_or(GWP_GONE)?;
+        let number = gateway.calls.next_number();
+        let retained = Retained { plugin: plugin.id.clone(), authority, call, depth };
+        lock(&gateway.plugin_books.principals).insert(number, retained);
+        Ok(number)
+    }
+
+    fn release(&self, principal: gwp_principal) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let mut principals = lock(&gateway.plugin_books.principals);
+        match principals.get(&principal) {
+            Some(retained) if retained.plugin == plugin.id => {
+                principals.remove(&principal);
+                GWP_OK
+            }
+            _ => GWP_GONE,
+        }
+    }
+
+    fn publish(&self, key: &str, json: &[u8]) -> i32 {
+        let Some((gateway, _)) = self.both() else { return GWP_GONE };
+        if json.len() > gateway.limits().max_outbound_bytes {
+            return GWP_TOO_LARGE;
+        }
+        let Ok(json) = serde_json::from_slice::<&RawValue>(json) else { return GWP_INVALID };
+        if gateway.snapshot.publish(key, json.get()) { GWP_OK } else { GWP_NOT_FOUND }
+    }
+}
+
+/// Makes a plugin's call, if the caller's rights and the depth allow it.
+fn start_invocation(gateway: &Arc<Gateway>, mut start: Start<'_>) {
+    let limit = gateway.limits().invoke_depth;
+    if start.depth > limit {
+        gateway.metrics.limit_hit("invoke_depth");
+        let error = ErrorShape::unavailable(format!("calls are nested more than {limit} deep"));
+        return start.asker.refuse(&error.with_details(json!({ "limit": "invoke_depth" })));
+    }
+    // With a caller's rights, methods of sockets ask for that caller's scopes; internal ones are a matter of grants.
+    if !start.authority.is_plugin() && !start.method.access.is_internal() {
+        let name = start.method.spec.name.clone();
+        if let Err(error) = start.method.access.check(&name, &start.authority) {
+            return start.asker.refuse(&error);
+        }
+    }
+    dispatch::start(gateway, start);
+}
+
+fn is_theirs(call: &crate::calls::OpenCall, plugin: &RunningPlugin) -> bool {
+    matches!(&call.method.handler, Handler::Plugin(own) if own.id == plugin.id)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

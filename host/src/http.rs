@@ -1,0 +1,245 @@
+//! What is on the port before it is a WebSocket: accept, the request's head, Host and Origin, the upgrade. And the few
+//! plain requests the host answers itself.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schemas::connect::Credentials;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::auth;
+use crate::connection::{self, Upgraded};
+use crate::doorkeeper::{Doorkeeper, Open, Pending};
+use crate::doors;
+use crate::failures::Guesser;
+use crate::gateway::Gateway;
+use crate::locality::Peer;
+
+/// Accepts sockets until the gateway stops.
+pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener: TcpListener) {
+    /// How long to wait when the system has no descriptors left.
+    const EXHAUSTED: Duration = Duration::from_millis(100);
+    let mut stopping = gateway.stopping.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        match accepted {
+            Ok((stream, address)) => match doorkeeper.open(gateway.limits().max_connections) {
+                Some(open) => {
+                    let visit = Visit {
+                        gateway: gateway.clone(),
+                        doorkeeper: doorkeeper.clone(),
+                        address,
+                        accepted_at: Instant::now(),
+                    };
+                    gateway.runtime.spawn(visit.run(stream, open));
+                }
+                None => gateway.metrics.limit_hit("max_connections"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a socket could not be accepted");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// One socket, as long as it speaks HTTP.
+struct Visit {
+    gateway: Arc<Gateway>,
+    doorkeeper: Arc<Doorkeeper>,
+    address: SocketAddr,
+    accepted_at: Instant,
+}
+
+/// A granted upgrade on its way.
+struct Granted {
+    upgrade: OnUpgrade,
+    peer: Peer,
+    pending: Pending,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Visit {
+    async fn run(self, stream: TcpStream, open: Open) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a socket went before it was served");
+            return;
+        }
+        let budget = Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
+        let granted: Mutex<Option<Granted>> = Mutex::new(None);
+        let service = service_fn(|request| {
+            let answer = self.answer(request, &granted);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(budget)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "an HTTP connection ended early");
+        }
+        let granted = granted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Granted { upgrade, peer, pending }) = granted {
+            // On a task of its own, so that what HTTP needed is given back.
+            let accepted_at = self.accepted_at;
+            let gateway = self.gateway;
+            gateway.runtime.clone().spawn(async move {
+                let Ok(upgraded) = upgrade.await else { return };
+                let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+                let (stream, read_ahead) = (io.into_inner(), read_buf.to_vec());
+                let upgraded = Upgraded { stream, read_ahead, peer, accepted_at, pending, open };
+                connection::run(gateway, upgraded).await;
+            });
+        }
+    }
+
+    fn answer(&self, mut request: Request<Incoming>, granted: &Mutex<Option<Granted>>) -> Answer {
+        let gateway = &self.gateway;
+        let peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
+        if is_upgrade(request.headers()) {
+            return match self.upgrade(&mut request, &peer) {
+                Ok((answer, pending)) => {
+                    let upgrade = hyper::upgrade::on(&mut request);
+                    let mut slot = granted.lock().unwrap_or_else(PoisonError::into_inner);
+                    *slot = Some(Granted { upgrade, peer, pending });
+                    answer
+                }
+                Err(answer) => *answer,
+            };
+        }
+        if let Err(turned) = self.check_doors(request.headers(), &peer) {
+            return *turned;
+        }
+        match request.uri().path() {
+            "/metrics" if gateway.config.gateway.metrics.enabled => self.metrics(&request, &peer),
+            _ => text(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+
+    fn upgrade(&self, request: &mut Request<Incoming>, peer: &Peer) -> Result<(Answer, Pending), Box<Answer>> {
+        let headers = request.headers();
+        if request.method() != Method::GET {
+            return Err(Box::new(text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")));
+        }
+        let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
+        if version != Some(b"13") {
+            let mut answer = text(StatusCode::UPGRADE_REQUIRED, "this gateway speaks WebSocket version 13");
+            answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            return Err(Box::new(answer));
+        }
+        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+            return Err(Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing")));
+        };
+        self.check_doors(headers, peer)?;
+        let limits = self.gateway.limits();
+        let pending = self
+            .doorkeeper
+            .pending(peer.client_ip, limits.max_pending_handshakes, limits.max_pending_handshakes_per_ip)
+            .map_err(|limit| {
+                self.gateway.metrics.limit_hit(limit);
+                let mut answer =
+                    text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                Box::new(answer)
+            })?;
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        let accept = derive_accept_key(key.as_bytes());
+        headers.insert(
+            header::SEC_WEBSOCKET_ACCEPT,
+            HeaderValue::try_from(accept)
+                .map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not a key")))?,
+        );
+        Ok((answer, pending))
+    }
+
+    fn check_doors(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Box<Answer>> {
+        let gateway = &self.gateway;
+        let settings = &gateway.config.gateway;
+        let port = gateway.facts.addresses.first().map_or(settings.port, SocketAddr::port);
+        doors::check(headers, peer, &settings.allowed_origins, &settings.allowed_hosts, port).map_err(|turned| {
+            gateway.metrics.turned_away.increment(1);
+            tracing::info!(ip = %peer.client_ip, why = turned.sentence, "turned away before the upgrade");
+            Box::new(text(StatusCode::FORBIDDEN, turned.sentence))
+        })
+    }
+
+    /// `/metrics`, for whoever shows the shared secret as a bearer: judged by the same authenticator as sockets.
+    fn metrics(&self, request: &Request<Incoming>, peer: &Peer) -> Answer {
+        if request.method() != Method::GET {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+        }
+        let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let secret = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(|secret| secret.trim().to_string());
+        let credentials = Credentials { token: secret.clone(), password: secret, ..Credentials::default() };
+        let guesser = Guesser { ip: peer.client_ip, direct: peer.is_direct() };
+        let gateway = &self.gateway;
+        match auth::authorize_shared(
+            &gateway.handshake.auth,
+            &gateway.failures,
+            &credentials,
+            guesser,
+            schemas::now_ms(),
+        ) {
+            Ok(()) => {
+                let mut answer = text(StatusCode::OK, gateway.metrics.render());
+                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+                answer
+            }
+            Err(retry_after_ms) => {
+                let json = r#"{"error":{"message":"Unauthorized","type":"unauthorized"}}"#;
+                let limited = retry_after_ms.is_some();
+                let status = if limited { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
+                let mut answer = text(status, json);
+                let headers = answer.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                match retry_after_ms {
+                    Some(ms) => headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000))),
+                    None => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+                };
+                answer
+            }
+        }
+    }
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}

@@ -1,0 +1,294 @@
+//! Answers kept by idempotency key, for methods whose manifest row says `replay`.
+//!
+//! A key is unique per method across the gateway, because on the wire it is the run's id: the same key from another
+//! identity, or with other parameters, is an error and never somebody else's answer. A duplicate of a running call joins
+//! it and hears what it has said so far. That a call began is on disk before it runs, so a key that was running during a
+//! crash is answered with "outcome unknown" instead of running twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use schemas::ErrorShape;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::answer::{Answer, Asker};
+use crate::store::{Store, StoreError, idempotency as rows};
+
+/// Limits of the memory of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct IdempotencyLimits {
+    /// How long an answer is kept.
+    pub ttl_ms: u64,
+    /// How many keys are kept.
+    pub entries: usize,
+    /// Largest answer that is kept whole, in bytes.
+    pub answer_bytes: usize,
+}
+
+/// All remembered keys.
+pub struct Idempotency {
+    runs: Mutex<HashMap<(Box<str>, Box<str>), Arc<Run>>>,
+    store: Store,
+    limits: IdempotencyLimits,
+}
+
+/// One key and what became of it.
+pub struct Run {
+    method: Box<str>,
+    key: Box<str>,
+    fingerprint: String,
+    identity: String,
+    progress: Mutex<Progress>,
+    store: Store,
+    answer_bytes: usize,
+}
+
+struct Progress {
+    askers: Vec<Asker>,
+    interim: Option<Box<[u8]>>,
+    outcome: Outcome,
+    ts: u64,
+}
+
+enum Outcome {
+    Running,
+    /// Kind and bytes of the final answer.
+    Done(i32, Box<[u8]>),
+    /// It was running when the gateway stopped.
+    Unknown,
+    /// It failed in a way that another try may not: the key is free again.
+    Forgotten,
+}
+
+/// What a key means for the request that brought it.
+pub enum Decision {
+    /// It is new: run the method, with the run as asker, once the future's work is on disk.
+    Run(Arc<Run>),
+    /// It has been answered, or will be.
+    Settled,
+}
+
+impl Idempotency {
+    /// Reads what is on disk.
+    pub async fn load(store: Store, limits: IdempotencyLimits) -> Result<Self, StoreError> {
+        let kept = store.run(|connection| rows::load_all(connection)).await?;
+        let idempotency = Idempotency { runs: Mutex::default(), store, limits };
+        for row in kept {
+            let outcome = match row.outcome.as_deref().and_then(decode) {
+                Some((kind, json)) => Outcome::Done(kind, json.into()),
+                None => Outcome::Unknown,
+            };
+            let run = idempotency.run(&row.method, &row.key, row.fingerprint, row.identity, outcome, row.ts);
+            idempotency.lock().insert((row.method.into(), row.key.into()), run);
+        }
+        Ok(idempotency)
+    }
+
+    /// Decides about a request with a key. On [`Decision::Run`] the caller must [`Idempotency::persist`] before it runs.
+    pub fn begin(
+        &self,
+        method: &str,
+        key: &str,
+        params: &str,
+        identity: &str,
+        mut asker: Asker,
+        now_ms: u64,
+    ) -> Decision {
+        let fingerprint = fingerprint(params);
+        let mut runs = self.lock();
+        let place = (Box::from(method), Box::from(key));
+        if let Some(run) = runs.get(&place).cloned()
+            && !run.is_stale(now_ms, self.limits.ttl_ms)
+        {
+            drop(runs);
+            if run.fingerprint != fingerprint || run.identity != identity {
+                asker.refuse(
+                    &ErrorShape::invalid_request("idempotencyKey was used for another request")
+                        .with_details(json!({ "code": "IDEMPOTENCY_KEY_REUSED" })),
+                );
+            } else {
+                run.join(asker);
+            }
+            return Decision::Settled;
+        }
+        if runs.len() >= self.limits.entries && !evict(&mut runs, now_ms, self.limits.ttl_ms) {
+            drop(runs);
+            asker.refuse(
+                &ErrorShape::unavailable("too many requests with idempotency keys are running; try again in a moment")
+                    .with_details(json!({ "limit": "idempotency_entries" }))
+                    .retry_after(1000),
+            );
+            return Decision::Settled;
+        }
+        let run = self.run(method, key, fingerprint, identity.to_string(), Outcome::Running, now_ms);
+        run.lock().askers.push(asker);
+        runs.insert(place, run.clone());
+        Decision::Run(run)
+    }
+
+    /// Writes that a run begins.
+    pub async fn persist(&self, run: &Run, now_ms: u64) -> Result<(), StoreError> {
+        let (method, key) = (run.method.to_string(), run.key.to_string());
+        let (fingerprint, identity) = (run.fingerprint.clone(), run.identity.clone());
+        self.store
+            .run(move |connection| {
+                rows::forget(connection, &method, &key)?;
+                rows::begin(connection, &method, &key, &fingerprint, &identity, now_ms)
+            })
+            .await
+    }
+
+    /// Forgets what is older than its time, and keys that are free again.
+    pub fn sweep(&self, now_ms: u64) {
+        self.lock().retain(|_, run| !run.is_stale(now_ms, self.limits.ttl_ms));
+        let before = now_ms.saturating_sub(self.limits.ttl_ms);
+        let _ = self
+            .store
+            .submit("purge idempotency keys", move |connection| rows::purge_before(connection, before).map(|_| ()));
+    }
+
+    fn run(
+        &self,
+        method: &str,
+        key: &str,
+        fingerprint: String,
+        identity: String,
+        outcome: Outcome,
+        ts: u64,
+    ) -> Arc<Run> {
+        Arc::new(Run {
+            method: method.into(),
+            key: key.into(),
+            fingerprint,
+            identity,
+            progress: Mutex::new(Progress { askers: Vec::new(), interim: None, outcome, ts }),
+            store: self.store.clone(),
+            answer_bytes: self.limits.answer_bytes,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, Box<str>), Arc<Run>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    /// Passes an answer of the run to everyone who joined, and keeps it.
+    pub fn hear(&self, answer: Answer<'_>) {
+        let mut progress = self.lock();
+        let mut askers = if answer.is_final() { std::mem::take(&mut progress.askers) } else { Vec::new() };
+        if answer.is_final() {
+            progress.ts = schemas::now_ms();
+            progress.outcome = self.keep(answer, progress.ts);
+            drop(progress);
+            askers.iter_mut().for_each(|asker| asker.hear(answer));
+        } else {
+            progress.interim = Some(answer.json().into());
+            progress.askers.iter_mut().for_each(|asker| asker.hear(answer));
+        }
+    }
+
+    /// The connection has gone: it hears no more.
+    pub fn forget_connection(&self, number: u64) {
+        self.lock().askers.retain(|asker| !asker.is_frame_of(number));
+    }
+
+    fn join(&self, mut asker: Asker) {
+        let mut progress = self.lock();
+        match &progress.outcome {
+            Outcome::Running => {
+                if let Some(interim) = &progress.interim {
+                    asker.hear(Answer::Interim(interim));
+                }
+                progress.askers.push(asker);
+            }
+            Outcome::Done(kind, json) => {
+                if let Some(answer) = Answer::of_kind(*kind, json) {
+                    asker.hear(answer);
+                }
+            }
+            Outcome::Unknown | Outcome::Forgotten => {
+                asker.refuse(
+                    &ErrorShape::unavailable("the gateway stopped while this request ran; its outcome is unknown")
+                        .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
+                );
+            }
+        }
+    }
+
+    /// Decides what is kept of a final answer, and writes it.
+    fn keep(&self, answer: Answer<'_>, ts: u64) -> Outcome {
+        let (method, key) = (self.method.to_string(), self.key.to_string());
+        let retry_may_help = answer
+            .error()
+            .is_some_and(|error| error.code == schemas::error::code::INVALID_REQUEST || error.retryable == Some(true));
+        if retry_may_help {
+            let _ = self
+                .store
+                .submit("forget an idempotency key", move |connection| rows::forget(connection, &method, &key));
+            return Outcome::Forgotten;
+        }
+        let summary;
+        let (kind, json) = if answer.json().len() <= self.answer_bytes {
+            (answer.kind(), answer.json())
+        } else {
+            let status = if answer.is_error() { "error" } else { "ok" };
+            summary = json!({ "runId": &*self.key, "status": status, "summary": "done; ask by runId" }).to_string();
+            (plugin_api::abi::GWP_FINAL, summary.as_bytes())
+        };
+        let encoded = encode(kind, json);
+        let _ = self.store.submit("keep an answer", move |connection| {
+            rows::complete(connection, &method, &key, &encoded, ts).map(|_| ())
+        });
+        Outcome::Done(kind, json.into())
+    }
+
+    fn is_stale(&self, now_ms: u64, ttl_ms: u64) -> bool {
+        let progress = self.lock();
+        match progress.outcome {
+            Outcome::Running => false,
+            Outcome::Forgotten => true,
+            Outcome::Done(..) | Outcome::Unknown => now_ms.saturating_sub(progress.ts) > ttl_ms,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room: stale entries first, else the oldest that is answered. False if all of them run.
+fn evict(runs: &mut HashMap<(Box<str>, Box<str>), Arc<Run>>, now_ms: u64, ttl_ms: u64) -> bool {
+    let before = runs.len();
+    runs.retain(|_, run| !run.is_stale(now_ms, ttl_ms));
+    if runs.len() < before {
+        return true;
+    }
+    let oldest = runs
+        .iter()
+        .filter_map(|(place, run)| {
+            let progress = run.lock();
+            (!matches!(progress.outcome, Outcome::Running)).then(|| (progress.ts, place.clone()))
+        })
+        .min();
+    oldest.is_some_and(|(_, place)| runs.remove(&place).is_some())
+}
+
+/// A digest of the parameters that does not depend on the order of their keys.
+fn fingerprint(params: &str) -> String {
+    let canonical = serde_json::from_str::<serde_json::Value>(params).map(|value| value.to_string());
+    schemas::device::hex(&Sha256::digest(canonical.as_deref().unwrap_or(params)))
+}
+
+/// Kind and bytes as one blob.
+fn encode(kind: i32, json: &[u8]) -> Vec<u8> {
+    let mut blob = kind.to_le_bytes().to_vec();
+    blob.extend_from_slice(json);
+    blob
+}
+
+fn decode(blob: &[u8]) -> Option<(i32, &[u8])> {
+    let (kind, json) = blob.split_first_chunk::<4>()?;
+    Some((i32::from_le_bytes(*kind), json))
+}

@@ -1,0 +1,107 @@
+//! The way from whoever logs to the writing thread: bounded, and never waiting.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What the writing thread is told.
+pub(super) enum Message {
+    /// A line to write, its newline included.
+    Line(Vec<u8>),
+    /// So many lines did not fit into the queue.
+    Lost(u64),
+    /// Somebody begins to repeat itself: there will be something to sum up.
+    HeldBack,
+    /// Answer when everything before this is written.
+    Flush(SyncSender<()>),
+    /// End.
+    Stop,
+}
+
+/// The sending end.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    sender: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Queue {
+    pub(super) fn new(sender: SyncSender<Message>) -> Self {
+        Queue { sender, lost: Arc::default() }
+    }
+
+    /// Hands a message over if there is room; a line without room is counted.
+    pub(super) fn offer(&self, message: Message) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 && self.sender.try_send(Message::Lost(lost)).is_ok() {
+            self.lost.fetch_sub(lost, Ordering::Relaxed);
+        }
+        if let Err(TrySendError::Full(Message::Line(_))) = self.sender.try_send(message) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands a message over, waiting for room. False if nobody listens.
+    pub(super) fn send(&self, message: Message) -> bool {
+        self.sender.send(message).is_ok()
+    }
+}
+
+/// One formatted line on its way.
+pub(super) struct Line<'q> {
+    queue: &'q Queue,
+    bytes: Vec<u8>,
+}
+
+impl<'q> MakeWriter<'q> for Queue {
+    type Writer = Line<'q>;
+
+    fn make_writer(&'q self) -> Line<'q> {
+        Line { queue: self, bytes: Vec::new() }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.queue.offer(Message::Line(std::mem::take(&mut self.bytes)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    #[test]
+    fn a_full_queue_loses_lines_and_says_how_many() {
+        let (sender, receiver) = sync_channel(2);
+        let queue = Queue::new(sender);
+        for _ in 0..5 {
+            queue.make_writer().write_all(b"line\n").unwrap();
+        }
+        assert!(matches!(receiver.recv(), Ok(Message::Line(_))));
+        assert!(matches!(receiver.recv(), Ok(Message::Line(_))));
+        queue.make_writer().write_all(b"line\n").unwrap();
+        assert!(matches!(receiver.recv(), Ok(Message::Lost(3))));
+        assert!(matches!(receiver.recv(), Ok(Message::Line(line)) if line == b"line\n"));
+        drop(receiver);
+        queue.offer(Message::HeldBack);
+        assert!(!queue.send(Message::Stop));
+    }
+}

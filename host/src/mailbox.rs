@@ -1,0 +1,97 @@
+//! Delivers values to one place of a plugin: in order, one at a time, never from within a host function that the plugin
+//! is calling.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use plugin_api::abi::{GWP_BUSY, GWP_OK};
+use plugin_api::hosting::Sink;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// A queue in front of a sink.
+pub struct Mailbox {
+    sink: Sink,
+    runtime: Handle,
+    queue: Mutex<Queue>,
+    /// Held while the sink runs.
+    running: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Queue {
+    letters: VecDeque<Letter>,
+    scheduled: bool,
+    closed: bool,
+}
+
+struct Letter {
+    kind: i32,
+    json: Arc<[u8]>,
+    delivered: Option<oneshot::Sender<()>>,
+}
+
+impl Mailbox {
+    /// A mailbox whose letters are delivered on this runtime.
+    pub fn new(sink: Sink, runtime: Handle) -> Arc<Self> {
+        Arc::new(Mailbox { sink, runtime, queue: Mutex::default(), running: Mutex::new(()) })
+    }
+
+    /// Queues a value.
+    pub fn send(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) {
+        self.post(Letter { kind, json, delivered: None });
+    }
+
+    /// Queues a value; the receiver resolves when the sink has heard it, or will not.
+    pub fn send_and_tell(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> oneshot::Receiver<()> {
+        let (delivered, heard) = oneshot::channel();
+        self.post(Letter { kind, json, delivered: Some(delivered) });
+        heard
+    }
+
+    /// Delivers nothing any more. `GWP_BUSY` when the sink is running right now and so may still be using what it owns.
+    pub fn close(&self) -> i32 {
+        {
+            let mut queue = self.lock();
+            queue.closed = true;
+            queue.letters.clear();
+        }
+        if self.running.try_lock().is_ok() { GWP_OK } else { GWP_BUSY }
+    }
+
+    fn post(self: &Arc<Self>, letter: Letter) {
+        let mut queue = self.lock();
+        if queue.closed {
+            return;
+        }
+        queue.letters.push_back(letter);
+        if !std::mem::replace(&mut queue.scheduled, true) {
+            let mailbox = self.clone();
+            self.runtime.spawn(async move { mailbox.deliver() });
+        }
+    }
+
+    fn deliver(&self) {
+        let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let letter = {
+                let mut queue = self.lock();
+                match queue.letters.pop_front() {
+                    Some(letter) => letter,
+                    None => {
+                        queue.scheduled = false;
+                        return;
+                    }
+                }
+            };
+            self.sink.send(letter.kind, &letter.json);
+            if let Some(delivered) = letter.delivered {
+                let _ = delivered.send(());
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

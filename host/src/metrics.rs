@@ -1,0 +1,128 @@
+//! What is counted. Handles are made once and kept where they are used, so counting is an atomic addition; `/metrics`
+//! renders the text.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// The counters of one gateway. Two gateways in one process do not share them.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    render: PrometheusHandle,
+    /// Open WebSocket connections, before and after the handshake.
+    pub connections: Gauge,
+    /// Sockets that have not finished their handshake.
+    pub pending_handshakes: Gauge,
+    /// WebSocket connections since the start.
+    pub connections_opened: Counter,
+    /// Text and binary frames read.
+    pub frames_in: Counter,
+    /// Text frames queued.
+    pub frames_out: Counter,
+    /// Bytes read from sockets.
+    pub bytes_in: Counter,
+    /// Bytes written to sockets.
+    pub bytes_out: Counter,
+    /// Droppable events that slow consumers missed.
+    pub events_dropped: Counter,
+    /// Connections refused before the upgrade, for their Host or Origin.
+    pub turned_away: Counter,
+    calls_in_flight: AtomicU64,
+    in_flight: Gauge,
+}
+
+const METADATA: Metadata<'static> = Metadata::new("clawhost", Level::INFO, None);
+
+impl Metrics {
+    /// A fresh set, all zero.
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counter = |name| recorder.register_counter(&Key::from_static_name(name), &METADATA);
+        let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        Metrics {
+            connections: gauge("clawhost_connections"),
+            pending_handshakes: gauge("clawhost_pending_handshakes"),
+            connections_opened: counter("clawhost_connections_opened_total"),
+            frames_in: counter("clawhost_frames_received_total"),
+            frames_out: counter("clawhost_frames_sent_total"),
+            bytes_in: counter("clawhost_bytes_received_total"),
+            bytes_out: counter("clawhost_bytes_sent_total"),
+            events_dropped: counter("clawhost_events_dropped_total"),
+            turned_away: counter("clawhost_upgrades_refused_total"),
+            calls_in_flight: AtomicU64::new(0),
+            in_flight: gauge("clawhost_calls_in_flight"),
+            render: recorder.handle(),
+            recorder,
+        }
+    }
+
+    /// A counter with labels, to be kept by who counts.
+    pub fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        let labels = labels.iter().map(|(key, value)| Label::new(*key, value.to_string())).collect::<Vec<_>>();
+        self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
+    }
+
+    /// Counts a limit that was hit, under the limit's name in the configuration.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.counter("clawhost_limit_hits_total", &[("limit", limit)]).increment(1);
+    }
+
+    /// Counts how a handshake ended.
+    pub fn handshake(&self, outcome: &'static str) {
+        self.counter("clawhost_handshakes_total", &[("outcome", outcome)]).increment(1);
+    }
+
+    /// Counts a published event.
+    pub fn event(&self, name: &str) {
+        self.counter("clawhost_events_total", &[("event", name)]).increment(1);
+    }
+
+    /// One more call is running.
+    pub fn call_started(&self) {
+        self.calls_in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One call fewer is running.
+    pub fn call_ended(&self) {
+        self.calls_in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// All of it in Prometheus' text form.
+    pub fn render(&self) -> String {
+        self.in_flight.set(self.calls_in_flight.load(Ordering::Relaxed) as f64);
+        self.render.run_upkeep();
+        self.render.render()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The counters of one method.
+pub struct MethodMetrics {
+    /// Calls started.
+    pub calls: Counter,
+    /// Calls answered with an error.
+    pub errors: Counter,
+    /// Microseconds from start to final answer, added up.
+    pub microseconds: Counter,
+    /// Calls that kept a worker longer than `worker_stall_ms`.
+    pub stalls: Counter,
+}
+
+impl MethodMetrics {
+    /// The counters of this method of this plugin.
+    pub fn new(metrics: &Metrics, method: &str, plugin: &str) -> Self {
+        let labels = [("method", method), ("plugin", plugin)];
+        MethodMetrics {
+            calls: metrics.counter("clawhost_calls_total", &labels),
+            errors: metrics.counter("clawhost_call_errors_total", &labels),
+            microseconds: metrics.counter("clawhost_call_microseconds_total", &labels),
+            stalls: metrics.counter("clawhost_worker_stalls_total", &labels),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What one connection has yet to send: the only way to its socket, so the byte budget of a connection is counted in
+//! one place. Frames are written here as bytes, and the connection's task takes all that is queued in one go.
+//!
+//! `seq` is counted here too, per connection from 1: a hole always means a lost event, never a guarded one. Events sent
+//! to chosen connections carry none.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use schemas::frame::write;
+use schemas::protocol::close;
+
+use crate::frames;
+
+/// Byte limits of a connection's outbox and of all of them together.
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxLimits {
+    /// Backlog above which the connection is a slow consumer.
+    pub buffered: usize,
+    /// Backlog above which it is closed even for a response.
+    pub buffered_hard: usize,
+    /// Backlog of all connections together above which the one that adds to it is closed.
+    pub buffered_total: usize,
+}
+
+/// Why something was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The connection is closing or closed.
+    Closed,
+    /// A droppable event was skipped for a slow consumer.
+    Skipped,
+    /// The connection is now closing because of this limit (its name in the configuration).
+    Overflow(&'static str),
+}
+
+/// The outgoing bytes of one connection.
+pub struct Outbox {
+    state: Mutex<State>,
+    limits: OutboxLimits,
+    total: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole frames, not yet taken by the writer.
+    bytes: Vec<u8>,
+    /// Bytes the writer took and has not written.
+    in_writing: usize,
+    seq: u64,
+    closing: Option<(u16, String)>,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new(limits: OutboxLimits, total: Arc<AtomicUsize>) -> Self {
+        Outbox { state: Mutex::default(), limits, total }
+    }
+
+    /// Queues an answer. Answers are never dropped; over the hard cap the connection closes instead.
+    pub fn response(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Full> {
+        self.queue(|state, limits, total| {
+            if state.backlog() > limits.buffered_hard {
+                return Err(state.overflow("max_buffered_hard_bytes"));
+            }
+            if total > limits.buffered_total {
+                return Err(state.overflow("max_buffered_total_bytes"));
+            }
+            frames::text(&mut state.bytes, write);
+            Ok(())
+        })
+    }
+
+    /// Queues an event with the next `seq`. `open` is its frame without the closing brace.
+    pub fn broadcast(&self, open: &[u8], droppable: bool) -> Result<(), Full> {
+        self.queue(|state, limits, total| {
+            // A skipped event consumes its number, so that the consumer sees the hole.
+            state.seq += 1;
+            if state.backlog() > limits.buffered {
+                return Err(if droppable { Full::Skipped } else { state.overflow("max_buffered_bytes") });
+            }
+            if total > limits.buffered_total {
+                return Err(if droppable { Full::Skipped } else { state.overflow("max_buffered_total_bytes") });
+            }
+            let mut end = Vec::with_capacity(32);
+            write::event_close_with_seq(&mut end, state.seq);
+            frames::text_of_parts(&mut state.bytes, open, &end);
+            Ok(())
+        })
+    }
+
+    /// Queues an event without `seq`: never dropped, like an answer.
+    pub fn targeted(&self, open: &[u8]) -> Result<(), Full> {
+        self.response(|out| {
+            out.extend_from_slice(open);
+            out.push(b'}');
+        })
+    }
+
+    /// Queues a close frame after all that is queued; nothing is queued after it.
+    pub fn close(&self, code: u16, reason: &str) {
+        let _ = self.queue(|state, _, _| {
+            state.begin_close(code, reason);
+            Ok(())
+        });
+    }
+
+    /// Takes all queued bytes to be written, or leaves a waker for when there are some.
+    pub fn take(&self, waker: &Waker) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        if state.bytes.is_empty() {
+            match &mut state.waker {
+                Some(known) => known.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+            return None;
+        }
+        let bytes = std::mem::take(&mut state.bytes);
+        state.in_writing += bytes.len();
+        Some(bytes)
+    }
+
+    /// Tells that the writer got rid of this many of the bytes it took.
+    pub fn written(&self, count: usize) {
+        self.lock().in_writing -= count;
+        self.total.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Whether the connection should not be read until it drains.
+    pub fn is_backed_up(&self) -> bool {
+        self.lock().backlog() > self.limits.buffered
+    }
+
+    /// Whether a close was queued.
+    pub fn is_closing(&self) -> bool {
+        self.lock().closing.is_some()
+    }
+
+    /// The close that was queued, if one was.
+    pub fn closing(&self) -> Option<(u16, String)> {
+        self.lock().closing.clone()
+    }
+
+    /// The socket is gone: forgets what is queued and refuses more.
+    pub fn shut(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let rest = state.backlog();
+        state.bytes = Vec::new();
+        state.in_writing = 0;
+        state.waker = None;
+        self.total.fetch_sub(rest, Ordering::Relaxed);
+    }
+
+    fn queue(&self, add: impl FnOnce(&mut State, &OutboxLimits, usize) -> Result<(), Full>) -> Result<(), Full> {
+        let mut state = self.lock();
+        if state.closed || state.closing.is_some() {
+            return Err(Full::Closed);
+        }
+        let before = state.bytes.len();
+        let outcome = add(&mut state, &self.limits, self.total.load(Ordering::Relaxed));
+        let after = state.bytes.len();
+        if after >= before {
+            self.total.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.total.fetch_sub(before - after, Ordering::Relaxed);
+        }
+        let waker = if after == before { None } else { state.waker.take() };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn backlog(&self) -> usize {
+        self.bytes.len() + self.in_writing
+    }
+
+    /// Closes a consumer that does not keep up. What it has not been sent yet makes room for the close frame: the frame
+    /// being written is finished, the ones behind it are not worth its patience.
+    fn overflow(&mut self, limit: &'static str) -> Full {
+        self.bytes.clear();
+        self.begin_close(close::POLICY, "slow consumer");
+        Full::Overflow(limit)
+    }
+
+    fn begin_close(&mut self, code: u16, reason: &str) {
+        frames::close(&mut self.bytes, code, reason);
+        self.closing = Some((code, frames::cut(reason, schemas::protocol::MAX_CLOSE_REASON).to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox(buffered: usize) -> Outbox {
+        let limits = OutboxLimits { buffered, buffered_hard: 4 * buffered, buffered_total: 16 * buffered };
+        Outbox::new(limits, Arc::default())
+    }
+
+    fn taken(outbox: &Outbox) -> String {
+        let bytes = outbox.take(Waker::noop()).unwrap_or_default();
+        outbox.written(bytes.len());
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[test]
+    fn seq_counts_what_was_sent_and_what_was_skipped() {
+        let outbox = outbox(64);
+        outbox.broadcast(b"{\"type\":\"event\"", true).expect("room");
+        assert!(taken(&outbox).ends_with(",\"seq\":1}"));
+        outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("an answer always fits");
+        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", true), Err(Full::Skipped));
+        assert!(outbox.is_backed_up());
+        taken(&outbox);
+        outbox.targeted(b"{\"type\":\"event\"").expect("room");
+        outbox.broadcast(b"{\"type\":\"event\"", true).expect("room");
+        let text = taken(&outbox);
+        assert!(text.ends_with(",\"seq\":3}"), "the skipped one consumed 2, the targeted one none: {text}");
+    }
+
+    #[test]
+    fn a_slow_consumer_is_told_why() {
+        let outbox = outbox(64);
+        outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("room");
+        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", false), Err(Full::Overflow("max_buffered_bytes")));
+        assert_eq!(outbox.closing(), Some((1008, "slow consumer".to_string())));
+        let text = taken(&outbox);
+        assert!(text.ends_with("slow consumer") && !text.contains("rrr"), "{text}");
+        assert_eq!(outbox.response(|_| ()), Err(Full::Closed));
+    }
+
+    #[test]
+    fn answers_are_kept_up_to_the_hard_cap() {
+        let outbox = outbox(64);
+        for _ in 0..3 {
+            outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("below the hard cap");
+        }
+        assert_eq!(outbox.response(|_| ()), Err(Full::Overflow("max_buffered_hard_bytes")));
+    }
+
+    #[test]
+    fn the_total_returns_to_zero() {
+        let total = Arc::new(AtomicUsize::new(0));
+        let limits = OutboxLimits { buffered: 64, buffered_hard: 128, buffered_total: 1024 };
+        let outbox = Outbox::new(limits, total.clone());
+        outbox.response(|out| out.extend_from_slice(b"one")).expect("room");
+        let bytes = outbox.take(Waker::noop()).expect("queued");
+        outbox.written(2);
+        assert_eq!(total.load(Ordering::Relaxed), bytes.len() - 2);
+        outbox.response(|out| out.extend_from_slice(b"two")).expect("room");
+        outbox.shut();
+        assert_eq!(total.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,347 @@
+//! The table of all methods and events. Everything is checked first, then everything is published at once: a
+//! half-applied registration does not exist. A table never changes; a new one takes its place.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use plugin_api::catalogue::{self, PluginState, RegistryEntry, RegistryList};
+use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect};
+use schemas::hello::Features;
+use serde_json::Value;
+
+use crate::access::Access;
+use crate::metrics::{MethodMetrics, Metrics};
+use crate::plugin::RunningPlugin;
+use crate::services::HostService;
+use crate::validation::Validator;
+
+/// Events the host itself publishes to sockets, and no plugin may claim.
+const HOST_EVENTS: [(&str, &str); 3] = [
+    ("connect.challenge", "The first frame: the nonce a device signs."),
+    ("shutdown", "The gateway stops or restarts."),
+    ("tick", "The gateway is alive."),
+];
+
+/// All methods and events of one generation.
+#[derive(Default)]
+pub struct Registry {
+    methods: HashMap<Box<str>, Arc<MethodEntry>>,
+    events: HashMap<Box<str>, Arc<EventEntry>>,
+    plugins: Vec<Arc<RunningPlugin>>,
+    idle: Vec<PluginState>,
+    features: Features,
+    features_json: Box<str>,
+}
+
+/// A method, ready to be called.
+pub struct MethodEntry {
+    /// Its row of the manifest.
+    pub spec: MethodSpec,
+    /// Who answers.
+    pub handler: Handler,
+    /// What it demands.
+    pub access: Access,
+    /// What it counts.
+    pub metrics: MethodMetrics,
+    params: ParamsCheck,
+}
+
+/// Who answers a method.
+pub enum Handler {
+    /// A plugin.
+    Plugin(Arc<RunningPlugin>),
+    /// The host.
+    Host(HostService),
+}
+
+/// An event, ready to be published.
+pub struct EventEntry {
+    /// Its name.
+    pub name: Box<str>,
+    /// The plugin that may publish it; `None` is the host.
+    pub owner: Option<Arc<str>>,
+    /// Who may see it.
+    pub access: Access,
+    /// Whether it goes to chosen connections only.
+    pub targeted: bool,
+    /// Its row of the manifest.
+    pub spec: EventSpec,
+}
+
+/// How the parameters of a method are checked.
+enum ParamsCheck {
+    /// Any object will do.
+    AnyObject,
+    /// Against the schema; `{}` may be known to be valid.
+    Schema { validator: Validator, empty_is_valid: bool },
+}
+
+impl MethodEntry {
+    /// What is wrong with these parameters, in the words of the wire; `None` when nothing is.
+    pub fn params_fault(&self, params: &str) -> Option<String> {
+        match &self.params {
+            ParamsCheck::AnyObject if params.starts_with('{') => None,
+            ParamsCheck::AnyObject => Some("must be object".to_string()),
+            ParamsCheck::Schema { empty_is_valid: true, .. } if params == "{}" => None,
+            ParamsCheck::Schema { validator, .. } => match serde_json::from_str::<Value>(params) {
+                Ok(value) => validator.describe(&value),
+                Err(_) => Some("must be JSON".to_string()),
+            },
+        }
+    }
+
+    /// Whether a disconnect lets it run on.
+    pub fn is_detached(&self) -> bool {
+        self.spec.on_disconnect == OnDisconnect::Detach || self.spec.idempotency == plugin_api::Idempotency::Replay
+    }
+
+    /// The plugin that answers, or `host`.
+    pub fn owner(&self) -> &str {
+        match &self.handler {
+            Handler::Plugin(plugin) => &plugin.id,
+            Handler::Host(_) => "host",
+        }
+    }
+}
+
+impl Registry {
+    /// Builds the table of these plugins. `idle` are those that are only listed: disabled, or failed.
+    ///
+    /// Fails with a sentence that names both sides of a clash, and then nothing is published.
+    pub fn build(
+        plugins: Vec<Arc<RunningPlugin>>,
+        idle: Vec<PluginState>,
+        enabled: impl Fn(&str, &str) -> bool,
+        metrics: &Metrics,
+    ) -> Result<Registry, RegistryError> {
+        let mut registry = Registry { plugins, idle, ..Registry::default() };
+        for (name, summary) in HOST_EVENTS {
+            let spec = EventSpec::everyone(name).summary(summary);
+            registry.add_event(None, spec).map_err(|fault| RegistryError::new("host", fault))?;
+        }
+        for notice in catalogue::NOTICES {
+            let mut spec = EventSpec::internal(notice.name).summary(notice.summary);
+            spec.payload = Some((notice.payload)());
+            registry.add_event(None, spec).map_err(|fault| RegistryError::new("host", fault))?;
+        }
+        for service in HostService::all() {
+            let (spec, handler) = (service.spec(), Handler::Host(service));
+            registry.add_method(spec, handler, metrics).map_err(|fault| RegistryError::new("host", fault))?;
+        }
+        for plugin in registry.plugins.clone() {
+            let claim = |fault| RegistryError::new(&plugin.id, fault);
+            check_names(&plugin.manifest).map_err(claim)?;
+            for spec in &plugin.manifest.methods {
+                if enabled(&plugin.id, &spec.name) {
+                    registry.add_method(spec.clone(), Handler::Plugin(plugin.clone()), metrics).map_err(claim)?;
+                }
+            }
+            for spec in &plugin.manifest.events {
+                registry.add_event(Some(plugin.id.clone()), spec.clone()).map_err(claim)?;
+            }
+        }
+        registry.features = registry.collect_features();
+        registry.features_json = serde_json::to_string(&registry.features).unwrap_or_default().into();
+        Ok(registry)
+    }
+
+    /// A method by its name.
+    pub fn method(&self, name: &str) -> Option<&Arc<MethodEntry>> {
+        self.methods.get(name)
+    }
+
+    /// An event by its name.
+    pub fn event(&self, name: &str) -> Option<&Arc<EventEntry>> {
+        self.events.get(name)
+    }
+
+    /// Plugins that run.
+    pub fn plugins(&self) -> &[Arc<RunningPlugin>] {
+        &self.plugins
+    }
+
+    /// Plugins that are only listed.
+    pub fn idle(&self) -> &[PluginState] {
+        &self.idle
+    }
+
+    /// What hello-ok advertises: the sorted names that sockets may use, and nothing else.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// [`Registry::features`] as JSON, made once.
+    pub fn features_json(&self) -> &str {
+        &self.features_json
+    }
+
+    /// Everything, for `host.registry.list`.
+    pub fn list(&self) -> RegistryList {
+        let mut plugins: Vec<PluginState> = self.plugins.iter().map(|plugin| plugin.state()).collect();
+        for state in &mut plugins {
+            state.methods.retain(|name| self.methods.contains_key(name.as_str()));
+        }
+        plugins.extend(self.idle.iter().cloned());
+        plugins.sort_by(|a, b| a.id.cmp(&b.id));
+        let sorted = |entries: Vec<RegistryEntry>| {
+            let by_name: BTreeMap<String, RegistryEntry> = entries
+                .into_iter()
+                .map(|entry| (entry.spec["name"].as_str().unwrap_or_default().to_string(), entry))
+                .collect();
+            by_name.into_values().collect()
+        };
+        RegistryList {
+            plugins,
+            methods: sorted(self.methods.values().map(|entry| method_row(entry)).collect()),
+            events: sorted(self.events.values().map(|entry| event_row(entry)).collect()),
+        }
+    }
+
+    /// One method or event, for `host.registry.describe`.
+    pub fn describe(&self, name: &str) -> Option<RegistryEntry> {
+        self.methods
+            .get(name)
+            .map(|entry| method_row(entry))
+            .or_else(|| self.events.get(name).map(|entry| event_row(entry)))
+    }
+
+    fn add_method(&mut self, spec: MethodSpec, handler: Handler, metrics: &Metrics) -> Result<(), String> {
+        let name = spec.name.clone();
+        let owner = match &handler {
+            Handler::Plugin(plugin) => plugin.id.to_string(),
+            Handler::Host(_) => "host".to_string(),
+        };
+        if let Some(other) = self.methods.get(name.as_str()) {
+            return Err(format!("method {name:?} is claimed by {:?} and by {owner:?}", other.owner()));
+        }
+        let access = Access::new(spec.role, &spec.scopes).map_err(|error| format!("method {name:?}: {error}"))?;
+        let params = ParamsCheck::new(&spec.params).map_err(|error| format!("method {name:?}: params: {error}"))?;
+        let metrics = MethodMetrics::new(metrics, &name, &owner);
+        self.methods.insert(name.into(), Arc::new(MethodEntry { spec, handler, access, metrics, params }));
+        Ok(())
+    }
+
+    fn add_event(&mut self, owner: Option<Arc<str>>, spec: EventSpec) -> Result<(), String> {
+        let name: Box<str> = spec.name.as_str().into();
+        if let Some(other) = self.events.get(&name) {
+            let (other, owner) = (other.owner.as_deref().unwrap_or("host"), owner.as_deref().unwrap_or("host"));
+            return Err(format!("event {name:?} is claimed by {other:?} and by {owner:?}"));
+        }
+        let access = Access::new(spec.role, &spec.scopes).map_err(|error| format!("event {name:?}: {error}"))?;
+        let targeted = spec.to == Audience::Targeted;
+        self.events.insert(name.clone(), Arc::new(EventEntry { name, owner, access, targeted, spec }));
+        Ok(())
+    }
+
+    fn collect_features(&self) -> Features {
+        let mut methods: Vec<String> = self
+            .methods
+            .values()
+            .filter(|entry| entry.spec.role != Exposure::Internal)
+            .map(|entry| entry.spec.name.clone())
+            .collect();
+        let mut events: Vec<String> = self
+            .events
+            .values()
+            .filter(|entry| entry.spec.role != Exposure::Internal)
+            .map(|entry| entry.name.to_string())
+            .collect();
+        methods.sort();
+        events.sort();
+        Features { methods, events }
+    }
+}
+
+impl ParamsCheck {
+    fn new(schema: &Value) -> Result<Self, String> {
+        let constrains = |schema: &serde_json::Map<String, Value>| {
+            schema.iter().any(|(key, value)| match key.as_str() {
+                "$schema" | "$id" | "title" | "description" | "$comment" => false,
+                "type" => value != "object",
+                "properties" => value.as_object().is_none_or(|map| !map.is_empty()),
+                "additionalProperties" => value != &Value::Bool(true),
+                _ => true,
+            })
+        };
+        match schema.as_object() {
+            Some(map) if !constrains(map) => return Ok(ParamsCheck::AnyObject),
+            Some(_) => {}
+            None => return Err("the schema is not an object".to_string()),
+        }
+        let validator = Validator::new(schema)?;
+        let empty_is_valid = validator.is_valid(&serde_json::json!({}));
+        Ok(ParamsCheck::Schema { validator, empty_is_valid })
+    }
+}
+
+/// Why a table was not published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryError {
+    /// The plugin that the fault was found in.
+    pub plugin: String,
+    fault: String,
+}
+
+impl RegistryError {
+    fn new(plugin: &str, fault: String) -> Self {
+        RegistryError { plugin: plugin.to_string(), fault }
+    }
+}
+
+impl std::fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plugin {:?}: {}", self.plugin, self.fault)
+    }
+}
+
+/// Names a manifest may not use, and forms it must have.
+pub fn check_names(manifest: &Manifest) -> Result<(), String> {
+    let id = manifest.id.as_str();
+    let id_ok = id.starts_with(|c: char| c.is_ascii_lowercase())
+        && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !id_ok || id.len() > 64 || id == "host" {
+        return Err(format!(
+            "id {id:?} must be up to 64 lower-case letters, digits and '-', begin with a letter, and not be \"host\""
+        ));
+    }
+    if manifest.manifest != 1 {
+        return Err(format!("manifest version {} is not known; this gateway reads version 1", manifest.manifest));
+    }
+    let names =
+        manifest.methods.iter().map(|method| &method.name).chain(manifest.events.iter().map(|event| &event.name));
+    for name in names {
+        if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '*')
+        {
+            return Err(format!("name {name:?} must be 1 to 128 characters without spaces and '*'"));
+        }
+        if name == "connect" || name == "tick" || name.starts_with("host.") {
+            return Err(format!("name {name:?} is reserved for the host"));
+        }
+    }
+    Ok(())
+}
+
+/// Compiles every schema of a manifest, and names the method whose schema does not.
+pub fn check_schemas(manifest: &Manifest) -> Result<(), String> {
+    for method in &manifest.methods {
+        ParamsCheck::new(&method.params).map_err(|error| format!("method {:?}: params: {error}", method.name))?;
+    }
+    Ok(())
+}
+
+fn method_row(entry: &MethodEntry) -> RegistryEntry {
+    RegistryEntry {
+        kind: "method".to_string(),
+        plugin: entry.owner().to_string(),
+        spec: serde_json::to_value(&entry.spec).unwrap_or_default(),
+    }
+}
+
+fn event_row(entry: &EventEntry) -> RegistryEntry {
+    RegistryEntry {
+        kind: "event".to_string(),
+        plugin: entry.owner.as_deref().unwrap_or("host").to_string(),
+        spec: serde_json::to_value(&entry.spec).unwrap_or_default(),
+    }
+}

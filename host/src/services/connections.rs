@@ -1,0 +1,30 @@
+//! `host.connections.*`
+
+use plugin_api::catalogue::{CloseConnection, Connection, ConnectionId, Connections, Done};
+use schemas::ErrorShape;
+use schemas::protocol::close as codes;
+
+use crate::gateway::Gateway;
+
+pub(super) fn list(gateway: &Gateway) -> Connections {
+    let connections = gateway.connections.list();
+    Connections { connections: connections.iter().map(|connection| connection.record.clone()).collect() }
+}
+
+pub(super) fn get(gateway: &Gateway, asked: ConnectionId) -> Result<Connection, ErrorShape> {
+    gateway.connections.find(asked.conn).map(|connection| connection.record.clone()).ok_or_else(unknown)
+}
+
+pub(super) fn close(gateway: &Gateway, asked: CloseConnection) -> Result<Done, ErrorShape> {
+    let code = asked.code.unwrap_or(codes::POLICY);
+    if !matches!(code, 1000 | 1001 | 1008 | 1011..=1013 | 3000..=4999) {
+        return Err(ErrorShape::invalid_request("code must be 1000, 1001, 1008, 1011 to 1013, or 3000 to 4999"));
+    }
+    let connection = gateway.connections.find(asked.conn).ok_or_else(unknown)?;
+    connection.outbox.close(code, asked.reason.as_deref().unwrap_or(""));
+    Ok(Done { ok: true })
+}
+
+fn unknown() -> ErrorShape {
+    ErrorShape::invalid_request("unknown connection")
+}

@@ -1,0 +1,84 @@
+//! The host's own methods, `host.*`: what plugins get beyond the small interface. Their names and shapes are
+//! [`plugin_api::catalogue`]'s; here is what they do.
+
+mod config;
+mod connections;
+mod pairing;
+
+use std::sync::Arc;
+
+use plugin_api::catalogue::{self, NamedThing};
+use plugin_api::{Exposure, Idempotency, MethodSpec, OnDisconnect, Replies};
+use schemas::ErrorShape;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::authority::Authority;
+use crate::gateway::Gateway;
+
+pub use pairing::publish as publish_pairing_events;
+
+/// One method of the host.
+#[derive(Clone, Copy)]
+pub struct HostService(&'static catalogue::Service);
+
+/// What a service answers.
+type Outcome = Result<Box<RawValue>, ErrorShape>;
+
+impl HostService {
+    /// Every method of the host.
+    pub fn all() -> impl Iterator<Item = HostService> {
+        catalogue::SERVICES.iter().map(HostService)
+    }
+
+    /// Its row for the registry.
+    pub fn spec(&self) -> MethodSpec {
+        MethodSpec {
+            name: self.0.name.to_string(),
+            summary: self.0.summary.to_string(),
+            description: String::new(),
+            role: Exposure::Internal,
+            scopes: Vec::new(),
+            effects: false,
+            idempotency: Idempotency::None,
+            replies: Replies::Single,
+            on_disconnect: OnDisconnect::Cancel,
+            timeout_ms: None,
+            tool: false,
+            params: (self.0.params)(),
+            result: Some((self.0.result)()),
+        }
+    }
+
+    /// Answers a call. `authority` is the caller a plugin acts for, or the plugin itself.
+    pub async fn call(&self, gateway: &Arc<Gateway>, authority: &Authority, params: &str) -> Outcome {
+        match self.0.name {
+            "host.config.read" => answer(&config::read(gateway)),
+            "host.config.schema" => answer(&config::schema(gateway)),
+            "host.config.validate" => answer(&config::validate(parse(params)?)),
+            "host.connections.close" => answer(&connections::close(gateway, parse(params)?)?),
+            "host.connections.get" => answer(&connections::get(gateway, parse(params)?)?),
+            "host.connections.list" => answer(&connections::list(gateway)),
+            "host.gateway.info" => answer(&gateway.info()),
+            "host.registry.describe" => {
+                let NamedThing { name } = parse(params)?;
+                let entry = gateway.registry.load().describe(&name);
+                answer(&entry.ok_or_else(|| ErrorShape::invalid_request(format!("unknown name: {name}")))?)
+            }
+            "host.registry.list" => answer(&gateway.registry.load().list()),
+            name => pairing::call(gateway, authority, name, params).await,
+        }
+    }
+}
+
+fn answer<T: Serialize>(value: &T) -> Outcome {
+    to_raw_value(value).map_err(|error| {
+        tracing::error!(%error, "a service's answer has no JSON form");
+        ErrorShape::unavailable("the gateway could not answer")
+    })
+}
+
+fn parse<T: DeserializeOwned>(params: &str) -> Result<T, ErrorShape> {
+    serde_json::from_str(params).map_err(|error| ErrorShape::invalid_request(format!("invalid params: {error}")))
+}

@@ -1,0 +1,99 @@
+//! `host.pairing.*`: the one way in which plugins reach the pairing book, with the rights of whom they act for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
+use schemas::ErrorShape;
+use schemas::protocol::close;
+use serde::Serialize;
+
+use super::{Outcome, answer, parse};
+use crate::authority::Authority;
+use crate::events;
+use crate::gateway::Gateway;
+use crate::pairing::{self, Done, ManageError, PairingEvent};
+
+pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
+    let (book, now) = (&gateway.pairing, schemas::now_ms());
+    let rights = rights(authority);
+    let rights = rights.as_ref();
+    match name {
+        "host.pairing.list" => answer(&book.list(rights, now)),
+        "host.pairing.approve" => {
+            let ApproveDevice { request_id, scopes } = parse(params)?;
+            finish(gateway, book.approve(&request_id, rights, scopes.as_deref(), now).await).await
+        }
+        "host.pairing.reject" => {
+            let RequestId { request_id } = parse(params)?;
+            finish(gateway, book.reject(&request_id, rights, now).await).await
+        }
+        "host.pairing.remove" => {
+            let DeviceId { device_id } = parse(params)?;
+            finish(gateway, book.remove(&device_id, rights, now).await).await
+        }
+        "host.pairing.rename" => {
+            let RenameDevice { device_id, label } = parse(params)?;
+            finish(gateway, book.rename(&device_id, &label, rights).await).await
+        }
+        "host.pairing.token.rotate" => {
+            let TokenScope { device_id, role, scopes } = parse(params)?;
+            finish(gateway, book.rotate(&device_id, &role, scopes.as_deref(), rights, now).await).await
+        }
+        "host.pairing.token.revoke" => {
+            let TokenOf { device_id, role } = parse(params)?;
+            finish(gateway, book.revoke(&device_id, &role, rights, now).await).await
+        }
+        other => Err(ErrorShape::unavailable(format!("{other} is not served by this host"))),
+    }
+}
+
+/// Tells plugins what happened to pairing requests, and waits a moment until they have heard it: what they publish about
+/// it goes out before the answer.
+pub async fn publish(gateway: &Gateway, happened: &[PairingEvent]) {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    for event in happened {
+        for heard in events::notify(gateway, &format!("host.pairing.{}", event.kind()), event) {
+            let _ = tokio::time::timeout(PATIENCE, heard).await;
+        }
+    }
+}
+
+/// Whose rights bound what may be granted: the caller's. A plugin in its own name acts for the host.
+fn rights(authority: &Authority) -> Option<pairing::Authority> {
+    let caller = authority.caller();
+    (!authority.is_plugin()).then(|| pairing::Authority {
+        scopes: caller.scopes.clone(),
+        device_id: caller.device_id.clone(),
+        via_device_token: caller.via_device_token,
+    })
+}
+
+/// Publishes what happened, and closes the connections that lost their standing.
+async fn finish<T: Serialize>(gateway: &Arc<Gateway>, done: Result<Done<T>, ManageError>) -> Outcome {
+    let done = done.map_err(|error| {
+        if let ManageError::Store(cause) = &error {
+            tracing::error!(%cause, "the pairing book was not written");
+        }
+        error.into_error_shape()
+    })?;
+    publish(gateway, &done.events).await;
+    if !done.invalidated.is_empty() {
+        let gateway = gateway.clone();
+        let invalidated = done.invalidated;
+        // On a task of its own, so that the answer to a client that ended itself is queued before its close.
+        gateway.runtime.clone().spawn(async move {
+            gateway.connections.each(|connection| {
+                let caller = connection.authority.caller();
+                let falls = invalidated
+                    .iter()
+                    .any(|fallen| caller.device_id.as_deref() == Some(&fallen.device_id) && caller.role == fallen.role);
+                if falls {
+                    connection.authority.revoke();
+                    connection.outbox.close(close::POLICY, "device access changed; connect again");
+                }
+            });
+        });
+    }
+    answer(&done.result)
+}

@@ -1,0 +1,230 @@
+//! One WebSocket over any byte stream. tungstenite reads and checks frames; what we send goes out as the bytes of the
+//! connection's outbox, so that all that is queued leaves in one write. tungstenite is driven directly because the
+//! limits of an open stream must change when the handshake is done.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use metrics::Counter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
+
+use crate::outbox::Outbox;
+
+/// Bytes asked of the socket at once. tungstenite zeroes its free read buffer before each read, and keeps it.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// A frame that arrived, or the way the peer ended.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A text or binary message as text; both mean the same here.
+    Text(FrameText),
+    /// A binary message that is not UTF-8.
+    NotText,
+    /// The peer closed with this code and reason.
+    Closed(Option<(u16, String)>),
+    /// The peer went without a word.
+    Gone,
+    /// The peer broke the WebSocket protocol or a limit; close with this code.
+    Broken(u16, &'static str),
+}
+
+/// The text of a message, still in the buffer it arrived in.
+#[derive(Debug)]
+pub struct FrameText(Message);
+
+impl FrameText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_text().unwrap_or("")
+    }
+}
+
+/// A WebSocket connection of the server side.
+pub struct Socket<S> {
+    frames: WebSocket<Pipe<S>>,
+    outbox: Arc<Outbox>,
+    /// Bytes taken from the outbox, and how many of them are written.
+    writing: (Vec<u8>, usize),
+    /// How many bytes of `writing` were counted by the outbox.
+    counted: usize,
+    bytes_out: Counter,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it.
+    ///
+    /// Until [`Socket::authenticated`] is called at most `preauth_bytes` are read.
+    pub fn new(
+        stream: S,
+        read_ahead: Vec<u8>,
+        outbox: Arc<Outbox>,
+        preauth_bytes: usize,
+        bytes: (Counter, Counter),
+    ) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(preauth_bytes))
+            .max_frame_size(Some(preauth_bytes));
+        let budget = Some(preauth_bytes.saturating_sub(read_ahead.len()));
+        let pipe = Pipe { stream, waker: Waker::noop().clone(), control: Vec::new(), budget, bytes_in: bytes.0 };
+        let frames = WebSocket::from_partially_read(pipe, read_ahead, Role::Server, Some(config));
+        Socket { frames, outbox, writing: (Vec::new(), 0), counted: 0, bytes_out: bytes.1 }
+    }
+
+    /// Raises the limits from those of a stranger to those of a client.
+    pub fn authenticated(&mut self, max_payload: usize) {
+        self.frames.get_mut().budget = None;
+        self.frames.set_config(|config| {
+            config.max_message_size = Some(max_payload);
+            config.max_frame_size = Some(max_payload);
+        });
+    }
+
+    /// The next message. Pings are answered on the way.
+    pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Incoming> {
+        self.frames.get_mut().remember(context);
+        loop {
+            match self.frames.read() {
+                Ok(message @ Message::Text(_)) => return Poll::Ready(Incoming::Text(FrameText(message))),
+                Ok(message @ Message::Binary(_)) => {
+                    let is_text = message.to_text().is_ok();
+                    return Poll::Ready(if is_text { Incoming::Text(FrameText(message)) } else { Incoming::NotText });
+                }
+                Ok(Message::Close(frame)) => {
+                    let _ = self.frames.flush();
+                    return Poll::Ready(Incoming::Closed(
+                        frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_string())),
+                    ));
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+                    let _ = self.frames.flush();
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(ending(&error)),
+            }
+        }
+    }
+
+    /// Writes all that is queued. Ready when nothing is left; the outbox will wake the task when there is more.
+    pub fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let (bytes, done) = &mut self.writing;
+            if *done < bytes.len() {
+                let pipe = self.frames.get_mut();
+                let count = ready!(Pin::new(&mut pipe.stream).poll_write(context, &bytes[*done..]))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                *done += count;
+                self.bytes_out.increment(count as u64);
+                let from_outbox = count.min(self.counted);
+                self.counted -= from_outbox;
+                self.outbox.written(from_outbox);
+                continue;
+            }
+            // A spent buffer is given back: an idle connection holds none.
+            self.writing = (std::mem::take(&mut self.frames.get_mut().control), 0);
+            if self.writing.0.is_empty() {
+                match self.outbox.take(context.waker()) {
+                    Some(bytes) => {
+                        self.counted = bytes.len();
+                        self.writing = (bytes, 0);
+                    }
+                    None => return Pin::new(&mut self.frames.get_mut().stream).poll_flush(context),
+                }
+            }
+        }
+    }
+
+    /// Whether pongs or a close reply wait to be written.
+    pub fn has_control(&self) -> bool {
+        !self.frames.get_ref().control.is_empty()
+    }
+
+    /// Reads and forgets until the peer ends its side.
+    pub fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 2048];
+        loop {
+            let mut read = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.frames.get_mut().stream).poll_read(context, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Ends our side of the byte stream.
+    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.frames.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+/// What an error of the frame reader means for the peer.
+fn ending(error: &Error) -> Incoming {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Incoming::Broken(1009, ""),
+        Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => Incoming::Broken(1009, ""),
+        Error::Utf8(_) => Incoming::Broken(1007, ""),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Incoming::Gone,
+        Error::Protocol(_) => Incoming::Broken(1002, ""),
+        _ => Incoming::Gone,
+    }
+}
+
+/// The byte stream as tungstenite sees it: reads go to the socket, writes (pongs and close replies, whole frames each)
+/// are kept until the task writes.
+struct Pipe<S> {
+    stream: S,
+    waker: Waker,
+    control: Vec<u8>,
+    /// Bytes a peer may still send before it is authenticated.
+    budget: Option<usize>,
+    bytes_in: Counter,
+}
+
+impl<S> Pipe<S> {
+    fn remember(&mut self, context: &mut Context<'_>) {
+        self.waker.clone_from(context.waker());
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for Pipe<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = ReadBuf::new(buffer);
+        let mut context = Context::from_waker(&self.waker);
+        match Pin::new(&mut self.stream).poll_read(&mut context, &mut read) {
+            Poll::Ready(Ok(())) => {
+                let count = read.filled().len();
+                self.bytes_in.increment(count as u64);
+                if let Some(budget) = &mut self.budget {
+                    *budget = budget.checked_sub(count).ok_or(io::ErrorKind::FileTooLarge)?;
+                }
+                Ok(count)
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl<S> Write for Pipe<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// Pongs to a peer that pings and never reads.
+        const MAX_CONTROL: usize = 64 * 1024;
+        if self.control.len() > MAX_CONTROL {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.control.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
