@@ -1,0 +1,250 @@
+use std::time::Duration;
+
+use plugin_api::catalogue::ConnectionOpened;
+use plugin_kit::{Harness, Running, Who, sample};
+use schemas::{ErrorShape, PresenceEntry};
+use serde_json::{Value, json};
+
+use super::Presence;
+
+const QUIET: Duration = Duration::from_secs(2);
+
+fn harness() -> Harness {
+    Harness::new::<Presence>().answer("host.gateway.info", sample::gateway_info())
+}
+
+/// Started, and past the broadcast that every start makes.
+fn start(harness: Harness) -> Running {
+    let presence = harness.start();
+    presence.advance(QUIET);
+    presence
+}
+
+fn tracked(conn: u64, key: &str, host: &str, role: &str) -> ConnectionOpened {
+    let mut opened = sample::opened(conn);
+    opened.connection.role = role.into();
+    opened.presence_key = Some(key.into());
+    opened.presence = Some(PresenceEntry {
+        host: Some(host.into()),
+        mode: Some("ui".into()),
+        reason: Some("connect".into()),
+        roles: Some(vec![role.into()]),
+        text: Some(format!("Node: {host} · mode ui")),
+        ts: schemas::now_ms(),
+        ..PresenceEntry::default()
+    });
+    opened
+}
+
+fn list(presence: &Running) -> Vec<PresenceEntry> {
+    presence.call("system-presence", json!({})).parse()
+}
+
+fn lists_told(presence: &Running) -> Vec<Value> {
+    presence.events().into_iter().filter(|event| event.name == "presence").map(|event| event.payload).collect()
+}
+
+fn queued(presence: &Running) -> Vec<String> {
+    let events = presence.call_as(Who::plugin("agent"), "presence.system-events", json!({})).payload();
+    events["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn the_gateway_itself_is_always_here() {
+    let mut info = sample::gateway_info();
+    info.ip = Some("192.0.2.2".into());
+    info.platform = "linux 6.1".into();
+    let presence = start(Harness::new::<Presence>().answer("host.gateway.info", info));
+    let rows = list(&presence);
+    assert_eq!(rows.len(), 1);
+    let own = serde_json::to_value(&rows[0]).unwrap();
+    let expected = json!({
+        "host": "testhost", "ip": "192.0.2.2", "version": "1.0.0", "platform": "linux 6.1", "deviceFamily": "Linux",
+        "modelIdentifier": "x86_64", "mode": "gateway", "reason": "self",
+        "text": "Gateway: testhost (192.0.2.2) · app 1.0.0 · mode gateway · reason self", "ts": own["ts"],
+    });
+    assert_eq!(own, expected);
+    assert!(own["ts"].as_u64().unwrap().abs_diff(schemas::now_ms()) < 60_000);
+    assert_eq!(presence.snapshot("presence").unwrap()[0]["mode"], "gateway");
+}
+
+#[test]
+fn without_word_from_the_host_there_is_a_row_all_the_same() {
+    let silent = Harness::new::<Presence>().answer_error("host.gateway.info", ErrorShape::unavailable("not now"));
+    let presence = start(silent);
+    assert_eq!((list(&presence)[0].mode.as_deref(), presence.snapshot_version("presence")), (Some("gateway"), 1));
+    assert!(presence.logs().iter().any(|line| line.message.contains("incomplete")));
+}
+
+#[test]
+fn who_comes_and_goes_is_told() {
+    let presence = start(harness());
+    let before = lists_told(&presence).len();
+    let phone = tracked(7, "dev", "phone", "node");
+    presence.open_connection(&phone);
+    let told = presence.events().pop().unwrap();
+    assert!(told.droppable && told.stamped && told.conns.is_none() && told.name == "presence");
+    assert_eq!(presence.snapshot("presence").unwrap(), told.payload["presence"]);
+    assert_eq!(list(&presence).iter().filter(|row| row.host.as_deref() == Some("phone")).count(), 1);
+
+    presence.advance(QUIET);
+    presence.close_connection(&sample::closed(&phone));
+    presence.advance(QUIET);
+    let told = lists_told(&presence);
+    assert_eq!(told.len(), before + 2);
+    let rows = told.last().unwrap()["presence"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["host"] == "phone").unwrap();
+    assert_eq!((&row["reason"], &row["text"]), (&json!("disconnect"), &json!("Node: phone · mode ui")));
+}
+
+#[test]
+fn clients_without_a_row_are_not_told_of() {
+    let presence = start(harness());
+    let before = lists_told(&presence).len();
+    let cli = sample::opened(9);
+    presence.open_connection(&cli);
+    presence.close_connection(&sample::closed(&cli));
+    presence.advance(QUIET);
+    assert_eq!(lists_told(&presence).len(), before);
+    assert_eq!(list(&presence).len(), 1);
+}
+
+#[test]
+fn a_burst_goes_out_as_one_list() {
+    let presence = start(harness());
+    let before = lists_told(&presence).len();
+    for conn in 1..=300 {
+        presence.open_connection(&tracked(conn, &format!("key-{conn}"), &format!("host-{conn}"), "operator"));
+    }
+    assert_eq!(lists_told(&presence).len(), before + 1, "the first change goes out at once");
+    presence.advance(QUIET);
+    let told = lists_told(&presence);
+    assert_eq!(told.len(), before + 2, "all others go out together");
+    let rows = told.last().unwrap()["presence"].as_array().unwrap();
+    assert_eq!(rows.len(), 200);
+    assert!(rows.iter().any(|row| row["mode"] == "gateway"), "the own row is not pushed out");
+    assert!(rows.iter().any(|row| row["host"] == "host-300"));
+    presence.advance(Duration::from_secs(50));
+    assert_eq!(lists_told(&presence).len(), before + 2, "nothing changed, nothing is told");
+}
+
+#[test]
+fn stale_rows_go_and_open_connections_stay() {
+    let presence = start(harness().config(json!({ "ttl_ms": 0 })));
+    let (stays, goes) = (tracked(1, "a", "stays", "operator"), tracked(2, "b", "goes", "operator"));
+    presence.open_connection(&stays);
+    presence.open_connection(&goes);
+    presence.close_connection(&sample::closed(&goes));
+    let hosts = |rows: &Value| {
+        let rows = rows.as_array().unwrap().iter();
+        rows.filter(|row| row["mode"] == "ui").map(|row| row["host"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(&presence.call("system-presence", json!({})).payload()), ["stays"]);
+    let (told, version) = (lists_told(&presence).len(), presence.snapshot_version("presence"));
+    presence.advance(Duration::from_secs(120));
+    assert_eq!(hosts(&presence.snapshot("presence").unwrap()), ["stays"]);
+    assert!(presence.snapshot_version("presence") > version);
+    assert!(lists_told(&presence).len() <= told + 1, "the sweep itself is not told");
+}
+
+#[test]
+fn a_system_event_makes_a_row_and_is_queued() {
+    let presence = start(harness());
+    let before = lists_told(&presence).len();
+    let text = "Node: Desk (10.0.0.4) · app 2026.1.24 · last input 12s ago · mode local · reason launch";
+    let params =
+        json!({ "text": text, "instanceId": "Desk-1", "tags": ["mac"], "lastInputSeconds": "soon", "x": null });
+    assert_eq!(presence.call("system-event", params.clone()).payload(), json!({ "ok": true }));
+    presence.advance(QUIET);
+    let row = list(&presence).into_iter().find(|row| row.instance_id.as_deref() == Some("Desk-1")).unwrap();
+    assert_eq!((row.host.as_deref(), row.ip.as_deref()), (Some("Desk"), Some("10.0.0.4")));
+    assert_eq!((row.last_input_seconds, row.tags.unwrap().as_slice()), (Some(12), &["mac".to_string()][..]));
+    assert_eq!(row.text.as_deref(), Some(text));
+    assert_eq!(lists_told(&presence).len(), before + 1);
+    assert_eq!(queued(&presence), [text]);
+
+    presence.call("system-event", params).payload();
+    let routine = text.replace("reason launch", "reason periodic");
+    presence.call("system-event", json!({ "text": routine, "instanceId": "desk-1" })).payload();
+    assert_eq!(queued(&presence), [text], "a machine that is still there is no news");
+    presence.call("system-event", json!({ "text": "Backup finished" })).payload();
+    assert_eq!(queued(&presence), [text, "Backup finished"]);
+}
+
+#[test]
+fn a_system_event_and_a_connection_of_one_device_share_the_row() {
+    let presence = start(harness());
+    presence.open_connection(&tracked(3, "dev", "mac", "operator"));
+    presence.call("system-event", json!({ "text": "awake", "deviceId": "DEV", "lastInputSeconds": 3 })).payload();
+    let rows = list(&presence);
+    assert_eq!(rows.len(), 2);
+    let row = rows.iter().find(|row| row.host.as_deref() == Some("mac")).unwrap();
+    assert_eq!((row.last_input_seconds, row.roles.as_deref()), (Some(3), Some(&["operator".to_string()][..])));
+}
+
+#[test]
+fn a_text_is_required() {
+    let presence = start(harness());
+    for params in [json!({}), json!({ "text": null }), json!({ "text": "  " }), json!({ "text": ["a"] })] {
+        let error = presence.call("system-event", params).error();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("INVALID_REQUEST", "text required"));
+    }
+    assert_eq!((list(&presence).len(), queued(&presence).len()), (1, 0));
+}
+
+#[test]
+fn the_queue_is_short_survives_and_is_drained() {
+    let presence = start(harness());
+    for n in 0..30 {
+        presence.call("system-event", json!({ "text": format!("event {n}") })).payload();
+        presence.call("system-event", json!({ "text": format!("event {n}") })).payload();
+    }
+    let texts: Vec<_> = (10..30).map(|n| format!("event {n}")).collect();
+    assert_eq!(queued(&presence), texts);
+    let kept = presence.kv_entries();
+    drop(presence);
+
+    let harness = kept.into_iter().fold(harness(), |harness, (key, value)| harness.kv(&key, value));
+    let presence = start(harness);
+    assert_eq!(queued(&presence), texts);
+    let agent = || Who::plugin("agent");
+    let drained = presence.call_as(agent(), "presence.system-events.drain", json!({})).payload();
+    assert_eq!(drained["events"].as_array().unwrap().len(), 20);
+    assert!(drained["events"][0]["ts"].is_u64());
+    assert!(presence.kv_entries().is_empty());
+    assert_eq!(presence.call_as(agent(), "presence.system-events.drain", json!({})).payload(), json!({ "events": [] }));
+}
+
+#[test]
+fn what_is_not_durable_is_not_accepted() {
+    let presence = start(harness());
+    presence.fail_writes("no space left on /dev/sda");
+    let error = presence.call("system-event", json!({ "text": "lost" })).error();
+    assert_eq!(error.code, "UNAVAILABLE");
+    assert!(!error.message.contains("/dev"), "{}", error.message);
+}
+
+#[test]
+fn who_may_ask() {
+    let presence = start(harness());
+    let reader = || Who::operator(&["operator.read"]);
+    assert!(presence.call_as(reader(), "system-presence", json!({ "any": 1 })).result.is_ok());
+    assert!(presence.call_as(Who::node(), "system-presence", json!({})).result.is_err());
+    assert!(presence.call_as(Who::operator(&[]), "system-presence", json!({})).result.is_err());
+    assert!(presence.call_as(reader(), "system-event", json!({ "text": "x" })).result.is_err());
+    assert!(presence.call("presence.system-events", json!({})).result.is_err(), "internal, for admins too");
+}
+
+#[test]
+fn after_quiesce_it_still_answers_and_does_nothing_else() {
+    let presence = start(harness());
+    presence.quiesce();
+    assert_eq!((presence.subscriptions(), presence.timers()), (0, 0));
+    assert_eq!(list(&presence).len(), 1);
+}
+
+#[test]
+fn an_unknown_key_of_the_configuration_is_refused() {
+    assert!(harness().config(json!({ "ttl": 5 })).create_error().contains("ttl"));
+    assert!(harness().config(json!({ "max_rows": 1 })).create_error().contains("max_rows"));
+}

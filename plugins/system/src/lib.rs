@@ -1,0 +1,256 @@
+//! The gateway about itself, for operators and programs: which methods and events there are with their schemas, which
+//! plugins run, who is connected. Everything comes from the host when asked; nothing is kept here.
+
+use std::sync::{Arc, LazyLock};
+
+use plugin_api::catalogue::{Connections, PluginState, RegistryEntry, RegistryList};
+use plugin_api::{
+    Call, CreateError, EventSpec, Exposure, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
+    NoParams, Plugin, Replies, Reply, Setup,
+};
+use schemars::JsonSchema;
+use schemas::scope::{ADMIN, READ};
+use serde::{Deserialize, Serialize};
+
+/// The plugin.
+pub struct System {
+    host: Host,
+}
+
+static METHODS: LazyLock<Methods<System>> = LazyLock::new(|| {
+    Methods::new()
+        .add(
+            Method::operator("system.methods", &[READ])
+                .summary("Every method and event, with the plugin that owns it and who may use it.")
+                .description("`internal: true` adds those that only plugins can reach; it needs operator.admin."),
+            System::methods,
+        )
+        .add(
+            Method::operator("system.describe", &[READ]).summary("One method or event, with its schemas.").description(
+                "Some names are both; `kind` (`method` or `event`) chooses, and without it the method comes first. \
+                     Internal ones are unknown to callers without operator.admin.",
+            ),
+            System::describe,
+        )
+        .add(
+            Method::operator("system.plugins", &[READ])
+                .summary("Every plugin and how it is doing, failed and disabled ones included.")
+                .description("The full reason of a failure may name files; only operator.admin gets it."),
+            System::plugins,
+        )
+        .add(
+            Method::operator("system.connections", &[ADMIN]).summary("Every open connection, oldest first."),
+            System::connections,
+        )
+});
+
+impl Plugin for System {
+    fn manifest() -> Manifest {
+        Manifest::new("system", env!("CARGO_PKG_VERSION"))
+            .vendor("dev.clawhost")
+            .license("MIT OR Apache-2.0")
+            .summary("What the gateway serves, which plugins run, and who is connected.")
+            .invokes(&["host.registry.list", "host.connections.list"])
+            .methods(&METHODS)
+    }
+
+    fn create(host: Host, _: Setup) -> Result<Self, CreateError> {
+        Ok(System { host })
+    }
+
+    fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
+        METHODS.dispatch(self, call)
+    }
+}
+
+plugin_api::plugin!(System);
+
+impl System {
+    async fn methods(self: Arc<Self>, call: Call, which: Which) -> Result<Listing, MethodError> {
+        let internal = which.internal == Some(true);
+        if internal && !call.is_admin() {
+            return Err(MethodError::missing_scope(ADMIN));
+        }
+        let registry = self.registry().await?;
+        let methods = registry.methods.into_iter().filter_map(|entry| MethodRow::read(entry, internal)).collect();
+        let events = registry.events.into_iter().filter_map(|entry| EventRow::read(entry, internal)).collect();
+        Ok(Listing { methods, events })
+    }
+
+    async fn describe(self: Arc<Self>, call: Call, wanted: Wanted) -> Result<Description, MethodError> {
+        let registry = self.registry().await?;
+        let entries = registry.methods.into_iter().chain(registry.events);
+        let mut fitting = entries.filter(|entry| {
+            let kind_fits = wanted.kind.is_none_or(|kind| kind.name() == entry.kind);
+            kind_fits && entry.spec["name"] == wanted.name.as_str() && (call.is_admin() || !is_internal(entry))
+        });
+        fitting.next().map(Description::from).ok_or_else(|| {
+            let what = wanted.kind.map_or("method or event", Kind::name);
+            MethodError::invalid_request(format!("unknown {what}: {}", wanted.name))
+        })
+    }
+
+    async fn plugins(self: Arc<Self>, call: Call, _: NoParams) -> Result<Plugins, MethodError> {
+        let mut plugins = self.registry().await?.plugins;
+        if !call.is_admin() {
+            for plugin in &mut plugins {
+                plugin.error = plugin.error.take().map(|_| "it failed; the gateway's log says why".to_string());
+            }
+        }
+        Ok(Plugins { plugins })
+    }
+
+    async fn connections(self: Arc<Self>, _: Call, _: NoParams) -> Result<Connections, MethodError> {
+        self.host.invoke("host.connections.list", &NoParams {}).send().await
+    }
+
+    async fn registry(&self) -> Result<RegistryList, MethodError> {
+        self.host.invoke("host.registry.list", &NoParams {}).send().await
+    }
+}
+
+/// Parameters of `system.methods`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// Whether internal ones are listed too; needs operator.admin.
+    #[serde(default)]
+    internal: Option<bool>,
+}
+
+/// Parameters of `system.describe`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Its name.
+    #[schemars(length(min = 1))]
+    name: String,
+    /// What it is, for names that are both.
+    #[serde(default)]
+    kind: Option<Kind>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Method,
+    Event,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Method => "method",
+            Kind::Event => "event",
+        }
+    }
+}
+
+/// Result of `system.methods`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Listing {
+    /// Sorted by name.
+    methods: Vec<MethodRow>,
+    /// Sorted by name.
+    events: Vec<EventRow>,
+}
+
+/// A method in short.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct MethodRow {
+    /// Its name.
+    name: String,
+    /// The plugin that owns it; `host` for the gateway's own.
+    plugin: String,
+    /// What it does.
+    summary: String,
+    /// Who may call it.
+    role: Exposure,
+    /// Any of these scopes is needed; none when empty.
+    scopes: Vec<String>,
+    /// Whether it has effects.
+    effects: bool,
+    /// What a repeated idempotency key does.
+    idempotency: Idempotency,
+    /// Whether it answers once or with interim replies.
+    replies: Replies,
+}
+
+impl MethodRow {
+    fn read(entry: RegistryEntry, internal: bool) -> Option<Self> {
+        let spec: MethodSpec = serde_json::from_value(entry.spec).ok()?;
+        (internal || spec.role != Exposure::Internal).then_some(MethodRow {
+            name: spec.name,
+            plugin: entry.plugin,
+            summary: spec.summary,
+            role: spec.role,
+            scopes: spec.scopes,
+            effects: spec.effects,
+            idempotency: spec.idempotency,
+            replies: spec.replies,
+        })
+    }
+}
+
+/// An event in short.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EventRow {
+    /// Its name.
+    name: String,
+    /// The plugin that owns it; `host` for the gateway's own.
+    plugin: String,
+    /// When it comes.
+    summary: String,
+    /// Who may see it.
+    role: Exposure,
+    /// Any of these scopes is needed; none when empty.
+    scopes: Vec<String>,
+}
+
+impl EventRow {
+    fn read(entry: RegistryEntry, internal: bool) -> Option<Self> {
+        let spec: EventSpec = serde_json::from_value(entry.spec).ok()?;
+        (internal || spec.role != Exposure::Internal).then_some(EventRow {
+            name: spec.name,
+            plugin: entry.plugin,
+            summary: spec.summary,
+            role: spec.role,
+            scopes: spec.scopes,
+        })
+    }
+}
+
+/// Result of `system.describe`: the row of the manifest and where it is from.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Description {
+    /// `method` or `event`.
+    kind: String,
+    /// The plugin that owns it; `host` for the gateway's own.
+    plugin: String,
+    /// Its row: name, summary, role, scopes and so on, with the schemas `params` and `result`, or `payload`.
+    #[serde(flatten)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    spec: serde_json::Value,
+}
+
+impl From<RegistryEntry> for Description {
+    fn from(entry: RegistryEntry) -> Self {
+        Description { kind: entry.kind, plugin: entry.plugin, spec: entry.spec }
+    }
+}
+
+/// Result of `system.plugins`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Plugins {
+    /// Sorted by id.
+    plugins: Vec<PluginState>,
+}
+
+fn is_internal(entry: &RegistryEntry) -> bool {
+    entry.spec["role"] == "internal"
+}
+
+#[cfg(test)]
+mod tests;
