@@ -1,0 +1,220 @@
+//! The least a gateway could cost: tokio-tungstenite, the frame parsed, a fixed payload answered. The load tool drives it
+//! in the same run as the gateway, so that what the gateway adds shows as a ratio and not as a property of the machine.
+//!
+//! It prints one line with its address. `bench.broadcast` with `{"event","bytes"}` sends one event to every connection.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Parser;
+use ed25519_dalek::{Signature, VerifyingKey};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use schemas::connect::ConnectParams;
+use schemas::device::{self, SignedFields};
+use schemas::frame::{Request, write};
+use serde::Deserialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
+
+/// A bare WebSocket server that answers the gateway protocol with fixed payloads.
+#[derive(Parser)]
+struct Arguments {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// End when standard input does, so that it never outlives the program that started it.
+    #[arg(long)]
+    exit_on_stdin_close: bool,
+}
+
+/// As the gateway: tungstenite zeroes this much before each read.
+const READ_BUFFER: usize = 4 * 1024;
+/// Events that wait for one connection.
+const EVENT_BUFFER: usize = 4096;
+
+const HEALTH: &str = r#"{"ok":true,"ts":1737264000000,"durationMs":2,"channels":{},"channelOrder":[],"channelLabels":{},"heartbeatSeconds":1800,"defaultAgentId":"main","agents":[{"agentId":"main","name":"Main","isDefault":true,"heartbeat":{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Look at what is open and say what matters; answer HEARTBEAT_OK when nothing does.","target":"last","ackMaxChars":300},"sessions":{"path":"sessions/main.json","count":0,"recent":[]}}],"sessions":{"path":"sessions/main.json","count":0,"recent":[]},"plugins":[{"id":"health","state":"running"},{"id":"presence","state":"running"}]}"#;
+
+const HELLO: &str = r#"{"type":"hello-ok","protocol":3,"server":{"version":"0","connId":"3f1c2b7e-9f60-4a55-8d0a-5b6c7d8e9f01"},"features":{"methods":["bench.broadcast","health"],"events":["bench","connect.challenge","tick"]},"snapshot":{"presence":[{"host":"bare","mode":"gateway","reason":"self","text":"Gateway: bare","ts":1737264000000}],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":1,"sessionDefaults":{"defaultAgentId":"main","mainKey":"main","mainSessionKey":"agent:main:main","scope":"per-sender"}},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let listener = match TcpListener::bind(("127.0.0.1", arguments.port)).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("127.0.0.1:{} cannot be bound: {error}", arguments.port);
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("ready on ws://{}", listener.local_addr().expect("a bound listener has an address"));
+    if arguments.exit_on_stdin_close {
+        std::thread::spawn(|| {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            std::process::exit(0);
+        });
+    }
+    tokio::select! {
+        () = serve(listener) => {}
+        () = terminated() => {}
+    }
+    ExitCode::SUCCESS
+}
+
+async fn serve(listener: TcpListener) {
+    let (events, _) = broadcast::channel(EVENT_BUFFER);
+    let server = Arc::new(Server { events, broadcasts: AtomicU64::new(0), connections: AtomicU64::new(0) });
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let server = server.clone();
+        tokio::spawn(async move {
+            // A peer that goes away is the usual end.
+            let _ = connection(&server, stream).await;
+        });
+    }
+}
+
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = signal.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+struct Server {
+    events: broadcast::Sender<Utf8Bytes>,
+    broadcasts: AtomicU64,
+    connections: AtomicU64,
+}
+
+async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketError> {
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+    let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+    // Different for each connection is enough: nothing here is worth a stolen signature.
+    let nonce = format!("{}-{}", schemas::now_ms(), server.connections.fetch_add(1, Ordering::Relaxed));
+    let challenge = format!(
+        r#"{{"type":"event","event":"connect.challenge","payload":{{"nonce":"{nonce}","ts":{}}}}}"#,
+        schemas::now_ms()
+    );
+    socket.send(Message::text(challenge)).await?;
+
+    let Some(first) = socket.next().await.transpose()? else { return Ok(()) };
+    let Some(answer) = first.to_text().ok().and_then(|text| connect(text, &nonce)) else {
+        return socket.close(None).await;
+    };
+    socket.send(Message::text(answer)).await?;
+    let mut events = server.events.subscribe();
+
+    loop {
+        tokio::select! {
+            message = socket.next() => match message.transpose()? {
+                Some(message) => answer_all(server, &mut socket, message).await?,
+                None => return Ok(()),
+            },
+            event = events.recv() => {
+                let Ok(event) = event else { return socket.close(None).await };
+                socket.feed(Message::Text(event)).await?;
+                while let Ok(event) = events.try_recv() {
+                    socket.feed(Message::Text(event)).await?;
+                }
+                socket.flush().await?;
+            }
+        }
+    }
+}
+
+/// Answers everything that has arrived, then flushes once.
+async fn answer_all(
+    server: &Server,
+    socket: &mut WebSocketStream<TcpStream>,
+    first: Message,
+) -> Result<(), SocketError> {
+    let mut next = Some(first);
+    while let Some(message) = next {
+        if let Some(answer) = message.to_text().ok().and_then(|text| answer(server, text)) {
+            socket.feed(Message::text(answer)).await?;
+        }
+        next = match socket.next().now_or_never() {
+            Some(Some(message)) => Some(message?),
+            Some(None) | None => None,
+        };
+    }
+    socket.flush().await
+}
+
+fn answer(server: &Server, text: &str) -> Option<String> {
+    let request = Request::parse(text)?;
+    match &*request.method {
+        "health" => Some(ok(&request.id, HEALTH)),
+        "bench.broadcast" => {
+            let params: Broadcast = serde_json::from_str(request.params_text()).ok()?;
+            let seq = server.broadcasts.fetch_add(1, Ordering::Relaxed) + 1;
+            let filling = "x".repeat(params.bytes.min(1 << 20));
+            let mut frame = Vec::new();
+            let payload = serde_json::to_vec(&serde_json::json!({ "filling": filling })).ok()?;
+            write::event_open(&mut frame, params.event.as_deref().unwrap_or("bench"), Some(&payload), None);
+            write::event_close_with_seq(&mut frame, seq);
+            let frame = String::from_utf8(frame).ok()?;
+            let _ = server.events.send(frame.into());
+            Some(ok(&request.id, r#"{"ok":true}"#))
+        }
+        _ => {
+            let mut out = Vec::new();
+            write::response_error(
+                &mut out,
+                &request.id,
+                br#"{"code":"INVALID_REQUEST","message":"unknown method"}"#,
+                None,
+            );
+            String::from_utf8(out).ok()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Broadcast {
+    #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    bytes: usize,
+}
+
+/// The answer to `connect`; `None` when it is not one or its device does not prove itself.
+fn connect(text: &str, nonce: &str) -> Option<String> {
+    let request = Request::parse(text).filter(|request| request.method == "connect")?;
+    let params: ConnectParams = serde_json::from_str(request.params_text()).ok()?;
+    let credentials = params.credentials();
+    if let Some(proof) = &params.device {
+        let public_key = device::decode_key(&proof.public_key)?;
+        let fields = SignedFields {
+            device_id: &proof.id,
+            client_id: &params.client.id,
+            client_mode: &params.client.mode,
+            role: params.role(),
+            scopes: params.requested_scopes(),
+            signed_at: proof.signed_at,
+            token: credentials.signed_token(),
+            platform: &params.client.platform,
+            device_family: params.client.device_family.as_deref(),
+        };
+        let signature = Signature::from_bytes(&device::decode_signature(&proof.signature)?);
+        let key = VerifyingKey::from_bytes(&public_key).ok()?;
+        key.verify_strict(fields.v2(nonce).as_bytes(), &signature).ok()?;
+    }
+    Some(ok(&request.id, HELLO))
+}
+
+fn ok(id: &str, payload: &str) -> String {
+    let mut out = Vec::new();
+    write::response_ok(&mut out, id, payload.as_bytes());
+    String::from_utf8(out).expect("a frame is made of strings")
+}

@@ -1,0 +1,387 @@
+//! Starts a gateway and the bare server, drives both in turn, prints ratios.
+//!
+//! All scenarios run against the same two processes, one directly after the other and in changing order, so that the
+//! machine's mood hits both alike. `idle` comes first, before the allocators hold anything they could reuse.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::fanout::FanoutArguments;
+use crate::handshakes::HandshakesArguments;
+use crate::idle::IdleArguments;
+use crate::report::{Outcome, Report};
+use crate::requests::RequestsArguments;
+use crate::wire::Target;
+use crate::{fanout, handshakes, idle, process, requests};
+
+#[derive(Debug, Clone, Args)]
+pub struct CompareArguments {
+    /// The gateway's program.
+    #[arg(long)]
+    pub gateway_bin: PathBuf,
+    /// The bare server's program.
+    #[arg(long)]
+    pub bare_bin: PathBuf,
+    /// Configuration file of the gateway.
+    #[arg(long)]
+    pub gateway_config: Option<PathBuf>,
+    /// Seconds of each request scenario.
+    #[arg(long, default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Idle connections.
+    #[arg(long, default_value_t = 2000)]
+    pub idle: usize,
+    /// Handshakes.
+    #[arg(long, default_value_t = 8000)]
+    pub handshakes: usize,
+    /// Subscribers of the fan-out.
+    #[arg(long, default_value_t = 1000)]
+    pub subscribers: usize,
+    /// Events of the fan-out.
+    #[arg(long, default_value_t = 300)]
+    pub events: usize,
+    /// Rounds; the table shows the round with the median ratio.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+}
+
+/// How long a server may take to say where it listens.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a server rests before its memory at rest is read.
+const REST: Duration = Duration::from_secs(1);
+const TOKEN: &str = "load-compare";
+
+/// One line of the table.
+struct Row {
+    name: String,
+    unit: &'static str,
+    gateway: Report,
+    bare: Report,
+    goal: Goal,
+}
+
+/// What was set out to reach.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// Server CPU time at most this many times the bare server's.
+    Ratio(f64),
+    /// KiB per connection at most this much above the bare server's.
+    KibAbove(f64),
+}
+
+pub async fn run(arguments: &CompareArguments, json: bool) -> Outcome<()> {
+    let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
+    let gateway = Server::gateway(arguments, directory.path()).await?;
+    let bare = Server::bare(&arguments.bare_bin).await?;
+    tokio::time::sleep(REST).await;
+    let at_rest = (process::resident_kib(gateway.pid), process::resident_kib(bare.pid));
+
+    let mut rows = vec![idle_row(arguments, &gateway.target, &bare.target).await?];
+    let mut failed = None;
+    for scenario in ["health 64x1", "health 64x16", "handshake", "handshake with device", "event delivered"] {
+        match median(arguments, scenario, &gateway.target, &bare.target).await {
+            Ok(row) => {
+                if !json {
+                    eprintln!("gateway  {}\nbare     {}", row.gateway, row.bare);
+                }
+                rows.push(row);
+            }
+            // The others still say something.
+            Err(error) => {
+                eprintln!("{scenario}: {error}");
+                failed = Some(format!("{scenario} could not be measured"));
+            }
+        }
+    }
+    if json {
+        print_json(&rows, &gateway, &bare, at_rest);
+    } else {
+        print_table(&rows, &gateway, &bare, at_rest);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn median(arguments: &CompareArguments, scenario: &str, gateway: &Target, bare: &Target) -> Outcome<Row> {
+    let mut rounds = Vec::new();
+    for number in 0..arguments.rounds.clamp(1, 9) {
+        rounds.push(round(arguments, scenario, gateway, bare, number % 2 == 1).await?);
+    }
+    rounds.sort_by(|a, b| a.ratio().unwrap_or(0.0).total_cmp(&b.ratio().unwrap_or(0.0)));
+    let middle = rounds.len() / 2;
+    Ok(rounds.swap_remove(middle))
+}
+
+async fn round(
+    arguments: &CompareArguments,
+    scenario: &str,
+    gateway: &Target,
+    bare: &Target,
+    bare_first: bool,
+) -> Outcome<Row> {
+    let row = |unit, gateway, bare, goal| Row { name: scenario.to_string(), unit, gateway, bare, goal };
+    match scenario {
+        "event delivered" => {
+            let mut fanout = FanoutArguments {
+                subscribers: arguments.subscribers,
+                events: arguments.events,
+                window: 8,
+                publish_method: "system-event".to_string(),
+                bytes: 0,
+            };
+            let first = fanout::run(gateway, &fanout).await?;
+            // The same size for both: frame and filling around it come to about this much.
+            const AROUND: usize = 64;
+            fanout.bytes = first.event_bytes.unwrap_or_default().saturating_sub(AROUND);
+            fanout.publish_method = "bench.broadcast".to_string();
+            Ok(row("µs CPU/delivery", first, fanout::run(bare, &fanout).await?, Goal::Ratio(1.3)))
+        }
+        "handshake" | "handshake with device" => {
+            let device = scenario.ends_with("device");
+            let handshakes = HandshakesArguments { count: arguments.handshakes, concurrency: 8, device };
+            let run = |target| handshakes::run(target, &handshakes);
+            let (first, second) = in_order(bare_first, run, gateway, bare).await?;
+            Ok(row("µs CPU/handshake", first, second, Goal::Ratio(2.0)))
+        }
+        _ => {
+            let (in_flight, goal) = if scenario.ends_with("x16") { (16, 2.5) } else { (1, 1.3) };
+            let requests = RequestsArguments {
+                connections: 64,
+                in_flight,
+                seconds: arguments.seconds,
+                requests: None,
+                warm_up: 0.5,
+                method: "health".to_string(),
+                params: "{}".to_string(),
+            };
+            let run = |target| requests::run(target, &requests);
+            let (first, second) = in_order(bare_first, run, gateway, bare).await?;
+            Ok(row("µs CPU/request", first, second, Goal::Ratio(goal)))
+        }
+    }
+}
+
+/// The gateway's report and the bare server's, measured in either order.
+async fn in_order<'a, Running: Future<Output = Outcome<Report>>>(
+    bare_first: bool,
+    run: impl Fn(&'a Target) -> Running,
+    gateway: &'a Target,
+    bare: &'a Target,
+) -> Outcome<(Report, Report)> {
+    if bare_first {
+        let second = run(bare).await?;
+        Ok((run(gateway).await?, second))
+    } else {
+        let first = run(gateway).await?;
+        Ok((first, run(bare).await?))
+    }
+}
+
+async fn idle_row(arguments: &CompareArguments, gateway: &Target, bare: &Target) -> Outcome<Row> {
+    let idle = IdleArguments { connections: arguments.idle, settle: 1.0 };
+    let first = idle::run(gateway, &idle).await?;
+    let second = idle::run(bare, &idle).await?;
+    let name = "idle connection".to_string();
+    Ok(Row { name, unit: "KiB", gateway: first, bare: second, goal: Goal::KibAbove(8.0) })
+}
+
+impl Row {
+    fn values(&self) -> Option<(f64, f64)> {
+        let value = |report: &Report| report.kib_per_connection.or(report.server_cpu_us);
+        value(&self.gateway).zip(value(&self.bare))
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.values().map(|(gateway, bare)| gateway / bare.max(1e-9))
+    }
+
+    /// The goal in words, and whether it was reached.
+    fn verdict(&self) -> (String, Option<bool>) {
+        let values = self.values();
+        match self.goal {
+            Goal::Ratio(limit) => (format!("at most {limit}x"), self.ratio().map(|ratio| ratio <= limit)),
+            Goal::KibAbove(limit) => {
+                (format!("at most +{limit} KiB"), values.map(|(gateway, bare)| gateway - bare <= limit))
+            }
+        }
+    }
+}
+
+fn word(reached: Option<bool>) -> &'static str {
+    match reached {
+        Some(true) => "reached",
+        Some(false) => "MISSED",
+        None => "unknown",
+    }
+}
+
+fn print_table(rows: &[Row], gateway: &Server, bare: &Server, at_rest: (Option<u64>, Option<u64>)) {
+    println!(
+        "{:<22} {:>18} {:>10} {:>10} {:>7}  {:<16} result",
+        "scenario", "unit", "gateway", "bare", "ratio", "goal"
+    );
+    for row in rows {
+        let (goal, reached) = row.verdict();
+        let (first, second) = row.values().unwrap_or((f64::NAN, f64::NAN));
+        let ratio = row.ratio().unwrap_or(f64::NAN);
+        let word = word(reached);
+        println!("{:<22} {:>18} {first:>10.2} {second:>10.2} {ratio:>7.2}  {goal:<16} {word}", row.name, row.unit);
+    }
+    let rest = |kib: Option<u64>| kib.map_or(f64::NAN, |kib| kib as f64 / 1024.0);
+    let (first, second) = (rest(at_rest.0), rest(at_rest.1));
+    let reached = word(at_rest.0.map(|kib| kib < 20 * 1024));
+    println!(
+        "{:<22} {:>18} {first:>10.2} {second:>10.2} {:>7}  {:<16} {reached}",
+        "at rest", "MiB", "", "under 20 MiB"
+    );
+    let (first, second) = (millis(gateway), millis(bare));
+    let reached = word(Some(first < 100.0));
+    println!("{:<22} {:>18} {first:>10.2} {second:>10.2} {:>7}  {:<16} {reached}", "start", "ms", "", "under 100 ms");
+}
+
+fn print_json(rows: &[Row], gateway: &Server, bare: &Server, at_rest: (Option<u64>, Option<u64>)) {
+    let lines: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let (goal, reached) = row.verdict();
+            json!({
+                "scenario": row.name, "unit": row.unit, "ratio": row.ratio(), "goal": goal, "reached": reached,
+                "gateway": row.gateway, "bare": row.bare,
+            })
+        })
+        .collect();
+    let start = json!({"gateway": millis(gateway), "bare": millis(bare)});
+    let rest = json!({"gateway": at_rest.0, "bare": at_rest.1});
+    println!("{}", json!({"rows": lines, "startMs": start, "restKib": rest}));
+}
+
+fn millis(server: &Server) -> f64 {
+    server.start.as_secs_f64() * 1000.0
+}
+
+/// A server this tool started; it ends with this value.
+struct Server {
+    _child: Running,
+    pid: u32,
+    target: Target,
+    start: Duration,
+}
+
+impl Server {
+    async fn gateway(arguments: &CompareArguments, directory: &Path) -> Outcome<Self> {
+        let state = directory.join("state");
+        let mut command = Command::new(&arguments.gateway_bin);
+        command.args(["run", "--port", "0", "--token", TOKEN, "--state-dir"]).arg(&state).current_dir(directory);
+        if let Some(config) = &arguments.gateway_config {
+            let config = config.canonicalize().map_err(|error| format!("{}: {error}", config.display()))?;
+            command.arg("--config").arg(config);
+        }
+        Self::start(command, &arguments.gateway_bin, Some(TOKEN), Some(&state.join("gateway.json"))).await
+    }
+
+    async fn bare(program: &Path) -> Outcome<Self> {
+        let mut command = Command::new(program);
+        command.args(["--port", "0", "--exit-on-stdin-close"]);
+        Self::start(command, program, None, None).await
+    }
+
+    /// Starts it and waits until it says where it listens, in a line of its output or in `announcement`.
+    async fn start(
+        mut command: Command,
+        program: &Path,
+        token: Option<&str>,
+        announcement: Option<&Path>,
+    ) -> Outcome<Self> {
+        let name = program.display().to_string();
+        let started = Instant::now();
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{name} cannot be started: {error}"))?;
+        let mut child = Running(child);
+        let (sender, mut lines) = mpsc::channel(64);
+        follow(child.0.stdout.take(), sender.clone());
+        follow(child.0.stderr.take(), sender);
+        let mut last = String::new();
+        let url = loop {
+            if started.elapsed() > START_PATIENCE {
+                return Err(format!("{name} did not say where it listens within {} s", START_PATIENCE.as_secs()));
+            }
+            let announced = announcement.and_then(|path| std::fs::read_to_string(path).ok());
+            if let Some(url) = announced.as_deref().and_then(address) {
+                break url;
+            }
+            match tokio::time::timeout(Duration::from_millis(5), lines.recv()).await {
+                Ok(Some(line)) => match address(&line) {
+                    Some(url) => break url,
+                    None => last = line,
+                },
+                Ok(None) => return Err(format!("{name} ended at once: {last}")),
+                Err(_) => {}
+            }
+        };
+        let start = started.elapsed();
+        // Whoever stops reading a pipe stops the writer.
+        tokio::spawn(async move { while lines.recv().await.is_some() {} });
+        let pid = child.0.id();
+        let target = Target::new(&url, token.map(str::to_string), Some(pid))?;
+        Ok(Server { _child: child, pid, target, start })
+    }
+}
+
+/// A process that is ended when this is dropped, also on the way out of a failure.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it ended by itself; then there is only its status to collect.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn follow(pipe: Option<impl Read + Send + 'static>, lines: mpsc::Sender<String>) {
+    let Some(pipe) = pipe else { return };
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The first `ws://HOST:PORT` in a text.
+fn address(text: &str) -> Option<String> {
+    let rest = &text[text.find("ws://")? + 5..];
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".-:[]".contains(c))).unwrap_or(rest.len());
+    let authority = rest[..end].trim_end_matches(['.', ':', '-']);
+    authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))?;
+    Some(format!("ws://{authority}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_in_a_line() {
+        for line in
+            ["ready on ws://127.0.0.1:4711", r#"{"url":"ws://127.0.0.1:4711","pid":1}"#, "at ws://127.0.0.1:4711."]
+        {
+            assert_eq!(address(line).as_deref(), Some("ws://127.0.0.1:4711"), "{line}");
+        }
+        assert_eq!(address("on ws://[::1]:9 now").as_deref(), Some("ws://[::1]:9"));
+        for line in ["", "ws://", "ws://host", "ws://127.0.0.1:0", "http://127.0.0.1:1"] {
+            assert_eq!(address(line), None, "{line}");
+        }
+    }
+}
