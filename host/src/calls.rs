@@ -26,12 +26,27 @@ pub struct OpenCall {
     pub depth: usize,
     /// When it started.
     pub started: Instant,
+    /// When its time is up, in milliseconds from `started`; 0 is never.
+    pub deadline_ms: u64,
     /// Its deadline's task.
     pub timer: Option<AbortHandle>,
+    /// Where it stands with the plugin.
+    pub stage: Stage,
     /// Calls that end with it.
     pub children: Vec<u64>,
     /// The request it counts for, on the connection it came from.
     pub slot: Option<InFlight>,
+}
+
+/// Where a call stands with the plugin that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The plugin has the worker.
+    HandingOver,
+    /// The same, for so long that the watchdog has said so.
+    Stalled,
+    /// The plugin gave the worker back and answers later.
+    Waiting,
 }
 
 /// One of a connection's requests in flight, until dropped.

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::access;
 use crate::answer::{Answer, Asker};
 use crate::authority::Authority;
-use crate::calls::{InFlight, OpenCall};
+use crate::calls::{InFlight, OpenCall, Stage};
 use crate::connections::Connection;
 use crate::gateway::Gateway;
 use crate::idempotency::Decision;
@@ -248,9 +248,18 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
     }
     let deadline_ms = deadline(gateway, &method, timeout_ms);
     let flags = flags(&authority);
-    let (timer, children) = (None, Vec::new());
-    let call =
-        OpenCall { method: method.clone(), asker, authority: authority.clone(), depth, started, timer, children, slot };
+    let call = OpenCall {
+        method: method.clone(),
+        asker,
+        authority: authority.clone(),
+        depth,
+        started,
+        deadline_ms,
+        timer: None,
+        stage: Stage::HandingOver,
+        children: Vec::new(),
+        slot,
+    };
     gateway.calls.open(number, call);
     match &method.handler {
         Handler::Plugin(plugin) => {
@@ -261,7 +270,7 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
             let request =
                 CallRequest { call: number, conn, deadline_ms, flags, method: name, params, idempotency_key: key };
             match &plugin.blocking {
-                None => hand_over(gateway, plugin, &method, &request, depth),
+                None => hand_over(gateway, plugin, &method, &request, depth, started),
                 Some(room) => hand_over_blocking(gateway, plugin, room.clone(), &method, &request, depth),
             }
         }
@@ -280,20 +289,52 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
             });
         }
     }
-    if deadline_ms > 0 {
-        watch_deadline(gateway, number, deadline_ms);
-    }
+    wait_for_answer(gateway, number, deadline_ms);
 }
 
 /// Hands a request to a plugin on this thread.
-fn hand_over(gateway: &Gateway, plugin: &RunningPlugin, method: &MethodEntry, request: &CallRequest<'_>, depth: usize) {
+fn hand_over(
+    gateway: &Gateway,
+    plugin: &RunningPlugin,
+    method: &MethodEntry,
+    request: &CallRequest<'_>,
+    depth: usize,
+    started: Instant,
+) {
     let outer = DEPTH.replace(depth);
-    let kept = plugin.call(request);
+    plugin.call(request);
     DEPTH.set(outer);
+    let kept = started.elapsed();
     if kept >= Duration::from_millis(gateway.limits().worker_stall_ms) {
         method.metrics.stalls.increment(1);
         gateway.metrics.limit_hit("worker_stall_ms");
         tracing::warn!(method = method.spec.name, plugin = &*plugin.id, ?kept, "a method kept a worker too long");
+    }
+}
+
+/// Looks for calls whose plugin has not given the worker back: names them in the log, and answers those whose time is up.
+/// Called from a thread that no plugin can block.
+pub fn watch(gateway: &Arc<Gateway>) {
+    let patience = Duration::from_millis(gateway.limits().worker_stall_ms);
+    let held = |call: &OpenCall| call.stage != Stage::Waiting && matches!(call.method.handler, Handler::Plugin(_));
+    for number in gateway.calls.numbers(|call| held(call) && call.started.elapsed() >= patience) {
+        let overdue = gateway.calls.with(number, |call| {
+            let held = call.started.elapsed();
+            if call.stage == Stage::HandingOver {
+                call.stage = Stage::Stalled;
+                tracing::warn!(
+                    method = call.method.spec.name,
+                    plugin = call.method.owner(),
+                    ?held,
+                    "a method is blocking a worker"
+                );
+            }
+            (call.deadline_ms > 0 && held.as_millis() as u64 >= call.deadline_ms)
+                .then(|| (call.method.spec.name.clone(), call.deadline_ms))
+        });
+        if let Some(Some((name, deadline_ms))) = overdue {
+            time_out(gateway, number, &name, deadline_ms);
+        }
     }
 }
 
@@ -332,20 +373,28 @@ fn hand_over_blocking(
     });
 }
 
-/// Ends the call when its time is up, if it is still open.
-fn watch_deadline(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
+/// Notes that the plugin answers later, if it has not answered yet, and ends the call when its time is up.
+fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
     gateway.calls.with(number, |call| {
+        call.stage = Stage::Waiting;
+        if deadline_ms == 0 {
+            return;
+        }
         let name = call.method.spec.name.clone();
         let gateway = gateway.clone();
         let timer = gateway.runtime.clone().spawn(async move {
             tokio::time::sleep(Duration::from_millis(deadline_ms)).await;
-            gateway.metrics.limit_hit("method_timeout_ms");
-            let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
-                .with_details(json!({ "code": "METHOD_TIMEOUT", "timeoutMs": deadline_ms }));
-            end(&gateway, number, GWP_CANCEL_TIMEOUT, &error);
+            time_out(&gateway, number, &name, deadline_ms);
         });
         call.timer = Some(timer.abort_handle());
     });
+}
+
+fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
+    gateway.metrics.limit_hit("method_timeout_ms");
+    let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
+        .with_details(json!({ "code": "METHOD_TIMEOUT", "timeoutMs": deadline_ms }));
+    end(gateway, number, GWP_CANCEL_TIMEOUT, &error);
 }
 
 /// Delivers the final answer of a call that was taken out.

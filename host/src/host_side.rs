@@ -27,7 +27,19 @@ pub struct HostSide {
     gateway: Weak<Gateway>,
     plugin: Weak<RunningPlugin>,
     runtime: Handle,
-    timers: Arc<Mutex<HashMap<u64, (Job, Option<AbortHandle>)>>>,
+    timers: Arc<Mutex<HashMap<u64, Timer>>>,
+}
+
+/// A timer of a plugin.
+struct Timer {
+    job: Job,
+    task: Option<AbortHandle>,
+}
+
+/// A call that a plugin made.
+struct Invoked {
+    plugin: Arc<str>,
+    mailbox: Arc<Mailbox>,
 }
 
 /// A caller's authority that a plugin keeps.
@@ -43,7 +55,7 @@ pub struct Retained {
 #[derive(Default)]
 pub struct PluginBooks {
     principals: Mutex<HashMap<u64, Retained>>,
-    invocations: Mutex<HashMap<u64, (Arc<str>, Arc<Mailbox>)>>,
+    invocations: Mutex<HashMap<u64, Invoked>>,
 }
 
 impl PluginBooks {
@@ -128,25 +140,25 @@ impl HostServices for HostSide {
     fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
         let gateway = self.gateway.upgrade().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
-        lock(&self.timers).insert(number, (job, None));
+        lock(&self.timers).insert(number, Timer { job, task: None });
         let timers = self.timers.clone();
         let task = self.runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             let due = lock(&timers).remove(&number);
-            if let Some((job, _)) = due {
-                job.run();
+            if let Some(timer) = due {
+                timer.job.run();
             }
         });
-        if let Some((_, abort)) = lock(&self.timers).get_mut(&number) {
-            *abort = Some(task.abort_handle());
+        if let Some(timer) = lock(&self.timers).get_mut(&number) {
+            timer.task = Some(task.abort_handle());
         }
         Ok(number)
     }
 
     fn cancel_timer(&self, timer: u64) -> i32 {
         match lock(&self.timers).remove(&timer) {
-            Some((_, task)) => {
-                if let Some(task) = task {
+            Some(timer) => {
+                if let Some(task) = timer.task {
                     task.abort();
                 }
                 GWP_OK
@@ -177,7 +189,8 @@ impl HostServices for HostSide {
 
         let number = gateway.calls.next_number();
         let mailbox = Mailbox::new(sink, self.runtime.clone());
-        lock(&gateway.plugin_books.invocations).insert(number, (plugin.id.clone(), mailbox.clone()));
+        lock(&gateway.plugin_books.invocations)
+            .insert(number, Invoked { plugin: plugin.id.clone(), mailbox: mailbox.clone() });
         let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
         let timeout_ms = Some(invocation.timeout_ms);
         let (params, conn) = (params.to_string(), 0);
@@ -205,7 +218,9 @@ impl HostServices for HostSide {
         let mailbox = {
             let mut invocations = lock(&gateway.plugin_books.invocations);
             match invocations.get(&call) {
-                Some((owner, _)) if *owner == plugin.id => invocations.remove(&call).map(|(_, mailbox)| mailbox),
+                Some(invoked) if invoked.plugin == plugin.id => {
+                    invocations.remove(&call).map(|invoked| invoked.mailbox)
+                }
                 _ => None,
             }
         };

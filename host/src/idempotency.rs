@@ -28,10 +28,13 @@ pub struct IdempotencyLimits {
 
 /// All remembered keys.
 pub struct Idempotency {
-    runs: Mutex<HashMap<(Box<str>, Box<str>), Arc<Run>>>,
+    runs: Mutex<Runs>,
     store: Store,
     limits: IdempotencyLimits,
 }
+
+/// By method and key.
+type Runs = HashMap<(Box<str>, Box<str>), Arc<Run>>;
 
 /// One key and what became of it.
 pub struct Run {
@@ -168,7 +171,7 @@ impl Idempotency {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, Box<str>), Arc<Run>>> {
+    fn lock(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -259,7 +262,7 @@ impl Run {
 }
 
 /// Makes room: stale entries first, else the oldest that is answered. False if all of them run.
-fn evict(runs: &mut HashMap<(Box<str>, Box<str>), Arc<Run>>, now_ms: u64, ttl_ms: u64) -> bool {
+fn evict(runs: &mut Runs, now_ms: u64, ttl_ms: u64) -> bool {
     let before = runs.len();
     runs.retain(|_, run| !run.is_stale(now_ms, ttl_ms));
     if runs.len() < before {

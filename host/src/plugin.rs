@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugin_api::Manifest;
 use plugin_api::catalogue::PluginState;
@@ -93,13 +93,11 @@ impl RunningPlugin {
         instance.start().map_err(|code| format!("start failed with code {code}; the log has the reason"))
     }
 
-    /// `[worker]` Hands over a request. Returns how long the plugin kept the thread.
-    pub fn call(&self, request: &CallRequest<'_>) -> Duration {
-        let started = Instant::now();
+    /// `[worker]` Hands over a request.
+    pub fn call(&self, request: &CallRequest<'_>) {
         if let Some(instance) = self.instance.get() {
             instance.call(request);
         }
-        started.elapsed()
     }
 
     /// `[worker]` Says that a call has ended without it.
@@ -158,13 +156,11 @@ impl RunningPlugin {
 
 impl Drop for RunningPlugin {
     fn drop(&mut self) {
-        if let Some(instance) = self.instance.take() {
-            if self.is_stopped() {
-                instance.destroy();
-            } else {
-                // Code of it may still run: leaking is the only sound end.
-                std::mem::forget(instance);
-            }
+        // An instance that did not stop is leaked: code of it may still run, and leaking is the only sound end.
+        if self.is_stopped()
+            && let Some(instance) = self.instance.take()
+        {
+            instance.destroy();
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The `tick` event: the only sign of life that clients accept. It has a thread of its own, so no plugin that blocks a
-//! worker can delay it; what it does is queue a few bytes a connection.
+//! The `tick` event, the only sign of life that clients accept, and the watchdog over calls. Both have a thread of their
+//! own, so no plugin that blocks a worker can delay them.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::events;
 use crate::gateway::Gateway;
+use crate::{dispatch, events};
+
+/// How often the watchdog looks.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// Ticks until dropped.
 pub struct Ticker {
@@ -24,13 +27,19 @@ impl Ticker {
         let interval = Duration::from_millis(gateway.limits().tick_interval_ms);
         let gateway: Weak<Gateway> = Arc::downgrade(gateway);
         let thread = std::thread::Builder::new().name("clawhost-tick".to_string()).spawn(move || {
-            let mut next = Instant::now() + interval;
-            while stopped.recv_timeout(next.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout)
-            {
+            let mut next_tick = Instant::now() + interval;
+            loop {
+                let wait = next_tick.saturating_duration_since(Instant::now()).min(WATCH_EVERY);
+                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
                 let Some(gateway) = gateway.upgrade() else { return };
-                events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);
-                // A machine that slept does not catch up on the ticks it missed.
-                next = (next + interval).max(Instant::now());
+                dispatch::watch(&gateway);
+                if Instant::now() >= next_tick {
+                    events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);
+                    // A machine that slept does not catch up on the ticks it missed.
+                    next_tick = (next_tick + interval).max(Instant::now());
+                }
             }
         })?;
         Ok(Ticker { stop: Some(stop), thread: Some(thread) })

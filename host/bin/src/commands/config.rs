@@ -1,0 +1,136 @@
+//! `clawhost config`: what a gateway started here would take from file, environment and flags; none has to run.
+
+use clap::Subcommand;
+use clawhost::config::{Config, ConfigError};
+use serde_json::{Value, json};
+
+use crate::builtin;
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::show::{json_text, print, remark};
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say all that is wrong with it; leaves with 2 if anything is
+    Check,
+    /// Print it with every default and without secrets
+    Show,
+}
+
+/// Checks or shows.
+pub fn run(command: ConfigCommand, context: &Context) -> Result<(), Failure> {
+    let loaded = load(context, &|name| std::env::var(name).ok());
+    match command {
+        ConfigCommand::Check => check(loaded, context),
+        ConfigCommand::Show => show(&loaded.map_err(|error| Failure::usage(error.to_string()))?, context),
+    }
+}
+
+fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let config = Config::load(context.target.overrides(), env)?;
+    config.check_plugin_ids(builtin::EXPECTED)?;
+    Ok(config)
+}
+
+fn check(loaded: Result<Config, ConfigError>, context: &Context) -> Result<(), Failure> {
+    if context.json {
+        print(&format!("{}\n", verdict(&loaded)))?;
+    }
+    let config = match loaded {
+        Ok(config) => config,
+        Err(error) => {
+            let count = error.issues.len();
+            remark(&error.to_string());
+            let things = if count == 1 { "1 thing is".to_string() } else { format!("{count} things are") };
+            // For scripts everything is said; a second object would be one too many.
+            let sentence = format!("{things} wrong with the configuration");
+            return Err(if context.json { Failure::Said(2) } else { Failure::usage(sentence) });
+        }
+    };
+    for warning in &config.warnings {
+        remark(&format!("warning: {warning}"));
+    }
+    if context.json { Ok(()) } else { print(&format!("{}: nothing is wrong\n", source(&config))) }
+}
+
+fn verdict(loaded: &Result<Config, ConfigError>) -> Value {
+    match loaded {
+        Ok(config) => json!({
+            "valid": true, "path": config.file.as_ref().map(|file| &file.path), "issues": [],
+            "warnings": config.warnings,
+        }),
+        Err(error) => {
+            let issue = |issue: &clawhost::config::Issue| json!({ "path": issue.path, "message": issue.message, "line": issue.line });
+            let issues: Vec<_> = error.issues.iter().map(issue).collect();
+            json!({ "valid": false, "path": error.file, "issues": issues, "warnings": [] })
+        }
+    }
+}
+
+fn show(config: &Config, context: &Context) -> Result<(), Failure> {
+    let shown = config.redacted();
+    if context.json {
+        return print(&format!("{}\n", json_text::compact(&shown.to_string())));
+    }
+    let text = toml::to_string_pretty(&without_nulls(shown))
+        .map_err(|error| Failure::failed(format!("the configuration cannot be shown as TOML: {error}")))?;
+    print(&format!("# {}\n{text}", source(config)))
+}
+
+fn source(config: &Config) -> String {
+    match &config.file {
+        Some(file) => file.path.display().to_string(),
+        None => "no configuration file".to_string(),
+    }
+}
+
+/// TOML has no word for nothing; a key without a value is left out.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::Style;
+    use crate::target::Target;
+
+    fn loaded(text: &str) -> Result<Config, ConfigError> {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("config.toml");
+        std::fs::write(&file, text).unwrap();
+        let target = Target { config: Some(file), state_dir: Some(root.path().join("state")), ..Target::default() };
+        load(&Context { target, json: false, style: Style::plain() }, &|_| None)
+    }
+
+    #[test]
+    fn a_verdict_lists_everything() {
+        let wrong = loaded("[gateway]\nprot = 1\nbind = 5\n");
+        let verdict = verdict(&wrong);
+        assert_eq!(verdict["valid"], false);
+        assert_eq!(verdict["issues"].as_array().unwrap().len(), 2);
+        assert_eq!(verdict["issues"][0]["line"], 2);
+        assert_eq!(super::verdict(&loaded("[plugins.health]\nenabled = false\n"))["valid"], true);
+        assert_eq!(super::verdict(&loaded("[plugins.healht]\n"))["valid"], false);
+    }
+
+    #[test]
+    fn what_is_shown_is_toml_again() {
+        let config = loaded("[gateway.auth]\ntoken = \"s3cret\"\n[plugins.health.config]\na = [1, \"x\"]\n").unwrap();
+        let text = toml::to_string_pretty(&without_nulls(config.redacted())).unwrap();
+        assert!(!text.contains("s3cret"));
+        let read: toml::Table = text.parse().unwrap();
+        assert_eq!(read["gateway"]["auth"]["mode"].as_str(), Some("token"));
+        assert_eq!(read["plugins"]["health"]["config"]["a"][0].as_integer(), Some(1));
+        assert_eq!(without_nulls(json!({"a": null, "b": [null, {"c": null}]})), json!({"b": [{}]}));
+    }
+}

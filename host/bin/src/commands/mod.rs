@@ -1,0 +1,39 @@
+//! What each command does. A command asks one question, or a few, and words the answer; how to connect and what to say
+//! when it fails is the same for all of them.
+
+use crate::cli::{Command, Context};
+use crate::failure::Failure;
+
+pub mod backup;
+pub mod call;
+pub mod completions;
+pub mod config;
+mod connections;
+pub mod devices;
+pub mod events;
+mod health;
+pub mod logs;
+pub mod methods;
+mod plugins;
+mod status;
+pub mod token;
+
+/// Does what was asked.
+pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Run(_) => unreachable!("the command line sorts it out"),
+        Command::Call(args) => call::run(args, context),
+        Command::Health => health::run(context),
+        Command::Status => status::run(context),
+        Command::Methods(args) => methods::run(args, context),
+        Command::Plugins => plugins::run(context),
+        Command::Devices(command) => devices::run(command, context),
+        Command::Connections => connections::run(context),
+        Command::Token(command) => token::run(command, context),
+        Command::Config(command) => config::run(command, context),
+        Command::Events(args) => events::run(args, context),
+        Command::Logs(args) => logs::run(args, context),
+        Command::Backup(args) => backup::run(args, context),
+        Command::Completions(args) => completions::run(args),
+    }
+}
