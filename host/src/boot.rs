@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use plugin_api::abi::GWP_CANCEL_STOP;
+use plugin_api::catalogue::RegistryChanged;
 use schemas::ErrorShape;
 use schemas::protocol::{Version, close};
 use serde_json::json;
@@ -102,6 +103,7 @@ pub async fn start(
         let registry = plugins::without(&gateway, &failed).map_err(StartError::Failed)?;
         publish(&gateway, registry);
     }
+    drop(events::notify(&gateway, "host.registry.changed", &RegistryChanged { generation: 1 }));
 
     let ticker =
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;

@@ -1,5 +1,5 @@
-//! What is said and returned when a command fails. Every failure is a sentence on standard error, and where something can
-//! be done about it, a second one that says what.
+//! What is said and returned when a command fails. Every failure is a sentence on standard error, and where something
+//! can be done about it, a second one that says what.
 
 use std::process::ExitCode;
 
@@ -108,7 +108,7 @@ fn next_step(error: &ErrorShape) -> Option<String> {
     let step = match detail("recommendedNextStep")? {
         "update_auth_credentials" => "the gateway asks for another secret; see --token, --password and `token show`",
         "update_auth_configuration" => {
-            "say the secret with --token or CLAWHOST_GATEWAY_TOKEN (or --password), or see to the gateway's [gateway.auth]"
+            "give the secret with --token, --password or CLAWHOST_GATEWAY_TOKEN, or see to the gateway's [gateway.auth]"
         }
         "review_auth_configuration" => "see to [gateway.auth] in the gateway's configuration",
         "retry_with_device_token" => "try again with the token of this device",

@@ -81,7 +81,7 @@ impl<'a> Question<'a> {
 
     /// Asks it, and reads the answer.
     pub async fn ask_for<T: DeserializeOwned>(&self, connection: &Connection) -> Result<T, Failure> {
-        read(self.method, &*self.ask(connection).await?)
+        read(self.method, &self.ask(connection).await?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which gateway is meant, and how to get in. Without an address it is the one that runs on this machine with the state
-//! folder: its description there, readable by its owner only, says where it is and holds the credential in force. With an
-//! address nothing of that is used, because a secret belongs to the gateway it was made for.
+//! folder: its description there, readable by its owner only, says where it is and holds the credential in force. With
+//! an address nothing of that is used, because a secret belongs to the gateway it was made for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,8 +115,8 @@ impl Target {
     fn local_door(&self, state_dir: &Path) -> Result<Door, Failure> {
         let gateway = read_gateway_json(state_dir).ok_or_else(|| {
             Failure::failed(format!(
-                "no gateway is running with the state folder {}; start one with `clawhost run`, or name another one with \
-                 --state-dir or --url",
+                "no gateway is running with the state folder {}; start one with `clawhost run`, or name another one \
+                 with --state-dir or --url",
                 state_dir.display()
             ))
         })?;

@@ -1,7 +1,7 @@
 //! `clawhost config`: what a gateway started here would take from file, environment and flags; none has to run.
 
 use clap::Subcommand;
-use clawhost::config::{Config, ConfigError};
+use clawhost::config::{Config, ConfigError, Issue};
 use serde_json::{Value, json};
 
 use crate::builtin;
@@ -61,7 +61,7 @@ fn verdict(loaded: &Result<Config, ConfigError>) -> Value {
             "warnings": config.warnings,
         }),
         Err(error) => {
-            let issue = |issue: &clawhost::config::Issue| json!({ "path": issue.path, "message": issue.message, "line": issue.line });
+            let issue = |issue: &Issue| json!({ "path": issue.path, "message": issue.message, "line": issue.line });
             let issues: Vec<_> = error.issues.iter().map(issue).collect();
             json!({ "valid": false, "path": error.file, "issues": issues, "warnings": [] })
         }

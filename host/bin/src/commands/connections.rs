@@ -55,9 +55,11 @@ mod tests {
             "remoteIp": "192.0.2.4", "connectedAtMs": 50_000,
         }]});
         let list: Connections = serde_json::from_value(list).unwrap();
-        let expected = "CLIENT     NAME   AS                     FROM          DEVICE        VERSION                   SINCE\n\
-                        cli        -      operator: admin, read  this machine  -             1.0 on linux, protocol 3  1 min ago\n\
-                        node-host  Phone  node                   192.0.2.4     0123456789ab  2.0 on ios, protocol 4    10 s ago\n";
+        let expected = "\
+CLIENT     NAME   AS                     FROM          DEVICE        VERSION                   SINCE
+cli        -      operator: admin, read  this machine  -             1.0 on linux, protocol 3  1 min ago
+node-host  Phone  node                   192.0.2.4     0123456789ab  2.0 on ios, protocol 4    10 s ago
+";
         assert_eq!(render(&list.connections, Style::plain(), 60_000), expected);
     }
 }

@@ -288,7 +288,8 @@ mod tests {
                     "scopes": ["operator.admin"], "remoteIp": "192.0.2.4", "isRepair": true, "ts": 30_000}]),
             json!([{"deviceId": "fedcba9876543210", "publicKey": "k", "displayName": "x", "label": "Phone",
                     "roles": ["node"], "createdAtMs": 0, "approvedAtMs": 0,
-                    "tokens": [{"role": "node", "scopes": [], "createdAtMs": 0, "revokedAtMs": 1, "lastUsedAtMs": 30_000}]}]),
+                    "tokens": [{"role": "node", "scopes": [], "createdAtMs": 0, "revokedAtMs": 1,
+                                "lastUsedAtMs": 30_000}]}]),
         );
         let expected = "Waiting for approval\n\
             REQUEST   WHO                         DEVICE        FROM       ASKS FOR                         SINCE\n\

@@ -1,5 +1,5 @@
-//! `clawhost events`: one line for each event, until Ctrl-C. A lost connection is made again, and with a gateway of this
-//! machine its address and secret are looked up again too, since a restart may have changed both.
+//! `clawhost events`: one line for each event, until Ctrl-C. A lost connection is made again, and with a gateway of
+//! this machine its address and secret are looked up again too, since a restart may have changed both.
 
 use clap::Args;
 use client::event::EventFrame;

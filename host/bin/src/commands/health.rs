@@ -18,7 +18,12 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         Ok(render(&health, context.style, schemas::now_ms()))
     })?;
     let well = serde_json::from_str::<Health>(answer.get()).is_ok_and(|health| health.ok);
-    if well { Ok(()) } else { Err(Failure::failed("the gateway says that it is not well")) }
+    match (well, context.json) {
+        (true, _) => Ok(()),
+        // The answer says it already.
+        (false, true) => Err(Failure::Said(1)),
+        (false, false) => Err(Failure::failed("the gateway says that it is not well")),
+    }
 }
 
 /// What of the summary is shown. Gateways differ in what they say, so only `ok` has to be there.
@@ -133,7 +138,8 @@ mod tests {
             "plugins": {"loaded": ["health", "status"], "failed": [{"id": "voice", "error": "bad config"}],
                         "disabled": ["logs"]},
         });
-        let expected = "ok (checked 12 s ago, took 3 ms)\nplugins: 2 running, disabled: logs\n  failed: voice: bad config\n\
+        let expected = "ok (checked 12 s ago, took 3 ms)\n\
+                        plugins: 2 running, disabled: logs\n  failed: voice: bad config\n\
                         agents: main (default), work\n\
                         CHANNEL   STATE       LAST ERROR\nTelegram  linked      -\nsignal    configured  no\\nroute\n";
         assert_eq!(shown(health), expected);

@@ -1,5 +1,5 @@
-//! `clawhost methods`: what can be asked and heard, and all there is to know about one of it. A gateway without its plugin
-//! `system` has only told the names.
+//! `clawhost methods`: what can be asked and heard, and all there is to know about one of it. A gateway without its
+//! plugin `system` has only told the names.
 
 use clap::Args;
 use serde::Deserialize;
@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn methods_are_sorted_and_say_who_may_call_them() {
         let listing = json!({"methods": [
-            {"name": "status", "plugin": "status", "summary": "What there is.", "role": "operator", "scopes": ["operator.read"]},
+            {"name": "status", "plugin": "status", "summary": "What there is.", "role": "operator",
+             "scopes": ["operator.read"]},
             {"name": "node.event", "plugin": "node", "summary": "", "role": "node", "scopes": []},
             {"name": "health", "plugin": "health", "summary": "How it is.", "role": ["node", "operator"], "scopes": []},
         ], "events": []});

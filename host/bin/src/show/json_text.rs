@@ -1,5 +1,5 @@
-//! JSON as text: laid out for people, or on one line for scripts. Works on the text itself, so the order of keys and every
-//! digit of a number stay as the gateway sent them.
+//! JSON as text: laid out for people, or on one line for scripts. Works on the text itself, so the order of keys and
+//! every digit of a number stay as the gateway sent them.
 
 use super::deceives;
 

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -24,11 +24,9 @@ const CONFIG: &str = "config.toml";
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// What SQLite keeps beside a database; the copy of the database holds what counts of it.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// Pages copied before others get their turn.
-const PAGES: i32 = 1_024;
-const PAUSE: Duration = Duration::from_millis(5);
-/// How often in a row a database may be busy.
-const PATIENCE: u32 = 2_000;
+/// How often a database may be busy, and how long to wait each time.
+const ATTEMPTS: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Copies a state folder.
 pub struct Collection<'a> {
@@ -47,6 +45,7 @@ pub struct Done {
 }
 
 /// A file of the backup.
+#[derive(Debug)]
 pub struct Collected {
     /// Its path in the archive.
     pub name: String,
@@ -175,7 +174,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), String> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(|error| error.to_string())?;
     let source = Connection::open_with_flags(from, read_only()).map_err(words)?;
     let mut copy = Connection::open(to).map_err(words)?;
-    step_through(&Backup::new(&source, &mut copy).map_err(words)?)?;
+    copy_pages(&Backup::new(&source, &mut copy).map_err(words)?)?;
     drop(source);
     // The copy shall be one file, whatever the original keeps beside itself.
     copy.pragma_update(None, "journal_mode", "DELETE").map_err(words)?;
@@ -183,21 +182,16 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), String> {
     check(to)
 }
 
-/// SQLite starts over when somebody else writes; a database that is busy for too long is an error rather than a wait
-/// without end.
-fn step_through(backup: &Backup<'_, '_>) -> Result<(), String> {
-    let mut busy = 0;
-    loop {
-        match backup.step(PAGES).map_err(|error| error.to_string())? {
+/// Copies all pages in one step: in several, SQLite would start over whenever somebody writes between two of them.
+fn copy_pages(backup: &Backup<'_, '_>) -> Result<(), String> {
+    for _ in 0..ATTEMPTS {
+        match backup.step(-1).map_err(|error| error.to_string())? {
             StepResult::Done => return Ok(()),
-            StepResult::More => busy = 0,
-            _ if busy == PATIENCE => return Err("it is locked by somebody else".to_string()),
-            _ => {
-                busy += 1;
-                std::thread::sleep(PAUSE);
-            }
+            // Somebody holds it for a moment.
+            _ => std::thread::sleep(PAUSE),
         }
     }
+    Err("it is locked by somebody else".to_string())
 }
 
 /// Opens the copy anew and lets SQLite look at all of it.
@@ -213,7 +207,7 @@ fn read_only() -> OpenFlags {
 }
 
 fn failed(path: &Path, what: &str, why: &dyn std::fmt::Display) -> Failure {
-    Failure::failed(format!("{}: {what}: {why}", PathBuf::from(path).display()))
+    Failure::failed(format!("{}: {what}: {why}", path.display()))
 }
 
 #[cfg(test)]
