@@ -225,7 +225,8 @@ impl HostServices for HostSide {
             }
         };
         let Some(mailbox) = mailbox else { return GWP_GONE };
-        let code = mailbox.close();
+        let ended = ErrorShape::unavailable("the call was cancelled by the plugin that made it");
+        let code = mailbox.end(GWP_ERROR, serde_json::to_vec(&ended).unwrap_or_default().into());
         dispatch::end_soon(&gateway, call, GWP_CANCEL_ASKED);
         code
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plugin_api::abi::{GWP_BUSY, GWP_OK};
+use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_OK};
 use plugin_api::hosting::Sink;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -59,12 +59,31 @@ impl Mailbox {
         if self.running.try_lock().is_ok() { GWP_OK } else { GWP_BUSY }
     }
 
+    /// Delivers nothing any more but, when the sink is running right now, this last letter: then the sink learns of the
+    /// end from it, and the code is `GWP_GONE`.
+    pub fn end(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> i32 {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.letters.clear();
+        if self.running.try_lock().is_ok() {
+            return GWP_OK;
+        }
+        queue.letters.push_back(Letter { kind, json, delivered: None });
+        self.schedule(&mut queue);
+        GWP_GONE
+    }
+
     fn post(self: &Arc<Self>, letter: Letter) {
         let mut queue = self.lock();
         if queue.closed {
             return;
         }
         queue.letters.push_back(letter);
+        self.schedule(&mut queue);
+    }
+
+    /// Sees to it that somebody looks for letters.
+    fn schedule(self: &Arc<Self>, queue: &mut Queue) {
         if !std::mem::replace(&mut queue.scheduled, true) {
             let mailbox = self.clone();
             self.runtime.spawn(async move { mailbox.deliver() });

@@ -101,13 +101,13 @@ pub struct gwp_host {
     pub abi_minor: u32,
     /// The host's; not for the plugin.
     pub ctx: *mut c_void,
-    /// [any] The table behind an id, or NULL.
+    /// `[any]` The table behind an id, or NULL.
     pub extension: unsafe extern "C" fn(*const gwp_host, id: gwp_bytes) -> *const c_void,
-    /// [any] Answers a call; kinds `GWP_INTERIM` to `GWP_ERROR_PAYLOAD`.
+    /// `[any]` Answers a call; kinds `GWP_INTERIM` to `GWP_ERROR_PAYLOAD`.
     pub reply: unsafe extern "C" fn(*const gwp_host, gwp_call, kind: i32, json: gwp_bytes) -> i32,
-    /// [any] Publishes an event.
+    /// `[any]` Publishes an event.
     pub emit: unsafe extern "C" fn(*const gwp_host, *const gwp_event) -> i32,
-    /// [any] Writes to the host's log; levels 1 error to 5 trace; `fields` is a JSON object or absent.
+    /// `[any]` Writes to the host's log; levels 1 error to 5 trace; `fields` is a JSON object or absent.
     pub log: unsafe extern "C" fn(
         *const gwp_host,
         level: i32,
@@ -129,19 +129,19 @@ pub struct gwp_plugin {
     pub flags: u32,
     /// The plugin's; handed back in each call.
     pub self_: *mut c_void,
-    /// [control] Goes live.
+    /// `[control]` Goes live.
     pub start: unsafe extern "C" fn(*mut c_void) -> i32,
-    /// [worker] A request.
+    /// `[worker]` A request.
     pub call: unsafe extern "C" fn(*mut c_void, *const gwp_request),
-    /// [worker] The call has ended without the plugin; `GWP_CANCEL_…`.
+    /// `[worker]` The call has ended without the plugin; `GWP_CANCEL_…`.
     pub cancel: unsafe extern "C" fn(*mut c_void, gwp_call, reason: i32),
-    /// [control] No new work of its own; calls are still answered.
+    /// `[control]` No new work of its own; calls are still answered.
     pub quiesce: unsafe extern "C" fn(*mut c_void, done: gwp_fn, user: *mut c_void),
-    /// [control] The end; no call comes after it.
+    /// `[control]` The end; no call comes after it.
     pub stop: unsafe extern "C" fn(*mut c_void, done: gwp_fn, user: *mut c_void),
-    /// [control] After `done` of `stop`.
+    /// `[control]` After `done` of `stop`.
     pub destroy: unsafe extern "C" fn(*mut c_void),
-    /// [any] The plugin's own tables by id, or NULL.
+    /// `[any]` The plugin's own tables by id, or NULL.
     pub extension: unsafe extern "C" fn(*mut c_void, id: gwp_bytes) -> *const c_void,
 }
 
@@ -156,13 +156,13 @@ pub struct gwp_entry {
     pub abi_minor: u32,
     /// None defined.
     pub flags: u32,
-    /// [control] The manifest; pure, static, the same bytes every time.
+    /// `[control]` The manifest; pure, static, the same bytes every time.
     pub manifest: unsafe extern "C" fn(out: *mut gwp_bytes),
-    /// [control] Makes an instance without outward effect.
+    /// `[control]` Makes an instance without outward effect.
     pub create: unsafe extern "C" fn(*const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32,
 }
 
-/// `gwp.exec/1`: run on a worker, soon or after; or where it may block. All [any].
+/// `gwp.exec/1`: run on a worker, soon or after; or where it may block. All `[any]`.
 #[repr(C)]
 pub struct gwp_exec_v1 {
     /// Runs exactly once, soon.
@@ -175,7 +175,7 @@ pub struct gwp_exec_v1 {
     pub blocking: unsafe extern "C" fn(*const gwp_host, gwp_fn, user: *mut c_void) -> i32,
 }
 
-/// `gwp.invoke/1`: call another method. All [any].
+/// `gwp.invoke/1`: call another method. All `[any]`.
 #[repr(C)]
 pub struct gwp_invoke_v1 {
     /// Starts a call; the sink hears reply kinds, the last one once.
@@ -193,7 +193,7 @@ pub struct gwp_invoke_v1 {
     pub cancel: unsafe extern "C" fn(*const gwp_host, gwp_call) -> i32,
 }
 
-/// `gwp.kv/1`: the plugin's own small state, mirrored in memory. All [any].
+/// `gwp.kv/1`: the plugin's own small state, mirrored in memory. All `[any]`.
 #[repr(C)]
 pub struct gwp_kv_v1 {
     /// The sink is called inside.
@@ -205,7 +205,7 @@ pub struct gwp_kv_v1 {
         unsafe extern "C" fn(*const gwp_host, *const gwp_kv_op, n: usize, durable: gwp_sink, user: *mut c_void) -> i32,
 }
 
-/// `gwp.events/1`: hear events, in order, one at a time per subscription. All [any].
+/// `gwp.events/1`: hear events, in order, one at a time per subscription. All `[any]`.
 #[repr(C)]
 pub struct gwp_events_v1 {
     /// A name, or a prefix and `*`.
@@ -220,7 +220,7 @@ pub struct gwp_events_v1 {
     pub unsubscribe: unsafe extern "C" fn(*const gwp_host, subscription: u64) -> i32,
 }
 
-/// `gwp.caller/1`: who asks; without credentials. All [any].
+/// `gwp.caller/1`: who asks; without credentials. All `[any]`.
 #[repr(C)]
 pub struct gwp_caller_v1 {
     /// The sink is called inside.
@@ -231,7 +231,7 @@ pub struct gwp_caller_v1 {
     pub release: unsafe extern "C" fn(*const gwp_host, gwp_principal) -> i32,
 }
 
-/// `gwp.snapshot/1`: what hello-ok shows, never awaited. [any]
+/// `gwp.snapshot/1`: what hello-ok shows, never awaited. `[any]`
 #[repr(C)]
 pub struct gwp_snapshot_v1 {
     /// Stores the latest value and raises that key's version.

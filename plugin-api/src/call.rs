@@ -255,21 +255,27 @@ impl Answer {
     pub(crate) fn send(&mut self, reply: Reply) {
         self.sent = true;
         let raw = self.host.raw();
-        match reply {
-            Reply::Payload(payload) => {
-                raw.reply(self.call, GWP_FINAL, payload.get().as_bytes());
-            }
-            Reply::Error(error) => {
-                self.log(&error);
-                let json = serde_json::to_vec(error.shape()).unwrap_or_default();
-                raw.reply(self.call, GWP_ERROR, &json);
-            }
+        let code = match reply {
+            Reply::Payload(payload) => raw.reply(self.call, GWP_FINAL, payload.get().as_bytes()),
+            Reply::Error(error) => return self.send_error(&error),
             Reply::ErrorWithPayload(error, payload) => {
                 self.log(&error);
                 let json = serde_json::to_vec(&ErrorAndPayload { error: error.shape(), payload: &payload });
-                raw.reply(self.call, GWP_ERROR_PAYLOAD, &json.unwrap_or_default());
+                raw.reply(self.call, GWP_ERROR_PAYLOAD, &json.unwrap_or_default())
             }
+        };
+        // An answer that the host did not take, say one over its size limit, would leave the caller waiting.
+        if code != GWP_OK && code != GWP_GONE {
+            let refused = HostError::from_code(code);
+            let error = MethodError::unavailable("the answer could not be sent; the gateway's log has the details");
+            self.send_error(&error.log(format!("the host did not take the answer: {refused}")));
         }
+    }
+
+    fn send_error(&self, error: &MethodError) {
+        self.log(error);
+        let json = serde_json::to_vec(error.shape()).unwrap_or_default();
+        self.host.raw().reply(self.call, GWP_ERROR, &json);
     }
 
     fn log(&self, error: &MethodError) {

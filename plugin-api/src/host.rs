@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -27,11 +27,20 @@ pub struct Host {
     raw: RawHost,
     id: Arc<str>,
     spawned: Arc<Suspended>,
+    subscriptions: Arc<Mutex<Vec<Weak<RawSubscription>>>>,
 }
 
 impl Host {
     pub(crate) fn new(raw: RawHost, id: String) -> Self {
-        Host { raw, id: id.into(), spawned: Arc::default() }
+        Host { raw, id: id.into(), spawned: Arc::default(), subscriptions: Arc::default() }
+    }
+
+    /// Ends what the plugin began and did not end itself: its futures and its subscriptions. A listener that holds the
+    /// plugin, kept in the plugin, would hold both for ever.
+    pub(crate) fn end(&self) {
+        self.spawned.cancel_all();
+        let subscriptions = std::mem::take(&mut *self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner));
+        subscriptions.iter().filter_map(Weak::upgrade).for_each(|subscription| subscription.cancel());
     }
 
     pub(crate) fn raw(&self) -> RawHost {
@@ -71,14 +80,20 @@ impl Host {
         pattern: &str,
         listener: impl Fn(HeardEvent) + Send + Sync + 'static,
     ) -> Result<Subscription, HostError> {
-        let raw = self.raw.subscribe(pattern, move |kind, json| {
+        let spawned = self.spawned.clone();
+        let begin = move || spawned.work();
+        let raw = self.raw.subscribe(pattern, begin, move |kind, json| {
             if kind == GWP_SINK_EVENT
                 && let Ok(event) = serde_json::from_slice(json)
             {
                 listener(event);
             }
         });
-        raw.map(Subscription).map_err(HostError::from_code)
+        let subscription = Arc::new(raw.map_err(HostError::from_code)?);
+        let mut subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        subscriptions.retain(|known| known.strong_count() > 0);
+        subscriptions.push(Arc::downgrade(&subscription));
+        Ok(Subscription(subscription))
     }
 
     /// The plugin's own small state.
@@ -97,10 +112,11 @@ impl Host {
         Sleep { host: self.raw, duration, state: None, timer: None }
     }
 
-    /// Runs a future on the host's threads until it ends, is cancelled, or the instance stops.
+    /// Runs a future on the host's threads until it ends, is cancelled, or the instance stops. It is not polled before
+    /// this returns.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
         let id = crate::glue::next_id();
-        task::start(self.raw, &self.spawned, id, future);
+        task::spawn(self.raw, &self.spawned, id, future);
         Spawned { tasks: self.spawned.clone(), id }
     }
 
@@ -108,7 +124,11 @@ impl Host {
     pub fn blocking<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
         let slot: Arc<Slot<T>> = Arc::default();
         let out = OnDrop(slot.clone());
+        let Some(working) = self.spawned.work() else { return Blocking(slot) };
         let started = self.raw.blocking(move || {
+            // Declared first, so dropped last: the end of the instance waits until the closure is gone too.
+            let _working = working;
+            let out = out;
             let value = job();
             out.0.fill(Some(value));
         });
@@ -260,7 +280,7 @@ impl HeardEvent {
 }
 
 /// Hears events until dropped.
-pub struct Subscription(RawSubscription);
+pub struct Subscription(Arc<RawSubscription>);
 
 impl Drop for Subscription {
     fn drop(&mut self) {

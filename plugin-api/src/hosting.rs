@@ -325,10 +325,14 @@ impl HostContext {
             log,
             fail,
         };
-        let context = Box::leak(Box::new(HostContext { table, services, failure: Mutex::new(String::new()) }));
-        let address: *mut HostContext = context;
-        context.table.ctx = address.cast();
-        context
+        let context = Box::new(HostContext { table, services, failure: Mutex::new(String::new()) });
+        let address = Box::into_raw(context);
+        // SAFETY: just made and never freed. Everything goes through the one pointer that is kept in `ctx`: a write
+        // through another path would make later reads through it unsound.
+        unsafe {
+            (*address).table.ctx = address.cast();
+            &*address
+        }
     }
 }
 
@@ -619,14 +623,18 @@ static CALLER: gwp_caller_v1 = {
         with(host, GWP_PANIC, |context| context.services.caller(call, &mut |kind, json| sink.send(kind, json)))
     }
     unsafe extern "C" fn retain(host: *const gwp_host, call: gwp_call, out: *mut gwp_principal) -> i32 {
-        with(host, GWP_PANIC, |context| match context.services.retain(call) {
-            Ok(_) if out.is_null() => GWP_INVALID,
-            Ok(principal) => {
-                // SAFETY: the plugin gave a place to write to.
-                unsafe { *out = principal };
-                GWP_OK
+        with(host, GWP_PANIC, |context| {
+            if out.is_null() {
+                return GWP_INVALID;
             }
-            Err(code) => code,
+            match context.services.retain(call) {
+                Ok(principal) => {
+                    // SAFETY: the plugin gave a place to write to.
+                    unsafe { *out = principal };
+                    GWP_OK
+                }
+                Err(code) => code,
+            }
         })
     }
     unsafe extern "C" fn release(host: *const gwp_host, principal: gwp_principal) -> i32 {

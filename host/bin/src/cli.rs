@@ -51,8 +51,8 @@ struct Cli {
     command: Option<Command>,
 }
 
-const AFTER_HELP: &str = "Without a command the gateway runs. The other commands find the gateway of this machine by its \
-                          state folder, or take --url.\nExit codes: 0, 1 failure, 2 usage or configuration.";
+const AFTER_HELP: &str = "Without a command the gateway runs. The other commands find the gateway of this machine by \
+                          its state folder, or take --url.\nExit codes: 0, 1 failure, 2 usage or configuration.";
 
 #[derive(Args)]
 struct Reach {

@@ -111,7 +111,7 @@ fn next_step(error: &ErrorShape) -> Option<String> {
             "give the secret with --token, --password or CLAWHOST_GATEWAY_TOKEN, or see to the gateway's [gateway.auth]"
         }
         "review_auth_configuration" => "see to [gateway.auth] in the gateway's configuration",
-        "retry_with_device_token" => "try again with the token of this device",
+        "retry_with_device_token" => "this is not the gateway's shared token; a device that is paired needs none",
         "wait_then_retry" => match error.retry_after_ms {
             Some(after) => return Some(format!("try again in {} s", after.div_ceil(1000))),
             None => "wait a little and try again",

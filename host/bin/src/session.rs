@@ -46,7 +46,7 @@ impl Context {
     }
 }
 
-/// A method to call, and the plugin that serves it: when that is off, the answer is a sentence rather than an error code.
+/// A method to call, and the plugin that serves it: when that is off, the answer is a sentence, not an error code.
 pub struct Question<'a> {
     /// The method.
     pub method: &'a str,

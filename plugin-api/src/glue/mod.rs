@@ -1,4 +1,4 @@
-//! Turns a [`Plugin`](crate::Plugin) into a [`gwp_entry`]: authors write `async fn`, the boundary speaks callbacks.
+//! Turns a [`Plugin`] into a [`gwp_entry`]: authors write `async fn`, the boundary speaks callbacks.
 //!
 //! Every function here that the host calls is `extern "C"` and keeps panics on this side: a panic costs one answer.
 
@@ -55,26 +55,31 @@ fn manifest_text<P: Plugin>() -> &'static str {
 unsafe extern "C" fn create<P: Plugin>(host: *const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32 {
     // SAFETY: the host passes its table, a lent text, and a place to write to.
     let (raw, setup, out) = unsafe { (RawHost::new(host), setup_json.str(), &mut *out) };
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let setup = Setup::parse(setup.unwrap_or("")).map_err(|why| crate::CreateError::new(why.to_string()))?;
-        let host = Host::new(raw, setup.id.clone());
-        P::create(host.clone(), setup).map(|plugin| (plugin, host))
-    }));
-    let (plugin, host) = match made {
-        Ok(Ok(made)) => made,
-        Ok(Err(error)) => {
-            raw.fail(&error.to_string());
-            return GWP_CONFIG;
-        }
-        Err(panic) => {
-            raw.fail(&format!("create panicked: {}", panic_text(&*panic)));
-            return GWP_PANIC;
-        }
-    };
     if (out.size as usize) < size_of::<gwp_plugin>() {
         raw.fail("this host's plugin table is older than gwp 1");
         return GWP_UNSUPPORTED;
     }
+    let setup = match Setup::parse(setup.unwrap_or("")) {
+        Ok(setup) => setup,
+        Err(error) => {
+            raw.fail(&error.to_string());
+            return GWP_CONFIG;
+        }
+    };
+    let host = Host::new(raw, setup.id.clone());
+    let plugin = match catch_unwind(AssertUnwindSafe(|| P::create(host.clone(), setup))) {
+        Ok(Ok(plugin)) => plugin,
+        Ok(Err(error)) => {
+            raw.fail(&error.to_string());
+            host.end();
+            return GWP_CONFIG;
+        }
+        Err(panic) => {
+            raw.fail(&format!("create panicked: {}", panic_text(&*panic)));
+            host.end();
+            return GWP_PANIC;
+        }
+    };
     let instance = Box::new(Instance { plugin: Arc::new(plugin), host, calls: Arc::default() });
     *out = gwp_plugin {
         size: size_of::<gwp_plugin>() as u32,
@@ -159,6 +164,7 @@ unsafe extern "C" fn quiesce<P: Plugin>(this: *mut c_void, done: gwp_fn, user: *
     let done = Done { func: done, user };
     task::start(instance.host.raw(), instance.host.spawned(), next_id(), async move {
         let _done = done;
+        let plugin = plugin;
         plugin.quiesce().await;
     });
 }
@@ -171,17 +177,23 @@ unsafe extern "C" fn stop<P: Plugin>(this: *mut c_void, done: gwp_fn, user: *mut
     let done = Done { func: done, user };
     let own: Arc<Suspended> = Arc::default();
     task::start(instance.host.raw(), &own, next_id(), async move {
+        // Declared first, so dropped last: when the host hears of the end, nothing here holds the plugin any more.
         let _done = done;
+        let (plugin, host, calls) = (plugin, host, calls);
         plugin.stop().await;
-        calls.cancel_all();
-        host.spawned().cancel_all();
+        host.end();
+        calls.close().await;
+        host.spawned().close().await;
     });
 }
 
 unsafe extern "C" fn destroy<P: Plugin>(this: *mut c_void) {
     // SAFETY: made by `create`; the host calls `destroy` once and nothing after it.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<P>>()) };
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
+    // A host that destroys without `stop`, as after a failed `start`, leaves these.
+    instance.calls.cancel_all();
+    instance.host.end();
+    instance.host.raw().contain(|| drop(instance));
 }
 
 unsafe extern "C" fn no_extension(_: *mut c_void, _: gwp_bytes) -> *const c_void {

@@ -2,7 +2,10 @@
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::task::Working;
 use crate::abi::*;
 
 /// The host as this instance sees it. Copies are free; the table behind it is never freed.
@@ -77,6 +80,20 @@ impl RawHost {
         unsafe { (self.table.log)(self.table, level, gwp_bytes::text(target), gwp_bytes::text(message), fields) }
     }
 
+    /// Runs the plugin's code; a panic stays here and its message goes to the log.
+    pub(crate) fn contain<R>(self, body: impl FnOnce() -> R) -> Option<R> {
+        let panic = match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(value) => return Some(value),
+            Err(panic) => panic,
+        };
+        self.log(1, "panic", super::panic_text(&*panic), "");
+        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(panic))) {
+            // Somebody throws values that panic when dropped: this one is lost rather than let out.
+            std::mem::forget(again);
+        }
+        None
+    }
+
     pub(super) fn fail(self, why: &str) {
         // SAFETY: the slice outlives the call; only `create` of the glue calls this.
         unsafe { (self.table.fail)(self.table, gwp_bytes::text(why)) }
@@ -96,7 +113,9 @@ impl RawHost {
 
     pub(crate) fn after(self, ms: u64, job: impl FnOnce() + Send + 'static) -> Result<Timer, i32> {
         let exec = self.extensions.exec.ok_or(GWP_UNSUPPORTED)?;
-        let job = OwnedJob::new(job);
+        let job = OwnedJob::new(move || {
+            self.contain(job);
+        });
         let mut id = 0;
         // SAFETY: the job is handed over and runs once, or is taken back below or by `Timer::cancel`.
         match unsafe { (exec.after)(self.table, ms, OwnedJob::run, job.0, &mut id) } {
@@ -111,7 +130,9 @@ impl RawHost {
 
     pub(crate) fn blocking(self, job: impl FnOnce() + Send + 'static) -> Result<(), i32> {
         let exec = self.extensions.exec.ok_or(GWP_UNSUPPORTED)?;
-        let job = OwnedJob::new(job);
+        let job = OwnedJob::new(move || {
+            self.contain(job);
+        });
         // SAFETY: the job is handed over and runs once, or is taken back below.
         match unsafe { (exec.blocking)(self.table, OwnedJob::run, job.0) } {
             GWP_OK => Ok(()),
@@ -152,10 +173,20 @@ impl RawHost {
     pub(crate) fn subscribe(
         self,
         pattern: &str,
+        begin: impl Fn() -> Option<Working> + Send + Sync + 'static,
         on_event: impl Fn(i32, &[u8]) + Send + Sync + 'static,
     ) -> Result<RawSubscription, i32> {
         let events = self.extensions.events.ok_or(GWP_UNSUPPORTED)?;
-        let listener = OwnedListener::new(on_event);
+        let cell: Arc<ListenerCell> = Arc::new(Mutex::new(Some(Arc::new(on_event))));
+        let heard = cell.clone();
+        let listener = OwnedListener::new(move |kind, json| {
+            // Declared first, so dropped last: what counts as running includes letting go of the closure.
+            let Some(_working) = begin() else { return };
+            let listener = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(listener) = listener {
+                self.contain(|| listener(kind, json));
+            }
+        });
         let mut id = 0;
         // SAFETY: the listener is handed over until `unsubscribe` says the sink runs no more.
         let code = unsafe {
@@ -166,7 +197,7 @@ impl RawHost {
             unsafe { listener.reclaim() };
             return Err(code);
         }
-        Ok(RawSubscription { host: self, id, listener: listener.0 as usize })
+        Ok(RawSubscription { host: self, id, listener: listener.0 as usize, cell, cancelled: AtomicBool::new(false) })
     }
 
     pub(crate) fn kv_get(self, key: &str, mut sink: impl FnMut(i32, &[u8])) -> i32 {
@@ -280,14 +311,25 @@ pub(crate) struct RawSubscription {
     host: RawHost,
     id: u64,
     listener: usize,
+    cell: Arc<ListenerCell>,
+    cancelled: AtomicBool,
 }
 
+/// The plugin's closure, taken out when the subscription ends.
+type ListenerCell = Mutex<Option<Arc<dyn Fn(i32, &[u8]) + Send + Sync>>>;
+
 impl RawSubscription {
-    /// Ends it. A listener that is being called right now is leaked: it is small, and freeing it would be wrong.
+    /// Ends it; a second time does nothing. When the host is calling the sink right now, the few bytes of the sink are
+    /// leaked, since freeing them would be wrong; the plugin's closure and what it holds go in any case.
     pub(crate) fn cancel(&self) {
+        if self.cancelled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let listener = self.cell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.host.contain(|| drop(listener));
         let Some(events) = self.host.extensions.events else { return };
-        // SAFETY: numbers; GWP_OK says the sink will not run any more, so the listener is ours again. The caller cancels
-        // a subscription once.
+        // SAFETY: numbers; GWP_OK says the sink will not run any more, so the listener is ours again. The flag above
+        // lets one caller in.
         unsafe {
             if (events.unsubscribe)(self.host.table, self.id) == GWP_OK {
                 OwnedListener(self.listener as *mut c_void).reclaim();

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -18,25 +17,62 @@ const RUNNING: u8 = 2;
 const NOTIFIED: u8 = 3;
 const DONE: u8 = 4;
 
-/// The suspended futures of one instance, by number, so that they can be cancelled.
+/// The suspended futures of one instance, by number, so that they can be cancelled; and a count of everything that runs
+/// or waits, so that the end can be waited for.
 #[derive(Default)]
 pub(crate) struct Suspended {
     tasks: Mutex<HashMap<u64, Arc<dyn Cancel>>>,
+    live: AtomicUsize,
+    closing: AtomicBool,
+    idle: Mutex<Option<Waker>>,
+}
+
+/// Something of the plugin's that runs: [`Suspended::close`] waits until it is dropped.
+pub(crate) struct Working(Arc<Suspended>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        // Sequentially consistent like `close`, so that either this sees that somebody waits or that one sees nought.
+        if self.0.live.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.closing.load(Ordering::SeqCst) {
+            let waker = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
 }
 
 impl Suspended {
+    /// Counts something that runs; `None` once everything is being ended.
+    pub(crate) fn work(self: &Arc<Self>) -> Option<Working> {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        let working = Working(self.clone());
+        (!self.closing.load(Ordering::SeqCst)).then_some(working)
+    }
+
+    /// Takes nothing new from now on, and drops every future where it waits.
+    pub(crate) fn cancel_all(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        let tasks: Vec<_> = self.lock().values().cloned().collect();
+        tasks.into_iter().for_each(|task| task.cancel());
+    }
+
+    /// [`Suspended::cancel_all`], and waits until nothing runs any more.
+    pub(crate) async fn close(&self) {
+        self.cancel_all();
+        std::future::poll_fn(|context| {
+            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            if self.live.load(Ordering::SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Drops the future with this number, wherever it waits.
     pub(crate) fn cancel(&self, id: u64) {
         let task = self.lock().get(&id).cloned();
         if let Some(task) = task {
             task.cancel();
         }
-    }
-
-    /// Drops all of them.
-    pub(crate) fn cancel_all(&self) {
-        let tasks: Vec<_> = self.lock().values().cloned().collect();
-        tasks.into_iter().for_each(|task| task.cancel());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<dyn Cancel>>> {
@@ -56,14 +92,7 @@ pub(crate) fn start<F>(host: RawHost, suspended: &Arc<Suspended>, id: u64, futur
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let task = Arc::new(Task {
-        host,
-        id,
-        suspended: suspended.clone(),
-        state: AtomicU8::new(RUNNING),
-        cancelled: AtomicBool::new(false),
-        future: Mutex::new(Some(future)),
-    });
+    let Some(task) = Task::new(host, suspended, id, RUNNING, future) else { return false };
     if task.poll() {
         return false;
     }
@@ -72,7 +101,24 @@ where
         suspended.lock().remove(&id);
         return false;
     }
+    // What ends everything may have looked before the task was kept.
+    if suspended.closing.load(Ordering::SeqCst) {
+        task.cancel();
+    }
     true
+}
+
+/// Lets the host poll the future, and returns before it is polled: whoever spawns may hold a lock that it takes.
+pub(crate) fn spawn<F>(host: RawHost, suspended: &Arc<Suspended>, id: u64, future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(task) = Task::new(host, suspended, id, SCHEDULED, future) else { return };
+    suspended.lock().insert(id, task.clone());
+    if suspended.closing.load(Ordering::SeqCst) {
+        task.cancelled.store(true, Ordering::Release);
+    }
+    task.schedule();
 }
 
 struct Task<F> {
@@ -82,9 +128,24 @@ struct Task<F> {
     state: AtomicU8,
     cancelled: AtomicBool,
     future: Mutex<Option<F>>,
+    working: Mutex<Option<Working>>,
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Task<F> {
+    /// `None`, and the future dropped, once everything is being ended.
+    fn new(host: RawHost, suspended: &Arc<Suspended>, id: u64, state: u8, future: F) -> Option<Arc<Self>> {
+        let working = Mutex::new(Some(suspended.work()?));
+        Some(Arc::new(Task {
+            host,
+            id,
+            suspended: suspended.clone(),
+            state: AtomicU8::new(state),
+            cancelled: AtomicBool::new(false),
+            future: Mutex::new(Some(future)),
+            working,
+        }))
+    }
+
     /// Polls until the future is done (true) or waits without having been woken meanwhile (false).
     fn poll(self: &Arc<Self>) -> bool {
         let waker = Waker::from(self.clone());
@@ -96,8 +157,9 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
             }
             match self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return false,
-                Err(_) => self.state.store(RUNNING, Ordering::Release),
-            }
+                // Not a plain store: it takes over what the thread that woke the task wrote before.
+                Err(_) => self.state.swap(RUNNING, Ordering::AcqRel),
+            };
         }
     }
 
@@ -107,14 +169,16 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
         // SAFETY: the future lies inside the task's allocation, never moves out of it, and is dropped in place.
         let future = unsafe { Pin::new_unchecked(future) };
         // A panic ends the future; its drop guards answer whoever waits for it.
-        !matches!(catch_unwind(AssertUnwindSafe(|| future.poll(context))), Ok(Poll::Pending))
+        !matches!(self.host.contain(|| future.poll(context)), Some(Poll::Pending))
     }
 
     /// Drops the future in place. Only the thread that holds RUNNING does this, so it never runs beside a poll.
     fn finish(&self) {
         self.state.store(DONE, Ordering::Release);
         let mut slot = self.future.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = catch_unwind(AssertUnwindSafe(|| *slot = None));
+        self.host.contain(|| *slot = None);
+        drop(slot);
+        self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Asks the host to run it. A host that refuses is stopping this instance: the future is dropped here then.
@@ -122,7 +186,7 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
         unsafe extern "C" fn run<F: Future<Output = ()> + Send + 'static>(user: *mut c_void) {
             // SAFETY: `user` is the task handed over below, and the host runs this once.
             let task = unsafe { Arc::from_raw(user.cast::<Task<F>>()) };
-            task.state.store(RUNNING, Ordering::Release);
+            task.state.swap(RUNNING, Ordering::AcqRel);
             if task.poll() {
                 task.suspended.lock().remove(&task.id);
             }
@@ -140,19 +204,20 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
 
 impl<F: Future<Output = ()> + Send + 'static> Wake for Task<F> {
     fn wake(self: Arc<Self>) {
+        let mut current = self.state.load(Ordering::Relaxed);
         loop {
-            match self.state.load(Ordering::Acquire) {
-                IDLE => {
-                    if self.state.compare_exchange(IDLE, SCHEDULED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                        return self.schedule();
-                    }
-                }
-                RUNNING => {
-                    if self.state.compare_exchange(RUNNING, NOTIFIED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                        return;
-                    }
-                }
-                _ => return,
+            let next = match current {
+                IDLE => SCHEDULED,
+                RUNNING => NOTIFIED,
+                DONE => return,
+                // Written again though it stays as it is: the coming poll must see what was written before this wake,
+                // and a mere look at the state would not say so to the thread that polls.
+                waiting => waiting,
+            };
+            match self.state.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(IDLE) => return self.schedule(),
+                Ok(_) => return,
+                Err(now) => current = now,
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `clawhost config`: what a gateway started here would take from file, environment and flags; none has to run.
 
 use clap::Subcommand;
-use clawhost::config::{Config, ConfigError, Issue};
+use clawhost::config::{Config, ConfigError, Issue, suggest};
 use serde_json::{Value, json};
 
 use crate::builtin;
@@ -28,9 +28,28 @@ pub fn run(command: ConfigCommand, context: &Context) -> Result<(), Failure> {
 }
 
 fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-    let config = Config::load(context.target.overrides(), env)?;
-    config.check_plugin_ids(builtin::EXPECTED)?;
-    Ok(config)
+    match Config::load(context.target.overrides(), env) {
+        Ok(config) => config.check_plugin_ids(builtin::EXPECTED).map(|()| config),
+        Err(mut error) => {
+            let text = error.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+            error.issues.extend(text.iter().flat_map(|text| unknown_plugins(text)));
+            Err(error)
+        }
+    }
+}
+
+/// Tables of plugins that do not exist, in a file that has other mistakes too: all of them are told at once.
+fn unknown_plugins(text: &str) -> Vec<Issue> {
+    let file: toml::Table = text.parse().unwrap_or_default();
+    let ids = file.get("plugins").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+    let unknown = ids.filter(|id| !builtin::EXPECTED.contains(&id.as_str()));
+    let known = || builtin::EXPECTED.iter().copied();
+    let issue = |id: &String| Issue {
+        path: format!("plugins.{id}"),
+        message: format!("[plugins.{id}]: no such plugin{}", suggest::hint(id, known())),
+        line: None,
+    };
+    unknown.map(issue).collect()
 }
 
 fn check(loaded: Result<Config, ConfigError>, context: &Context) -> Result<(), Failure> {
@@ -121,6 +140,8 @@ mod tests {
         assert_eq!(verdict["issues"][0]["line"], 2);
         assert_eq!(super::verdict(&loaded("[plugins.health]\nenabled = false\n"))["valid"], true);
         assert_eq!(super::verdict(&loaded("[plugins.healht]\n"))["valid"], false);
+        let both = loaded("[plugins.healht]\n[gateway]\nprot = 1\n").unwrap_err().to_string();
+        assert!(both.contains("did you mean \"port\"?") && both.contains("did you mean \"health\"?"), "{both}");
     }
 
     #[test]
