@@ -58,7 +58,7 @@ struct Ending {
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
     let Upgraded { stream, read_ahead, peer, accepted_at, pending, open: _open } = upgraded;
     let limits = gateway.limits();
-    let outbox = Arc::new(Outbox::new(gateway.outbox_limits(), gateway.outbox_total.clone()));
+    let outbox = Arc::new(gateway.outbox());
     let counters = (gateway.metrics.bytes_in.clone(), gateway.metrics.bytes_out.clone());
     let mut socket = Socket::new(stream, read_ahead, outbox.clone(), limits.max_preauth_bytes, counters);
     let deadline = accepted_at + Duration::from_millis(limits.handshake_timeout_ms);

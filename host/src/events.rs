@@ -151,32 +151,28 @@ fn broadcast(gateway: &Gateway, entry: &EventEntry, open: &[u8], droppable: bool
     if entry.access.is_internal() {
         return;
     }
-    let mut sent = 0;
     gateway.connections.each(|connection| {
         if !entry.access.admits(&connection.authority) {
             return;
         }
         match connection.outbox.broadcast(open, droppable) {
-            Ok(()) => sent += 1,
+            Ok(()) | Err(Full::Closed) => {}
             Err(Full::Skipped) => gateway.metrics.events_dropped.increment(1),
             Err(Full::Overflow(limit)) => {
                 gateway.metrics.limit_hit(limit);
                 tracing::warn!(conn = connection.number, limit, event = &*entry.name, "closing a slow consumer");
             }
-            Err(Full::Closed) => {}
         }
     });
-    gateway.metrics.frames_out.increment(sent);
 }
 
 fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {
-    let mut reached = 0;
+    let mut reached = 0usize;
     for connection in conns.iter().filter_map(|number| gateway.connections.find(*number)) {
         // A scope is needed for chosen connections too; the role is what the plugin chose.
         if entry.access.admits(&connection.authority) && connection.outbox.targeted(open).is_ok() {
             reached += 1;
         }
     }
-    gateway.metrics.frames_out.increment(reached);
     if reached > 0 { GWP_OK } else { GWP_GONE }
 }

@@ -20,7 +20,7 @@ use crate::handshake::HandshakeSettings;
 use crate::host_side::PluginBooks;
 use crate::idempotency::Idempotency;
 use crate::metrics::Metrics;
-use crate::outbox::OutboxLimits;
+use crate::outbox::{Outbox, OutboxLimits};
 use crate::pairing::Pairing;
 use crate::registry::Registry;
 use crate::snapshot::SnapshotStore;
@@ -93,14 +93,15 @@ impl Gateway {
         &self.config.gateway.limits
     }
 
-    /// Byte limits of an outbox.
-    pub fn outbox_limits(&self) -> OutboxLimits {
+    /// An outbox for a new connection.
+    pub fn outbox(&self) -> Outbox {
         let limits = self.limits();
-        OutboxLimits {
+        let limits = OutboxLimits {
             buffered: limits.max_buffered_bytes,
             buffered_hard: limits.max_buffered_hard_bytes,
             buffered_total: limits.max_buffered_total_bytes,
-        }
+        };
+        Outbox::new(limits, self.outbox_total.clone(), self.metrics.frames_out.clone())
     }
 
     /// How long it has been running.

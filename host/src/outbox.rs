@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use metrics::Counter;
 use schemas::frame::write;
 use schemas::protocol::close;
 
@@ -40,6 +41,7 @@ pub struct Outbox {
     state: Mutex<State>,
     limits: OutboxLimits,
     total: Arc<AtomicUsize>,
+    frames: Counter,
 }
 
 #[derive(Default)]
@@ -55,9 +57,9 @@ struct State {
 }
 
 impl Outbox {
-    /// An empty one.
-    pub fn new(limits: OutboxLimits, total: Arc<AtomicUsize>) -> Self {
-        Outbox { state: Mutex::default(), limits, total }
+    /// An empty one. `total` is shared by all of them, `frames` counts what is queued.
+    pub fn new(limits: OutboxLimits, total: Arc<AtomicUsize>, frames: Counter) -> Self {
+        Outbox { state: Mutex::default(), limits, total, frames }
     }
 
     /// Queues an answer. Answers are never dropped; over the hard cap the connection closes instead.
@@ -173,6 +175,9 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+        if outcome.is_ok() {
+            self.frames.increment(1);
+        }
         outcome
     }
 
@@ -206,7 +211,7 @@ mod tests {
 
     fn outbox(buffered: usize) -> Outbox {
         let limits = OutboxLimits { buffered, buffered_hard: 4 * buffered, buffered_total: 16 * buffered };
-        Outbox::new(limits, Arc::default())
+        Outbox::new(limits, Arc::default(), Counter::noop())
     }
 
     fn taken(outbox: &Outbox) -> String {
@@ -254,7 +259,7 @@ mod tests {
     fn the_total_returns_to_zero() {
         let total = Arc::new(AtomicUsize::new(0));
         let limits = OutboxLimits { buffered: 64, buffered_hard: 128, buffered_total: 1024 };
-        let outbox = Outbox::new(limits, total.clone());
+        let outbox = Outbox::new(limits, total.clone(), Counter::noop());
         outbox.response(|out| out.extend_from_slice(b"one")).expect("room");
         let bytes = outbox.take(Waker::noop()).expect("queued");
         outbox.written(2);

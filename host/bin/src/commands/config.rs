@@ -117,7 +117,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "health"))]
 mod tests {
     use super::*;
     use crate::show::Style;
