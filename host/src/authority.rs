@@ -1,5 +1,6 @@
 //! Whose rights a call runs with: those of a connection, of a plugin, or of the host itself.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use plugin_api::Caller;
@@ -14,19 +15,18 @@ pub struct Authority {
     admin: bool,
     scope_bits: AtomicU64,
     revoked: AtomicBool,
-    /// [`Caller`] as JSON, for `gwp.caller/1`.
-    record: Box<[u8]>,
+    /// [`Caller`] as JSON, for `gwp.caller/1`; made when first asked for.
+    record: OnceLock<Box<[u8]>>,
 }
 
 impl Authority {
     /// The authority of a caller with this record.
     pub fn new(caller: Caller) -> Self {
-        let record = serde_json::to_vec(&caller).unwrap_or_default().into_boxed_slice();
         Authority {
             admin: caller.role == "operator" && caller.scopes.iter().any(|held| held == scope::ADMIN),
             scope_bits: AtomicU64::new(access::satisfied_bits(&caller.scopes)),
             revoked: AtomicBool::new(false),
-            record,
+            record: OnceLock::new(),
             caller,
         }
     }
@@ -83,7 +83,7 @@ impl Authority {
 
     /// Its record as JSON.
     pub fn record(&self) -> &[u8] {
-        &self.record
+        self.record.get_or_init(|| serde_json::to_vec(&self.caller).unwrap_or_default().into())
     }
 
     /// Who this is for the purposes of idempotency: the device, else the kind of client behind the shared secret.

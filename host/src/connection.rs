@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use plugin_api::Caller;
-use plugin_api::catalogue::{self, ConnectionClosed, ConnectionOpened};
+use plugin_api::catalogue::{self, ConnectionClosed};
 use schemas::frame::write;
 use schemas::presence;
 use serde_json::json;
@@ -65,18 +65,22 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(gateway: Arc<Gateway>, upgra
     gateway.metrics.connections_opened.increment(1);
     gateway.metrics.connections.increment(1.0);
 
-    match handshake(&gateway, &mut socket, &outbox, &peer, deadline).await {
+    // Boxed, so that what the handshake needs is given back before the long life of the connection begins.
+    match Box::pin(handshake(&gateway, &mut socket, &outbox, &peer, deadline)).await {
         Ok(accepted) => {
             drop(pending);
-            gateway.metrics.handshake("accepted");
+            gateway.metrics.handshakes_accepted.increment(1);
             socket.authenticated(limits.max_payload);
-            serve(&gateway, &mut socket, outbox.clone(), &peer, accepted).await;
+            let connection = Box::pin(join(&gateway, &mut socket, outbox.clone(), &peer, accepted)).await;
+            drop(peer);
+            let ending = converse(&gateway, &mut socket, &connection).await;
+            leave(&gateway, &connection, ending);
         }
         Err(refusal) => {
-            gateway.metrics.handshake(refusal.outcome);
+            gateway.metrics.handshake_refused(refusal.outcome);
             tracing::info!(ip = %peer.client_ip, outcome = refusal.outcome, cause = refusal.detail_for_log, "refused a connection");
             services::publish_pairing_events(&gateway, &refusal.events).await;
-            refuse(&gateway, &mut socket, &outbox, *refusal).await;
+            Box::pin(refuse(&gateway, &mut socket, &outbox, *refusal)).await;
             drop(pending);
         }
     }
@@ -140,14 +144,14 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     authenticated.resolve(admission).map(Box::new)
 }
 
-/// Joins, serves until the end, and takes leave.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+/// Joins: from here on the connection is one of those that events reach.
+async fn join<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     outbox: Arc<Outbox>,
     peer: &Peer,
     accepted: Box<Accepted>,
-) {
+) -> Arc<Connection> {
     services::publish_pairing_events(gateway, &accepted.events).await;
     let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
     gateway.connections.join(connection.clone(), |connection| {
@@ -166,16 +170,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         connection.outbox.close(schemas::protocol::close::RESTART, "service restart");
     }
     tracing::debug!(conn = connection.number, id = connection.id, client = accepted.params.client.id, "accepted");
-    let opened = ConnectionOpened {
-        connection: connection.record.clone(),
-        presence_key: connection.presence_key.clone(),
-        presence: entry,
-        replay: false,
-    };
-    drop(accepted);
-    let heard = events::notify(gateway, "host.connection.opened", &opened);
-    drop(opened);
-    // hello-ok leaves at once; requests are read when every plugin has heard of the connection.
+    // Requests are read when every plugin has heard of the connection. Most hear of it right here, and what they have to
+    // tell the newcomer leaves in one write with hello-ok.
+    let heard = events::notify_json(gateway, "host.connection.opened", &opened(&connection, entry.as_ref()));
     let _ = poll_fn(|context| Poll::Ready(socket.poll_write(context))).await;
     let all_heard = async {
         for heard in heard {
@@ -185,12 +182,28 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     if timeout(OPENED_PATIENCE, all_heard).await.is_err() {
         tracing::warn!(conn = connection.number, "a plugin takes long to hear of a connection");
     }
+    connection
+}
 
-    let ending = converse(gateway, socket, &connection).await;
+/// The payload of `host.connection.opened`: a `catalogue::ConnectionOpened` as JSON, around the record as it is.
+fn opened(connection: &Connection, entry: Option<&schemas::PresenceEntry>) -> Vec<u8> {
+    let mut json = connection.record.as_bytes().to_vec();
+    if let (Some(key), Some(entry)) = (&connection.presence_key, entry) {
+        json.pop();
+        json.extend_from_slice(b",\"presenceKey\":");
+        write::string(&mut json, key);
+        json.extend_from_slice(b",\"presence\":");
+        let _ = serde_json::to_writer(&mut json, entry);
+        json.push(b'}');
+    }
+    json
+}
 
+/// Takes leave: what waits for the connection ends, then plugins hear that it has gone.
+fn leave(gateway: &Arc<Gateway>, connection: &Arc<Connection>, ending: Ending) {
     gateway.connections.leave(connection.number);
     connection.outbox.shut();
-    dispatch::disconnected(gateway, &connection);
+    dispatch::disconnected(gateway, connection);
     tracing::debug!(conn = connection.number, code = ending.code, reason = ending.reason, "closed");
     let caller = connection.authority.caller();
     let closed = ConnectionClosed {
@@ -214,13 +227,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let last = poll_fn(|context| exchange(gateway, socket, connection, context)).await;
     let outbox = &connection.outbox;
     match last {
-        Last::Peer(Some((code, reason))) => {
-            farewell(gateway, socket).await;
-            Ending { code: Some(code), reason }
-        }
-        Last::Peer(None) => {
-            farewell(gateway, socket).await;
-            Ending { code: None, reason: String::new() }
+        Last::Peer(frame) => {
+            // Nothing more comes from a peer that has closed: the reply to its close is all that is left to send.
+            let grace = Duration::from_millis(gateway.limits().close_grace_ms);
+            let _ = timeout(grace, poll_fn(|context| socket.poll_write(context))).await;
+            let (code, reason) = frame.unzip();
+            Ending { code, reason: reason.unwrap_or_default() }
         }
         Last::Gone => Ending { code: None, reason: String::new() },
         Last::Broken(code, reason) => {
@@ -228,12 +240,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 gateway.metrics.limit_hit("max_payload");
             }
             outbox.close(code, reason);
-            farewell(gateway, socket).await;
+            Box::pin(farewell(gateway, socket)).await;
             Ending { code: Some(code), reason: reason.to_string() }
         }
         Last::Us => {
             let (code, reason) = outbox.closing().unwrap_or_default();
-            farewell(gateway, socket).await;
+            Box::pin(farewell(gateway, socket)).await;
             Ending { code: Some(code), reason }
         }
     }
@@ -386,7 +398,7 @@ fn newcomer(
         outbox,
         presence_key: tracked.then(|| presence::key(params, &id)),
         id,
-        record,
+        record: serde_json::to_string(&record).unwrap_or_default().into(),
         in_flight: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
     };

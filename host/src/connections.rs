@@ -25,14 +25,21 @@ pub struct Connection {
     pub authority: Arc<Authority>,
     /// Its way out.
     pub outbox: Arc<Outbox>,
-    /// Its `connect` without secrets.
-    pub record: catalogue::Connection,
+    /// Its `connect` without secrets: a [`catalogue::Connection`] as JSON, which is small and rarely read.
+    pub record: Box<str>,
     /// Key of its presence row, if it has one.
     pub presence_key: Option<String>,
     /// Requests that run.
     pub in_flight: AtomicUsize,
     /// Requests that were refused for want of rights.
     pub refused: AtomicUsize,
+}
+
+impl Connection {
+    /// Its record.
+    pub fn describe(&self) -> Option<catalogue::Connection> {
+        serde_json::from_str(&self.record).ok()
+    }
 }
 
 /// All of them.

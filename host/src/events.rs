@@ -127,16 +127,24 @@ pub fn announce(gateway: &Gateway, name: &str, payload: &serde_json::Value, drop
     }
 }
 
-/// Tells plugins of an internal event of the host's own. The receivers resolve when each has heard it.
+/// Tells plugins of an internal event of the host's own, here and now. The receivers that are left resolve when the
+/// plugins that are busy have heard it too. Never from within a host function that a plugin is calling.
 pub fn notify<T: serde::Serialize>(gateway: &Gateway, name: &str, payload: &T) -> Vec<oneshot::Receiver<()>> {
-    let mut heard = Vec::new();
     match serde_json::to_vec(payload) {
-        Ok(json) => gateway.subscriptions.tell(name, &json, None, |mailbox, json| {
-            heard.push(mailbox.send_and_tell(GWP_SINK_EVENT, json));
-        }),
-        Err(error) => tracing::error!(%error, event = name, "an event has no JSON form"),
+        Ok(json) => notify_json(gateway, name, &json),
+        Err(error) => {
+            tracing::error!(%error, event = name, "an event has no JSON form");
+            Vec::new()
+        }
     }
-    heard
+}
+
+/// [`notify`] with a payload that is JSON already.
+pub fn notify_json(gateway: &Gateway, name: &str, payload: &[u8]) -> Vec<oneshot::Receiver<()>> {
+    let mut mailboxes = Vec::new();
+    // Collected first: a plugin that hears may subscribe, and the list must not be locked then.
+    gateway.subscriptions.tell(name, payload, None, |mailbox, json| mailboxes.push((mailbox.clone(), json)));
+    mailboxes.into_iter().filter_map(|(mailbox, json)| mailbox.send_now(GWP_SINK_EVENT, json)).collect()
 }
 
 /// The frame of an event up to its closing brace.

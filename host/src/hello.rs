@@ -1,11 +1,12 @@
 //! Writes hello-ok: the snapshot as the bytes plugins published, the features as the bytes the registry keeps.
 
+use std::borrow::Cow;
+
 use schemas::PresenceEntry;
-use schemas::frame::StateVersion;
+use schemas::frame::{StateVersion, write};
 use schemas::hello::{Granted, Policy, SessionDefaults};
 use schemas::protocol::Version;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::connections::Connection;
 use crate::gateway::{Gateway, VERSION};
@@ -20,33 +21,29 @@ pub struct Newcomer<'a> {
     pub granted: Option<&'a Granted>,
 }
 
-/// The payload of the answer to an accepted `connect`.
+/// The payload of the answer to an accepted `connect`. The parts that are JSON already are pasted in as they are.
 pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     let snapshot = gateway.snapshot.read();
     let registry = gateway.registry.load();
     let presence = with_newcomer(snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence);
+    let health = snapshot.health.as_deref().unwrap_or("{}");
     let connection = newcomer.connection;
     let admin = connection.authority.is_admin();
     let shown_to_admins = |path: String| admin.then_some(path);
     let limits = gateway.limits();
-    let hello = Hello {
-        kind: "hello-ok",
-        protocol: connection.version.number(),
-        server: Server {
-            version: VERSION,
-            host: (connection.version == Version::V3).then_some(&gateway.facts.host),
-            conn_id: &connection.id,
-        },
-        features: raw(registry.features_json()),
-        snapshot: Snapshot {
-            presence: raw(&presence),
-            health: raw(snapshot.health.as_deref().unwrap_or("{}")),
-            state_version: snapshot.version,
-            uptime_ms: gateway.uptime_ms(),
-            config_path: gateway.config.file.as_ref().and_then(|file| shown_to_admins(file.path.display().to_string())),
-            state_dir: shown_to_admins(gateway.config.gateway.state_dir.display().to_string()),
-            session_defaults: gateway.session_defaults(),
-        },
+    let server = Server {
+        version: VERSION,
+        host: (connection.version == Version::V3).then_some(&gateway.facts.host),
+        conn_id: &connection.id,
+    };
+    let rest = SnapshotRest {
+        state_version: snapshot.version,
+        uptime_ms: gateway.uptime_ms(),
+        config_path: gateway.config.file.as_ref().and_then(|file| shown_to_admins(file.path.display().to_string())),
+        state_dir: shown_to_admins(gateway.config.gateway.state_dir.display().to_string()),
+        session_defaults: gateway.session_defaults(),
+    };
+    let end = End {
         auth: auth(connection, newcomer.granted),
         policy: Policy {
             max_payload: limits.max_payload as u64,
@@ -54,10 +51,37 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
             tick_interval_ms: limits.tick_interval_ms,
         },
     };
-    serde_json::to_vec(&hello).unwrap_or_else(|error| {
-        tracing::error!(%error, "hello-ok has no JSON form");
-        b"{}".to_vec()
-    })
+    let mut out = Vec::with_capacity(presence.len() + health.len() + registry.features_json().len() + 1024);
+    out.extend_from_slice(b"{\"type\":\"hello-ok\",\"protocol\":");
+    write::integer(&mut out, connection.version.number().into());
+    out.extend_from_slice(b",\"server\":");
+    json(&mut out, &server);
+    out.extend_from_slice(b",\"features\":");
+    out.extend_from_slice(registry.features_json().as_bytes());
+    out.extend_from_slice(b",\"snapshot\":{\"presence\":");
+    out.extend_from_slice(presence.as_bytes());
+    out.extend_from_slice(b",\"health\":");
+    out.extend_from_slice(health.as_bytes());
+    out.push(b',');
+    fields(&mut out, &rest);
+    out.extend_from_slice(b"},");
+    fields(&mut out, &end);
+    out.push(b'}');
+    out
+}
+
+/// Appends a value.
+fn json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+    // Strings, numbers and structs of them always have a JSON form.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// Appends the fields of a struct without its braces.
+fn fields<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+    let start = out.len();
+    json(out, value);
+    out.pop();
+    out.remove(start);
 }
 
 /// Protocol 3 knows `auth` only together with a device token, whose scopes it shows; protocol 4 always has it, with what
@@ -76,14 +100,14 @@ fn auth(connection: &Connection, granted: Option<&Granted>) -> Option<Granted> {
 }
 
 /// The list with the newcomer's row first: it is the newest. An older row of the same device or instance gives way.
-fn with_newcomer(list: &str, newcomer: Option<&PresenceEntry>) -> String {
-    let Some(entry) = newcomer else { return list.to_string() };
+fn with_newcomer<'a>(list: &'a str, newcomer: Option<&PresenceEntry>) -> Cow<'a, str> {
+    let Some(entry) = newcomer else { return list.into() };
     let row = serde_json::to_string(entry).unwrap_or_default();
     let id = entry.device_id.as_deref().or(entry.instance_id.as_deref());
     let body = list.trim().trim_start_matches('[').trim_end_matches(']');
     // Only a list that mentions the newcomer needs a closer look.
     if id.is_none_or(|id| !list.contains(id)) {
-        return if body.is_empty() { format!("[{row}]") } else { format!("[{row},{body}]") };
+        return if body.is_empty() { format!("[{row}]").into() } else { format!("[{row},{body}]").into() };
     }
     let same = |other: &PresenceEntry| {
         let other = other.device_id.as_deref().or(other.instance_id.as_deref());
@@ -92,25 +116,7 @@ fn with_newcomer(list: &str, newcomer: Option<&PresenceEntry>) -> String {
     let mut rows: Vec<PresenceEntry> = serde_json::from_str(list).unwrap_or_default();
     rows.retain(|other| !same(other));
     rows.insert(0, entry.clone());
-    serde_json::to_string(&rows).unwrap_or_else(|_| list.to_string())
-}
-
-fn raw(json: &str) -> &RawValue {
-    serde_json::from_str(json).unwrap_or(RawValue::NULL)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Hello<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    protocol: u32,
-    server: Server<'a>,
-    features: &'a RawValue,
-    snapshot: Snapshot<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth: Option<Granted>,
-    policy: Policy,
+    serde_json::to_string(&rows).map_or(list.into(), Cow::from)
 }
 
 #[derive(Serialize)]
@@ -124,9 +130,7 @@ struct Server<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Snapshot<'a> {
-    presence: &'a RawValue,
-    health: &'a RawValue,
+struct SnapshotRest {
     state_version: StateVersion,
     uptime_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +138,13 @@ struct Snapshot<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<String>,
     session_defaults: SessionDefaults,
+}
+
+#[derive(Serialize)]
+struct End {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Granted>,
+    policy: Policy,
 }
 
 #[cfg(test)]

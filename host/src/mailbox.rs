@@ -42,11 +42,25 @@ impl Mailbox {
         self.post(Letter { kind, json, delivered: None });
     }
 
-    /// Queues a value; the receiver resolves when the sink has heard it, or will not.
-    pub fn send_and_tell(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> oneshot::Receiver<()> {
-        let (delivered, heard) = oneshot::channel();
-        self.post(Letter { kind, json, delivered: Some(delivered) });
-        heard
+    /// Delivers a value here and now, behind those that wait. When another thread is delivering, it is left to that one,
+    /// and the receiver resolves when the sink has heard it, or will not.
+    ///
+    /// For the host's own threads only: never from within a host function that a plugin is calling.
+    pub fn send_now(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> Option<oneshot::Receiver<()>> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return None;
+        }
+        if queue.scheduled {
+            let (delivered, heard) = oneshot::channel();
+            queue.letters.push_back(Letter { kind, json, delivered: Some(delivered) });
+            return Some(heard);
+        }
+        queue.letters.push_back(Letter { kind, json, delivered: None });
+        queue.scheduled = true;
+        drop(queue);
+        self.deliver();
+        None
     }
 
     /// Delivers nothing any more. `GWP_BUSY` when the sink is running right now and so may still be using what it owns.

@@ -26,11 +26,15 @@ pub struct Metrics {
     pub bytes_out: Counter,
     /// Droppable events that slow consumers missed.
     pub events_dropped: Counter,
+    /// Handshakes that ended well.
+    pub handshakes_accepted: Counter,
     /// Connections refused before the upgrade, for their Host or Origin.
     pub turned_away: Counter,
     calls_in_flight: AtomicU64,
     in_flight: Gauge,
 }
+
+static ACCEPTED: [Label; 1] = [Label::from_static_parts("outcome", "accepted")];
 
 const METADATA: Metadata<'static> = Metadata::new("clawhost", Level::INFO, None);
 
@@ -50,6 +54,8 @@ impl Metrics {
             bytes_out: counter("clawhost_bytes_sent_total"),
             events_dropped: counter("clawhost_events_dropped_total"),
             turned_away: counter("clawhost_upgrades_refused_total"),
+            handshakes_accepted: recorder
+                .register_counter(&Key::from_static_parts("clawhost_handshakes_total", &ACCEPTED), &METADATA),
             calls_in_flight: AtomicU64::new(0),
             in_flight: gauge("clawhost_calls_in_flight"),
             render: recorder.handle(),
@@ -68,8 +74,8 @@ impl Metrics {
         self.counter("clawhost_limit_hits_total", &[("limit", limit)]).increment(1);
     }
 
-    /// Counts how a handshake ended.
-    pub fn handshake(&self, outcome: &'static str) {
+    /// Counts a handshake that ended badly.
+    pub fn handshake_refused(&self, outcome: &'static str) {
         self.counter("clawhost_handshakes_total", &[("outcome", outcome)]).increment(1);
     }
 

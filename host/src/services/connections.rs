@@ -8,11 +8,11 @@ use crate::gateway::Gateway;
 
 pub(super) fn list(gateway: &Gateway) -> Connections {
     let connections = gateway.connections.list();
-    Connections { connections: connections.iter().map(|connection| connection.record.clone()).collect() }
+    Connections { connections: connections.iter().filter_map(|connection| connection.describe()).collect() }
 }
 
 pub(super) fn get(gateway: &Gateway, asked: ConnectionId) -> Result<Connection, ErrorShape> {
-    gateway.connections.find(asked.conn).map(|connection| connection.record.clone()).ok_or_else(unknown)
+    gateway.connections.find(asked.conn).and_then(|connection| connection.describe()).ok_or_else(unknown)
 }
 
 pub(super) fn close(gateway: &Gateway, asked: CloseConnection) -> Result<Done, ErrorShape> {

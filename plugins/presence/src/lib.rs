@@ -13,7 +13,7 @@ mod rows;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened, GatewayInfo};
+use plugin_api::catalogue::{ConnectionClosed, GatewayInfo};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, HeardEvent, Host, HostError, Manifest, Method, MethodError, Methods,
     NoParams, Plugin, Reply, Setup, Spawned, StartError, Subscription,
@@ -168,6 +168,15 @@ impl Plugin for Presence {
 
 plugin_api::plugin!(Presence);
 
+/// What is read of `host.connection.opened`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Opened {
+    conn: u64,
+    presence_key: Option<String>,
+    presence: Option<PresenceEntry>,
+}
+
 impl Presence {
     async fn system_presence(self: Arc<Self>, _: Call, _: AnyParams) -> Result<PresenceList, MethodError> {
         if lock(&self.own).is_none() {
@@ -208,7 +217,7 @@ impl Presence {
 
     fn heard(self: &Arc<Self>, event: &HeardEvent) {
         let changed = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<ConnectionOpened>().map(|opened| self.opened(opened)),
+            "host.connection.opened" => event.payload::<Opened>().map(|opened| self.opened(opened)),
             "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| self.closed(closed)),
             _ => Ok(false),
         };
@@ -219,9 +228,9 @@ impl Presence {
         }
     }
 
-    fn opened(&self, opened: ConnectionOpened) -> bool {
+    fn opened(&self, opened: Opened) -> bool {
         let (Some(key), Some(entry)) = (opened.presence_key, opened.presence) else { return false };
-        lock(&self.rows).opened(&key, opened.connection.conn, entry, Instant::now());
+        lock(&self.rows).opened(&key, opened.conn, entry, Instant::now());
         true
     }
 
