@@ -102,9 +102,7 @@ impl Visit {
             let accepted_at = self.accepted_at;
             let gateway = self.gateway;
             gateway.runtime.clone().spawn(async move {
-                let Ok(upgraded) = upgrade.await else { return };
-                let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-                let (stream, read_ahead) = (io.into_inner(), read_buf.to_vec());
+                let Some((stream, read_ahead)) = socket_of(upgrade).await else { return };
                 let upgraded = Upgraded { stream, read_ahead, peer, accepted_at, pending, open };
                 connection::run(gateway, upgraded).await;
             });
@@ -223,6 +221,12 @@ impl Visit {
             }
         }
     }
+}
+
+/// The socket of a granted upgrade, and what was read beyond it. HTTP's own buffers end here.
+async fn socket_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
+    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((io.into_inner(), read_buf.to_vec()))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

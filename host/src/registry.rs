@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plugin_api::catalogue::{self, PluginState, RegistryEntry, RegistryList};
+use plugin_api::catalogue::{self, PluginState, RegistryEntry};
 use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect};
 use schemas::hello::Features;
 use serde_json::Value;
@@ -32,6 +32,7 @@ pub struct Registry {
     idle: Vec<PluginState>,
     features: Features,
     features_json: Box<str>,
+    rows_json: Box<str>,
 }
 
 /// A method, ready to be called.
@@ -86,7 +87,8 @@ impl MethodEntry {
             ParamsCheck::Schema { empty_is_valid: true, .. } if params == "{}" => None,
             ParamsCheck::Schema { validator, .. } => match serde_json::from_str::<Value>(params) {
                 Ok(value) => validator.describe(&value),
-                Err(_) => Some("must be JSON".to_string()),
+                // Params are JSON when they come this far, so only their depth can be wrong.
+                Err(_) => Some("must not be nested that deeply".to_string()),
             },
         }
     }
@@ -143,6 +145,7 @@ impl Registry {
         }
         registry.features = registry.collect_features();
         registry.features_json = serde_json::to_string(&registry.features).unwrap_or_default().into();
+        registry.rows_json = registry.collect_rows().into();
         Ok(registry)
     }
 
@@ -176,26 +179,17 @@ impl Registry {
         &self.features_json
     }
 
-    /// Everything, for `host.registry.list`.
-    pub fn list(&self) -> RegistryList {
+    /// Everything, for `host.registry.list`: a [`catalogue::RegistryList`] as JSON. Its rows never change while the table
+    /// is in force, so they are written once.
+    pub fn list_json(&self) -> String {
         let mut plugins: Vec<PluginState> = self.plugins.iter().map(|plugin| plugin.state()).collect();
         for state in &mut plugins {
             state.methods.retain(|name| self.methods.contains_key(name.as_str()));
         }
         plugins.extend(self.idle.iter().cloned());
         plugins.sort_by(|a, b| a.id.cmp(&b.id));
-        let sorted = |entries: Vec<RegistryEntry>| {
-            let by_name: BTreeMap<String, RegistryEntry> = entries
-                .into_iter()
-                .map(|entry| (entry.spec["name"].as_str().unwrap_or_default().to_string(), entry))
-                .collect();
-            by_name.into_values().collect()
-        };
-        RegistryList {
-            plugins,
-            methods: sorted(self.methods.values().map(|entry| method_row(entry)).collect()),
-            events: sorted(self.events.values().map(|entry| event_row(entry)).collect()),
-        }
+        let plugins = serde_json::to_string(&plugins).unwrap_or_default();
+        format!("{{\"plugins\":{plugins},{}}}", self.rows_json)
     }
 
     /// One method or event, for `host.registry.describe`.
@@ -232,6 +226,16 @@ impl Registry {
         let targeted = spec.to == Audience::Targeted;
         self.events.insert(name.clone(), Arc::new(EventEntry { name, owner, access, targeted, spec }));
         Ok(())
+    }
+
+    /// `"methods":[…],"events":[…]`, sorted by name.
+    fn collect_rows(&self) -> String {
+        let methods: BTreeMap<&str, RegistryEntry> =
+            self.methods.iter().map(|(name, entry)| (&**name, method_row(entry))).collect();
+        let events: BTreeMap<&str, RegistryEntry> =
+            self.events.iter().map(|(name, entry)| (&**name, event_row(entry))).collect();
+        let json = |rows: Vec<&RegistryEntry>| serde_json::to_string(&rows).unwrap_or_default();
+        format!("\"methods\":{},\"events\":{}", json(methods.values().collect()), json(events.values().collect()))
     }
 
     fn collect_features(&self) -> Features {

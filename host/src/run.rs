@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::boot::{self, StartError};
 use crate::config::{Config, Overrides};
@@ -102,13 +102,15 @@ fn try_serve(args: &RunArgs, expected_plugins: &[&str]) -> Result<(), StartError
         .map_err(|error| StartError::Failed(format!("cannot start threads: {error}")))?;
     let log_file = log.file().map(std::path::Path::to_path_buf);
     runtime.block_on(async {
+        // From before the start: a signal that comes the moment the gateway is ready ends it in order too.
+        let mut signals =
+            StopSignals::listen().map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
         let running = boot::start(config, state, expected_plugins, log_file).await?;
-        let reason =
-            stop_signal().await.map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
+        signals.next().await;
         // A second signal does not wait for anybody.
         tokio::select! {
-            () = running.stop(reason) => {}
-            _ = stop_signal() => tracing::warn!("stopped at once by a second signal"),
+            () = running.stop("gateway stopping") => {}
+            () = signals.next() => tracing::warn!("stopped at once by a second signal"),
         }
         Ok(())
     })?;
@@ -122,13 +124,23 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().max(2))
 }
 
-async fn stop_signal() -> std::io::Result<&'static str> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The signals that end a gateway.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(StopSignals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok("gateway stopping")
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Panics go to the log, with where they happened; what they cost is decided where they are caught.

@@ -389,10 +389,16 @@ pub struct PairedDevice {
     /// Its tokens, without the tokens themselves, sorted by role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<TokenSummary>>,
+    /// `silent` (a device of this machine) or `owner` (an operator decided).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_via: Option<String>,
     /// When it was first approved.
     pub created_at_ms: u64,
     /// When it was last approved.
     pub approved_at_ms: u64,
+    /// When it last connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at_ms: Option<u64>,
 }
 
 /// A token's record.

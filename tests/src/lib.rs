@@ -1,1 +1,6 @@
-//! .
+//! What the tests of the product share: gateways as processes, and a client that watches the protocol's rules while it
+//! is used. The product's own client is not used here on purpose: a test must be able to send what no client sends.
+
+pub mod program;
+pub mod published;
+pub mod support;

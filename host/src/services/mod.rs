@@ -66,17 +66,19 @@ impl HostService {
                 let entry = gateway.registry.load().describe(&name);
                 answer(&entry.ok_or_else(|| ErrorShape::invalid_request(format!("unknown name: {name}")))?)
             }
-            "host.registry.list" => answer(&gateway.registry.load().list()),
+            "host.registry.list" => RawValue::from_string(gateway.registry.load().list_json()).map_err(unanswerable),
             name => pairing::call(gateway, authority, name, params).await,
         }
     }
 }
 
 fn answer<T: Serialize>(value: &T) -> Outcome {
-    to_raw_value(value).map_err(|error| {
-        tracing::error!(%error, "a service's answer has no JSON form");
-        ErrorShape::unavailable("the gateway could not answer")
-    })
+    to_raw_value(value).map_err(unanswerable)
+}
+
+fn unanswerable(error: serde_json::Error) -> ErrorShape {
+    tracing::error!(%error, "a service's answer has no JSON form");
+    ErrorShape::unavailable("the gateway could not answer")
 }
 
 fn parse<T: DeserializeOwned>(params: &str) -> Result<T, ErrorShape> {

@@ -1,6 +1,7 @@
 //! `host.pairing.*`: the one way in which plugins reach the pairing book, with the rights of whom they act for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::{Outcome, answer, parse};
 use crate::authority::Authority;
+use crate::connections::Connection;
 use crate::events;
 use crate::gateway::Gateway;
 use crate::pairing::{self, Done, ManageError, PairingEvent};
@@ -22,27 +24,27 @@ pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &s
         "host.pairing.list" => answer(&book.list(rights, now)),
         "host.pairing.approve" => {
             let ApproveDevice { request_id, scopes } = parse(params)?;
-            finish(gateway, book.approve(&request_id, rights, scopes.as_deref(), now).await).await
+            finish(gateway, authority, book.approve(&request_id, rights, scopes.as_deref(), now).await).await
         }
         "host.pairing.reject" => {
             let RequestId { request_id } = parse(params)?;
-            finish(gateway, book.reject(&request_id, rights, now).await).await
+            finish(gateway, authority, book.reject(&request_id, rights, now).await).await
         }
         "host.pairing.remove" => {
             let DeviceId { device_id } = parse(params)?;
-            finish(gateway, book.remove(&device_id, rights, now).await).await
+            finish(gateway, authority, book.remove(&device_id, rights, now).await).await
         }
         "host.pairing.rename" => {
             let RenameDevice { device_id, label } = parse(params)?;
-            finish(gateway, book.rename(&device_id, &label, rights).await).await
+            finish(gateway, authority, book.rename(&device_id, &label, rights).await).await
         }
         "host.pairing.token.rotate" => {
             let TokenScope { device_id, role, scopes } = parse(params)?;
-            finish(gateway, book.rotate(&device_id, &role, scopes.as_deref(), rights, now).await).await
+            finish(gateway, authority, book.rotate(&device_id, &role, scopes.as_deref(), rights, now).await).await
         }
         "host.pairing.token.revoke" => {
             let TokenOf { device_id, role } = parse(params)?;
-            finish(gateway, book.revoke(&device_id, &role, rights, now).await).await
+            finish(gateway, authority, book.revoke(&device_id, &role, rights, now).await).await
         }
         other => Err(ErrorShape::unavailable(format!("{other} is not served by this host"))),
     }
@@ -70,7 +72,11 @@ fn rights(authority: &Authority) -> Option<pairing::Authority> {
 }
 
 /// Publishes what happened, and closes the connections that lost their standing.
-async fn finish<T: Serialize>(gateway: &Arc<Gateway>, done: Result<Done<T>, ManageError>) -> Outcome {
+async fn finish<T: Serialize>(
+    gateway: &Arc<Gateway>,
+    authority: &Authority,
+    done: Result<Done<T>, ManageError>,
+) -> Outcome {
     let done = done.map_err(|error| {
         if let ManageError::Store(cause) = &error {
             tracing::error!(%cause, "the pairing book was not written");
@@ -79,21 +85,38 @@ async fn finish<T: Serialize>(gateway: &Arc<Gateway>, done: Result<Done<T>, Mana
     })?;
     publish(gateway, &done.events).await;
     if !done.invalidated.is_empty() {
-        let gateway = gateway.clone();
-        let invalidated = done.invalidated;
-        // On a task of its own, so that the answer to a client that ended itself is queued before its close.
-        gateway.runtime.clone().spawn(async move {
-            gateway.connections.each(|connection| {
-                let caller = connection.authority.caller();
-                let falls = invalidated
-                    .iter()
-                    .any(|fallen| caller.device_id.as_deref() == Some(&fallen.device_id) && caller.role == fallen.role);
-                if falls {
-                    connection.authority.revoke();
-                    connection.outbox.close(close::POLICY, "device access changed; connect again");
-                }
-            });
+        let fallen = gateway.connections.list().into_iter().filter(|connection| {
+            let caller = connection.authority.caller();
+            let device = caller.device_id.as_deref();
+            done.invalidated.iter().any(|it| device == Some(&it.device_id) && caller.role == it.role)
+        });
+        let asking = authority.caller().conn_id.as_deref();
+        let (itself, others): (Vec<_>, Vec<_>) = fallen.partition(|connection| Some(connection.id.as_str()) == asking);
+        others.iter().for_each(|connection| end(connection));
+        // Who ended itself hears so first: the answer may hold its new token, which nobody else is ever told.
+        gateway.runtime.spawn(async move {
+            for connection in itself {
+                answered(&connection).await;
+                end(&connection);
+            }
         });
     }
     answer(&done.result)
+}
+
+fn end(connection: &Connection) {
+    connection.authority.revoke();
+    connection.outbox.close(close::POLICY, "device access changed; connect again");
+}
+
+/// Waits until the connection's requests are answered, for a short while at most.
+async fn answered(connection: &Connection) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(2);
+    let idle = async {
+        while connection.in_flight.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, idle).await;
 }

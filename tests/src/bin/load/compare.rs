@@ -127,19 +127,16 @@ async fn round(
     let row = |unit, gateway, bare, goal| Row { name: scenario.to_string(), unit, gateway, bare, goal };
     match scenario {
         "event delivered" => {
-            let mut fanout = FanoutArguments {
+            let fanout = FanoutArguments {
                 subscribers: arguments.subscribers,
                 events: arguments.events,
                 window: 8,
-                publish_method: "system-event".to_string(),
-                bytes: 0,
+                publish_method: "bench.broadcast".to_string(),
+                bytes: 300,
             };
-            let first = fanout::run(gateway, &fanout).await?;
-            // The same size for both: frame and filling around it come to about this much.
-            const AROUND: usize = 64;
-            fanout.bytes = first.event_bytes.unwrap_or_default().saturating_sub(AROUND);
-            fanout.publish_method = "bench.broadcast".to_string();
-            Ok(row("µs CPU/delivery", first, fanout::run(bare, &fanout).await?, Goal::Ratio(1.3)))
+            let run = |target| fanout::run(target, &fanout);
+            let (first, second) = in_order(bare_first, run, gateway, bare).await?;
+            Ok(row("µs CPU/delivery", first, second, Goal::Ratio(1.3)))
         }
         "handshake" | "handshake with device" => {
             let device = scenario.ends_with("device");
@@ -276,7 +273,7 @@ impl Server {
     async fn gateway(arguments: &CompareArguments, directory: &Path) -> Outcome<Self> {
         let state = directory.join("state");
         let mut command = Command::new(&arguments.gateway_bin);
-        command.args(["run", "--port", "0", "--token", TOKEN, "--state-dir"]).arg(&state).current_dir(directory);
+        command.args(["--port", "0", "--token", TOKEN, "--state-dir"]).arg(&state).current_dir(directory);
         if let Some(config) = &arguments.gateway_config {
             let config = config.canonicalize().map_err(|error| format!("{}: {error}", config.display()))?;
             command.arg("--config").arg(config);

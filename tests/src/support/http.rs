@@ -1,0 +1,154 @@
+//! HTTP and WebSocket as bytes, for what no library would send.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::client::{Close, PATIENCE};
+
+/// The answer to a plain request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its head, in lower case.
+    pub head: String,
+    /// Its body.
+    pub body: String,
+}
+
+/// Sends a request as it is and reads all of the answer.
+pub async fn http(port: u16, request: &str) -> Answer {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is open");
+        stream.write_all(request.as_bytes()).await.expect("the request is taken");
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let text = timeout(PATIENCE, exchange).await.expect("an answer");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_string() }
+}
+
+/// An upgraded connection whose frames the test writes byte by byte.
+pub struct Raw {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    /// Upgrades, and reads up to the end of the answer's head.
+    pub async fn open(port: u16) -> Raw {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is open");
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("the request is taken");
+        let mut raw = Raw { stream, read: Vec::new() };
+        let end = loop {
+            match raw.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => assert!(raw.more().await, "the upgrade was not answered"),
+            }
+        };
+        let head = String::from_utf8_lossy(&raw.read[..end]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        // RFC 6455's own example of a key and its answer.
+        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        raw.read.drain(..end);
+        raw
+    }
+
+    /// Sends bytes; a peer that has closed already is no fault.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads frames until the close frame: its code and reason. `None` is an end without one.
+    pub async fn close(&mut self) -> Option<Close> {
+        loop {
+            match self.frame().await? {
+                (8, payload) => {
+                    let (code, reason) = payload.split_first_chunk::<2>()?;
+                    let reason = String::from_utf8_lossy(reason).into_owned();
+                    return Some(Close { code: Some(u16::from_be_bytes(*code)), reason });
+                }
+                _ => continue,
+            }
+        }
+    }
+
+    /// The next frame: opcode and payload.
+    pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some((opcode, start, length)) = header(&self.read)
+                && self.read.len() >= start + length
+            {
+                let payload = self.read[start..start + length].to_vec();
+                self.read.drain(..start + length);
+                return Some((opcode, payload));
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    /// Whether the peer ends the connection within a while.
+    pub async fn ends(&mut self) -> bool {
+        timeout(PATIENCE, async { while self.more().await {} }).await.is_ok()
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("bytes or an end") {
+            Ok(count) if count > 0 => {
+                self.read.extend_from_slice(&bytes[..count]);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A frame with a mask of zeros, so that its payload stands in it as it is.
+    pub fn masked(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first_byte];
+        match payload.len() {
+            length @ 0..126 => bytes.push(0x80 | length as u8),
+            length @ 126..65536 => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            length => {
+                bytes.push(0x80 | 127);
+                bytes.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+}
+
+/// Opcode, start and length of the payload of a server's frame.
+fn header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+    assert_eq!(first & 0x70, 0, "reserved bits are set");
+    assert_eq!(second & 0x80, 0, "a server masks nothing");
+    let (start, length) = match second {
+        126 => (4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?) as usize),
+        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
+        length => (2, length as usize),
+    };
+    Some((first & 0x0f, start, length))
+}
+
+/// Longer than any answer takes, shorter than a test may.
+pub(super) const fn patience() -> Duration {
+    Duration::from_secs(20)
+}

@@ -1,0 +1,20 @@
+//! Gateways, clients, and the words tests are written in.
+
+mod binary;
+mod checks;
+mod client;
+mod connect;
+mod gateway;
+mod http;
+mod key;
+mod pattern;
+mod process;
+
+pub use binary::clawhost;
+pub use checks::Checks;
+pub use client::{Client, Close, Frame, PATIENCE};
+pub use connect::{Connect, Payload, Refused};
+pub use gateway::{Builder, Gateway, Knock, Stopped, TOKEN};
+pub use http::{Answer, Raw, http};
+pub use key::Key;
+pub use pattern::mismatch;

@@ -1,0 +1,263 @@
+//! Who may call what: every method × role × scopes, against the tables of the protocol (version 4's where the two
+//! differ). The tables here are written down from the protocol's text; the gateway's own declaration is not asked.
+
+use std::collections::BTreeSet;
+
+use clawhost_tests::support::{Client, Connect, Gateway, Key};
+use schemas::ErrorShape;
+use serde_json::json;
+
+/// Methods this gateway serves, and what they need.
+const SERVED: &[(&str, Need)] = &[
+    ("agent.identity.get", Need::Read),
+    ("agents.list", Need::Read),
+    ("channels.status", Need::Read),
+    ("config.get", Need::Read),
+    ("config.schema", Need::Read),
+    ("device.pair.approve", Need::Pairing),
+    ("device.pair.list", Need::Pairing),
+    ("device.pair.reject", Need::Pairing),
+    ("device.pair.remove", Need::Pairing),
+    ("device.pair.rename", Need::Pairing),
+    ("device.token.revoke", Need::Pairing),
+    ("device.token.rotate", Need::Pairing),
+    ("health", Need::Nothing),
+    ("last-heartbeat", Need::Read),
+    ("logs.tail", Need::Read),
+    ("models.list", Need::Read),
+    ("set-heartbeats", Need::Admin),
+    ("status", Need::Read),
+    ("system-event", Need::Admin),
+    ("system-presence", Need::Read),
+    ("system.connections", Need::Admin),
+    ("system.describe", Need::Read),
+    ("system.methods", Need::Read),
+    ("system.plugins", Need::Read),
+];
+
+/// Methods that sockets must not reach: of the protocol but not served here, internal ones of plugins and of the host.
+const NOT_SERVED: &[&str] = &[
+    "agent",
+    "chat.send",
+    "node.invoke",
+    "node.pair.request",
+    "sessions.list",
+    "skills.bins",
+    "send",
+    "heartbeat.report",
+    "heartbeat.settings",
+    "presence.system-events",
+    "presence.system-events.drain",
+    "host.config.read",
+    "host.connections.close",
+    "host.connections.list",
+    "host.gateway.info",
+    "host.pairing.approve",
+    "host.pairing.list",
+    "host.registry.list",
+    "host.connection.opened",
+    "no.such.method",
+    "HEALTH",
+    " health",
+    "health ",
+    "hea\u{0}lth",
+];
+
+/// Events and what they need.
+const EVENTS: &[&str] = &[
+    "connect.challenge",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "health",
+    "heartbeat",
+    "presence",
+    "shutdown",
+    "tick",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    Read,
+    Pairing,
+    Admin,
+}
+
+impl Need {
+    fn is_met_by(self, scopes: &[&str]) -> bool {
+        let holds = |scope: &str| scopes.contains(&scope);
+        holds("operator.admin")
+            || match self {
+                Need::Nothing => true,
+                Need::Read => holds("operator.read") || holds("operator.write"),
+                Need::Pairing => holds("operator.pairing"),
+                Need::Admin => false,
+            }
+    }
+
+    fn missing(self) -> &'static str {
+        match self {
+            Need::Nothing => "nothing",
+            Need::Read => "missing scope: operator.read",
+            Need::Pairing => "missing scope: operator.pairing",
+            Need::Admin => "missing scope: operator.admin",
+        }
+    }
+}
+
+/// Scope sets of the table. In protocol 3 an empty list means admin.
+const SCOPES: &[&[&str]] = &[
+    &[],
+    &["operator.admin"],
+    &["operator.read"],
+    &["operator.write"],
+    &["operator.approvals"],
+    &["operator.pairing"],
+    &["operator.talk"],
+    &["operator.made-up"],
+    &["operator.ADMIN"],
+    &["admin"],
+    &["operator.*"],
+    &["operator.admin "],
+    &["operator.read", "operator.pairing"],
+    &["operator.read", "operator.admin"],
+];
+
+#[tokio::test]
+async fn hello_lists_what_is_in_the_table() {
+    let gateway = Gateway::start().await;
+    let client = gateway.operator(&["operator.read"]).await;
+    let served: Vec<&str> = SERVED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(client.hello["features"]["methods"], json!(served), "a new method needs a row in the table above");
+    assert_eq!(client.hello["features"]["events"], json!(EVENTS), "so does a new event");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn every_method_for_every_scope() {
+    let gateway = Gateway::with_config("[gateway.limits]\nmax_refused_calls = 100000").await;
+    for scopes in SCOPES {
+        let mut client = gateway.operator(scopes).await;
+        let held: &[&str] = if scopes.is_empty() { &["operator.admin"] } else { scopes };
+        for (method, need) in SERVED {
+            let refusal = access_refusal(&mut client, method).await;
+            let expected = (!need.is_met_by(held)).then(|| need.missing());
+            assert_eq!(refusal.as_deref(), expected, "{method} with {scopes:?}");
+        }
+        for method in NOT_SERVED {
+            let error = client.refused(method, json!({})).await;
+            let expected = if held.contains(&"operator.admin") {
+                format!("unknown method: {method}")
+            } else {
+                "missing scope: operator.admin".to_string()
+            };
+            assert_eq!((error.code.as_str(), error.message), ("INVALID_REQUEST", expected), "{method} with {scopes:?}");
+            assert_eq!((error.details, error.retryable), (None, None), "{method} with {scopes:?}");
+        }
+        let again = client.refused("connect", json!({})).await.message;
+        let expected = if held.contains(&"operator.admin") {
+            "connect is only valid as the first request"
+        } else {
+            "missing scope: operator.admin"
+        };
+        assert_eq!(again, expected, "connect with {scopes:?}");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_gets_health_and_nothing_else_whatever_scopes_it_names() {
+    let gateway = Gateway::with_config("[gateway.limits]\nmax_refused_calls = 100000").await;
+    for (number, scopes) in SCOPES.iter().enumerate() {
+        let node = Connect::node().scopes(scopes).device(&Key::new(number as u8));
+        let mut client = gateway.connect(&node).await;
+        for (method, need) in SERVED {
+            let refusal = access_refusal(&mut client, method).await;
+            let expected = (*need != Need::Nothing).then_some("unauthorized role: node");
+            assert_eq!(refusal.as_deref(), expected, "{method} as a node with {scopes:?}");
+        }
+        for method in NOT_SERVED.iter().chain(&["connect"]) {
+            let error = client.refused(method, json!({})).await;
+            assert_eq!(error.message, "unauthorized role: node", "{method} as a node with {scopes:?}");
+        }
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_device_has_no_more_rights() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.connect(&Connect::node().scopes(&["operator.admin"])).await;
+    assert_eq!(client.refused("status", json!({})).await.message, "unauthorized role: node");
+    client.ok("health", json!({})).await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn what_admins_alone_see_is_hidden_from_readers() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.admin().await;
+    let mut reader = gateway.operator(&["operator.read"]).await;
+    assert!(admin.hello["snapshot"]["stateDir"].is_string());
+    assert_eq!(reader.hello["snapshot"].get("stateDir"), None);
+    assert_eq!(reader.hello["snapshot"].get("configPath"), None);
+    let folder = gateway.state_dir().display().to_string();
+    for method in ["config.get", "logs.tail", "status", "system.plugins", "health", "models.list", "channels.status"] {
+        let payload = reader.ok(method, json!({})).await;
+        if method != "logs.tail" && method != "config.get" {
+            assert!(
+                !payload.to_string().contains(&folder),
+                "{method} tells a reader where the gateway lives: {payload}"
+            );
+        }
+        for key in ["path", "file"] {
+            let shown = payload[key].as_str().unwrap_or("");
+            assert!(!shown.contains('/'), "{method} tells a reader where the gateway lives: {shown}");
+        }
+    }
+    // Internal methods are shown to admins only.
+    assert_eq!(
+        reader.refused("system.methods", json!({ "internal": true })).await.message,
+        "missing scope: operator.admin"
+    );
+    let listed = admin.ok("system.methods", json!({ "internal": true })).await.to_string();
+    assert!(listed.contains("host.pairing.approve"));
+    admin.close().await;
+    reader.close().await;
+}
+
+#[tokio::test]
+async fn method_lists_of_the_operator_bound_everybody() {
+    let gateway = Gateway::with_config(
+        "[gateway.methods]\ndeny = [\"logs.*\"]\n[gateway.methods.operator]\ndeny = [\"status\"]\n\
+         [gateway.methods.node]\nallow = []\n[plugins.models]\nmethods = []",
+    )
+    .await;
+    let mut admin = gateway.admin().await;
+    let listed = admin.hello["features"]["methods"].as_array().expect("a list").clone();
+    let listed: BTreeSet<_> = listed.iter().filter_map(|name| name.as_str()).collect();
+    assert!(!listed.contains("logs.tail") && !listed.contains("models.list") && listed.contains("health"));
+    assert_eq!(admin.refused("logs.tail", json!({})).await.message, "unknown method: logs.tail");
+    assert_eq!(admin.refused("models.list", json!({})).await.message, "unknown method: models.list");
+    assert_eq!(admin.refused("status", json!({})).await.message, "method not allowed: status");
+    let mut node = gateway.node(&Key::new(1)).await;
+    assert_eq!(node.refused("health", json!({})).await.message, "method not allowed: health");
+    admin.close().await;
+    node.close().await;
+}
+
+/// The sentence with which access is refused; `None` when the call gets past that check.
+async fn access_refusal(client: &mut Client, method: &str) -> Option<String> {
+    match client.call(method, json!({})).await {
+        Ok(_) => None,
+        Err(ErrorShape { code, message, details, .. }) => {
+            let is_access = ["missing scope: ", "unauthorized role: ", "unknown method: ", "method not allowed: "]
+                .iter()
+                .any(|begin| message.starts_with(begin));
+            if is_access {
+                assert_eq!((code.as_str(), details), ("INVALID_REQUEST", None), "{method}: {message}");
+            }
+            is_access.then_some(message)
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Every limit that a stranger or a client can run into: what it says, that it is counted, and that others do not feel it.
+
+use clawhost_tests::support::{Client, Close, Connect, Gateway, Knock, Raw, TOKEN};
+use serde_json::json;
+
+const TEST_GATEWAY: &str = env!("CARGO_BIN_EXE_test_gateway");
+
+/// Without `health`, whose event must not be missed: a slow consumer would be closed by it at a moment of its own.
+async fn with(config: &str) -> Gateway {
+    let config = format!("[plugins.health]\nenabled = false\n{config}");
+    Gateway::builder().program(TEST_GATEWAY).config(&config).start().await
+}
+
+fn hits(limit: &str) -> String {
+    format!("clawhost_limit_hits_total{{limit=\"{limit}\"}}")
+}
+
+#[tokio::test]
+async fn calls_of_one_connection() {
+    let gateway = with("[gateway.limits]\nmax_in_flight = 2").await;
+    let mut client = gateway.admin().await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        waiting.push(client.request("spike.wait", json!({ "gate": "g" })).await);
+    }
+    let error = client.refused("spike.effects", json!({})).await;
+    assert_eq!(error.code, "UNAVAILABLE");
+    assert_eq!((error.retryable, error.retry_after_ms), (Some(true), Some(250)));
+    assert_eq!(error.details, Some(json!({ "limit": "max_in_flight" })));
+    assert_eq!(gateway.metric(&hits("max_in_flight")).await, 1.0);
+    // The limit is each connection's own.
+    let mut other = gateway.admin().await;
+    other.ok("spike.open", json!({ "gate": "g" })).await;
+    for id in waiting {
+        client.answer(&id).await.expect("an answer");
+    }
+    client.ok("spike.effects", json!({})).await;
+    client.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn calls_of_one_plugin() {
+    let gateway = with("[gateway.limits]\nmax_plugin_in_flight = 1").await;
+    let mut client = gateway.admin().await;
+    let mut other = gateway.admin().await;
+    let id = client.request("spike.run", json!({ "run": "r" })).await;
+    client.reply(&id).await;
+    let error = other.refused("spike.effects", json!({})).await;
+    assert_eq!((error.code.as_str(), error.retryable), ("UNAVAILABLE", Some(true)));
+    assert_eq!(error.details, Some(json!({ "limit": "max_plugin_in_flight" })));
+    other.ok("vault.read", json!({})).await;
+    assert_eq!(gateway.metric(&hits("max_plugin_in_flight")).await, 1.0);
+    drop((client, other));
+    // The run waits for nobody who could open its gate; the gateway stops all the same when its time is up.
+    let stopped = gateway.stop().await;
+    assert!(stopped.log.contains("stopped"), "{}", stopped.log);
+}
+
+#[tokio::test]
+async fn open_sockets() {
+    let gateway = with("[gateway.limits]\nmax_connections = 2").await;
+    let first = gateway.admin().await;
+    let second = gateway.admin().await;
+    let answer = gateway.http("GET", "/metrics", &[]).await;
+    assert_eq!((answer.status, answer.body.as_str()), (0, ""), "the socket is closed without a word: {answer:?}");
+    first.close().await;
+    // The place is free when the gateway has seen the end of the first.
+    for attempt in 0.. {
+        let answer = gateway.http("GET", "/metrics", &[("Authorization", &format!("Bearer {TOKEN}"))]).await;
+        if answer.status == 200 {
+            let hits = hits("max_connections");
+            assert!(answer.body.lines().any(|line| line.starts_with(&hits)), "{}", answer.body);
+            break;
+        }
+        assert!(attempt < 1000, "the place never became free: {answer:?}");
+    }
+    second.close().await;
+}
+
+#[tokio::test]
+async fn handshakes_in_all_and_by_address() {
+    let gateway = with(
+        "[gateway]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [gateway.limits]\nmax_pending_handshakes = 3\nmax_pending_handshakes_per_ip = 2",
+    )
+    .await;
+    let from = |address: &str| Knock::default().header("X-Forwarded-For", address);
+    let (a, b) = (from("203.0.113.7"), from("203.0.113.8"));
+    let mut first = gateway.knock_with(&a).await;
+    let second = gateway.knock_with(&a).await;
+    let Err(answer) = gateway.try_knock(&a).await else { panic!("a third one of this address came in") };
+    assert_eq!(answer.status, 503);
+    assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
+    let third = gateway.knock_with(&b).await;
+    let Err(answer) = gateway.try_knock(&b).await else { panic!("a fourth one came in") };
+    assert_eq!(answer.status, 503);
+    for limit in ["max_pending_handshakes", "max_pending_handshakes_per_ip"] {
+        assert_eq!(gateway.metric(&hits(limit)).await, 1.0, "{limit}");
+    }
+    assert_eq!(gateway.metric("clawhost_pending_handshakes").await, 3.0);
+    // Who has proved itself does not count any more.
+    first.connect(&Connect::operator()).await.expect("accepted");
+    gateway.assert_healthy().await;
+    drop((first, second, third));
+}
+
+#[tokio::test]
+async fn bytes_before_authentication_in_one_frame_or_in_many() {
+    let gateway = with("[gateway.limits]\nmax_preauth_bytes = 2048").await;
+    let mut big = gateway.knock().await;
+    big.send_text(&"x".repeat(4000)).await;
+    big.expect_close(1009, "").await;
+
+    // Pings are no way around it, nor are fragments that never end.
+    for frame in [Raw::masked(0x89, &[b'p'; 100]), Raw::masked(0x00, &[b'f'; 100])] {
+        let mut raw = Raw::open(gateway.port).await;
+        raw.send(&Raw::masked(0x01, b"{")).await;
+        for _ in 0..40 {
+            raw.send(&frame).await;
+        }
+        assert_eq!(raw.close().await, Some(Close { code: Some(1009), reason: String::new() }));
+    }
+    assert_eq!(gateway.metric(&hits("max_preauth_bytes")).await, 3.0);
+    // Afterwards a client may send more at once.
+    let mut client = gateway.admin().await;
+    client.send_padded(r#"{"type":"req","id":"1","method":"spike.effects"}"#, 100_000).await;
+    client.answer("1").await.expect("an answer");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn payloads() {
+    let gateway = with("[gateway.limits]\nmax_payload = 2048").await;
+    let mut client = gateway.admin().await;
+    assert_eq!(client.hello["policy"]["maxPayload"], 2048);
+    client.send_padded(r#"{"type":"req","id":"1","method":"spike.effects"}"#, 2048).await;
+    client.answer("1").await.expect("an answer");
+    client.write(tokio_tungstenite::tungstenite::Message::text("x".repeat(2049))).await;
+    client.expect_close(1009, "").await;
+    assert_eq!(gateway.metric(&hits("max_payload")).await, 1.0);
+    gateway.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn refused_calls() {
+    let gateway = with("[gateway.limits]\nmax_refused_calls = 5").await;
+    let mut client = gateway.operator(&["operator.talk"]).await;
+    let frames: Vec<_> =
+        (0..50).map(|n| json!({ "type": "req", "id": format!("{n}"), "method": "vault.admin" })).collect();
+    client.send_all(&frames).await;
+    for n in 0..5 {
+        let error = client.answer(&format!("{n}")).await.expect_err("refused");
+        assert_eq!(error.message, "missing scope: operator.admin");
+    }
+    client.expect_close(1008, "too many refused requests").await;
+    assert_eq!(gateway.metric(&hits("max_refused_calls")).await, 1.0);
+    // The log holds the first and the last, not fifty lines.
+    let log = gateway.stop().await.log;
+    assert!(log.matches("refused a request").count() <= 2, "{log}");
+}
+
+#[tokio::test]
+async fn answers_that_are_not_taken() {
+    let gateway =
+        with("[gateway.limits]\nmax_buffered_bytes = 65536\nmax_buffered_hard_bytes = 1048576\nmax_in_flight = 1000")
+            .await;
+    let mut slow = gateway.knock_with(&Knock::default().receive_buffer(4096)).await;
+    slow.connect(&Connect::operator()).await.expect("accepted");
+    // Sixty-four answers of half a megabyte are more than any kernel keeps for a reader that does not read.
+    let ask = |n: usize| json!({ "type": "req", "id": format!("b{n}"), "method": "spike.big", "params": { "bytes": 500_000 } });
+    slow.send_all(&(0..64).map(ask).collect::<Vec<_>>()).await;
+    gateway.log_line("closing a connection that does not take its answers").await;
+    assert_eq!(slow.closed().await, Close { code: Some(1008), reason: "slow consumer".to_string() });
+    gateway.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_connection_over_its_budget_is_not_read_until_it_drains() {
+    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536\nmax_in_flight = 1000").await;
+    let mut slow = gateway.knock_with(&Knock::default().receive_buffer(4096)).await;
+    slow.connect(&Connect::operator()).await.expect("accepted");
+    // One by one, so that the gateway sees its backlog between them: most of these wait in the client's socket.
+    const COUNT: usize = 40;
+    for n in 0..COUNT {
+        let params = json!({ "bytes": 300_000 });
+        slow.send(&json!({ "type": "req", "id": format!("b{n}"), "method": "spike.big", "params": params })).await;
+    }
+    for n in 0..COUNT {
+        slow.answer(&format!("b{n}")).await.expect("every request is answered in the end");
+    }
+    slow.close().await;
+}
+
+#[tokio::test]
+async fn a_slow_consumer_is_closed_by_an_event_it_must_not_miss() {
+    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536").await;
+    let (mut slow, mut quick, mut source) = slow_quick_source(&gateway).await;
+    for _ in 0..ROUNDS {
+        source.ok("spike.emit", json!({ "bytes": 64_000 })).await;
+        quick.event("spike.burst").await;
+    }
+    slow.expect_close(1008, "slow consumer").await;
+    let heard = slow.heard("spike.burst").len();
+    assert!(heard > 0 && heard < ROUNDS, "{heard}");
+    assert_eq!(gateway.metric(&hits("max_buffered_bytes")).await, 1.0);
+    quick.close().await;
+    source.close().await;
+}
+
+#[tokio::test]
+async fn a_slow_consumer_misses_what_may_be_missed_and_sees_the_hole() {
+    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536").await;
+    let (mut slow, mut quick, mut source) = slow_quick_source(&gateway).await;
+    slow.checks().allow_holes();
+    for _ in 0..ROUNDS {
+        source.ok("spike.emit", json!({ "bytes": 64_000, "droppable": true })).await;
+        quick.event("spike.burst").await;
+    }
+    let dropped = gateway.metric("clawhost_events_dropped_total").await;
+    assert!(dropped > 0.0);
+    // It is still a client: what it reads now has a hole where it was slow.
+    slow.ok("spike.effects", json!({})).await;
+    source.ok("spike.emit", json!({ "bytes": 1 })).await;
+    slow.event_with("spike.burst", |payload| payload["filler"] == "x").await;
+    let (heard, seq) = (slow.heard("spike.burst").len() as u64, slow.checks().seq());
+    assert_eq!(seq - heard, dropped as u64, "every missed event is a number that did not come");
+    slow.close().await;
+    quick.close().await;
+    source.close().await;
+}
+
+/// So many events of 64 KB are more than kernels keep for a reader that does not read.
+const ROUNDS: usize = 200;
+
+/// One that listens and does not read, one that listens and reads, and one that makes events and does not hear them.
+async fn slow_quick_source(gateway: &Gateway) -> (Client, Client, Client) {
+    let listener = Connect::operator().scopes(&["spike.listen"]);
+    let mut slow = gateway.knock_with(&Knock::default().receive_buffer(4096)).await;
+    slow.connect(&listener).await.expect("accepted");
+    (slow, gateway.connect(&listener).await, gateway.operator(&["operator.talk"]).await)
+}
+
+#[tokio::test]
+async fn metrics_are_for_those_who_hold_the_secret() {
+    let gateway = Gateway::start().await;
+    for headers in [
+        vec![],
+        vec![("Authorization", "Bearer wrong".to_string())],
+        vec![("Authorization", TOKEN.to_string())],
+        vec![("Authorization", format!("Basic {TOKEN}"))],
+        vec![("X-Token", TOKEN.to_string())],
+    ] {
+        let borrowed: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = gateway.http("GET", "/metrics", &borrowed).await;
+        assert_eq!(answer.status, 401, "{headers:?}");
+        assert!(answer.head.contains("www-authenticate: bearer"), "{answer:?}");
+        assert_eq!(answer.body, r#"{"error":{"message":"Unauthorized","type":"unauthorized"}}"#);
+    }
+    assert_eq!(gateway.http("GET", &format!("/metrics?token={TOKEN}"), &[]).await.status, 401);
+    let bearer = ("Authorization", &*format!("Bearer {TOKEN}"));
+    let answer = gateway.http("GET", "/metrics", &[bearer, ("Origin", "https://evil.example")]).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert_eq!(gateway.http("POST", "/metrics", &[bearer]).await.status, 405);
+    let answer = gateway.http("GET", "/metrics", &[bearer]).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:?}");
+    assert!(!answer.body.contains(TOKEN));
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.admin().await;
+    client.ok("health", json!({})).await;
+    client.refused("no.such", json!({})).await;
+    client.refused("device.pair.approve", json!({})).await;
+    let refused = gateway.knock().await.connect(&Connect::operator().role("boss")).await;
+    refused.expect_err("no such role");
+    for (line, value) in [
+        ("clawhost_connections ", 1.0),
+        ("clawhost_connections_opened_total", 2.0),
+        ("clawhost_handshakes_total{outcome=\"accepted\"}", 1.0),
+        ("clawhost_handshakes_total{outcome=\"invalid-role\"}", 1.0),
+        ("clawhost_calls_total{method=\"health\",plugin=\"health\"}", 1.0),
+        ("clawhost_call_errors_total{method=\"device.pair.approve\",plugin=\"devices\"}", 1.0),
+        ("clawhost_frames_received_total", 5.0),
+        ("clawhost_pending_handshakes", 0.0),
+        ("clawhost_calls_in_flight", 0.0),
+    ] {
+        gateway.metric_becomes(line, value).await;
+    }
+    assert!(gateway.metric("clawhost_bytes_sent_total").await > 1000.0);
+    client.close().await;
+    let off = Gateway::with_config("[gateway.metrics]\nenabled = false").await;
+    let bearer = ("Authorization", &*format!("Bearer {TOKEN}"));
+    assert_eq!(off.http("GET", "/metrics", &[bearer]).await.status, 404);
+}
