@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -260,6 +260,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts) -> Result<Gate
         failures,
         frame_validator: Validator::request_frame(),
         outbox_total: Arc::new(AtomicUsize::new(0)),
+        to_wake: Mutex::default(),
         runtime: Handle::current(),
         facts,
         stopping: watch::Sender::new(false),

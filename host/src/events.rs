@@ -108,7 +108,7 @@ pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<
     let code = match event.conns {
         Some(conns) => send_to(gateway, entry, &open, conns),
         None => {
-            broadcast(gateway, entry, &open, event.flags & GWP_EV_DROP_IF_SLOW != 0);
+            broadcast(gateway, entry, &open, event.flags & GWP_EV_DROP_IF_SLOW != 0, Waking::Soon);
             GWP_OK
         }
     };
@@ -119,11 +119,11 @@ pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<
 }
 
 /// Broadcasts an event of the host's own to everyone.
-pub fn announce(gateway: &Gateway, name: &str, payload: &serde_json::Value, droppable: bool) {
+pub fn announce(gateway: &Arc<Gateway>, name: &str, payload: &serde_json::Value, droppable: bool) {
     let registry = gateway.registry.load();
     if let Some(entry) = registry.event(name) {
         let open = opened(gateway, entry, payload.to_string().as_bytes(), false);
-        broadcast(gateway, entry, &open, droppable);
+        broadcast(gateway, entry, &open, droppable, Waking::Now);
     }
 }
 
@@ -155,15 +155,25 @@ fn opened(gateway: &Gateway, entry: &EventEntry, payload: &[u8], stamped: bool) 
     open
 }
 
-fn broadcast(gateway: &Gateway, entry: &EventEntry, open: &[u8], droppable: bool) {
+/// When the sockets of a broadcast are woken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waking {
+    /// Each as it is reached: for what must not wait for anybody.
+    Now,
+    /// When the task that broadcasts is done, so that several events leave in one write.
+    Soon,
+}
+
+fn broadcast(gateway: &Arc<Gateway>, entry: &EventEntry, open: &[u8], droppable: bool, waking: Waking) {
     if entry.access.is_internal() {
         return;
     }
+    let mut wakers = Vec::new();
     gateway.connections.each(|connection| {
         if !entry.access.admits(&connection.authority) {
             return;
         }
-        match connection.outbox.broadcast(open, droppable) {
+        match connection.outbox.broadcast(open, droppable, (waking == Waking::Soon).then_some(&mut wakers)) {
             Ok(()) | Err(Full::Closed) => {}
             Err(Full::Skipped) => gateway.metrics.events_dropped.increment(1),
             Err(Full::Overflow(limit)) => {
@@ -172,6 +182,7 @@ fn broadcast(gateway: &Gateway, entry: &EventEntry, open: &[u8], droppable: bool
             }
         }
     });
+    gateway.wake_soon(wakers);
 }
 
 fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {

@@ -27,13 +27,13 @@ pub fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out[start..start + size].copy_from_slice(&header[..size]);
 }
 
-/// Appends a text frame made of two parts.
-pub fn text_of_parts(out: &mut Vec<u8>, first: &[u8], second: &[u8]) {
-    let (header, size) = header(TEXT, first.len() + second.len());
-    out.reserve(size + first.len() + second.len());
+/// Appends a text frame made of these parts.
+pub fn text_of_parts(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let (header, size) = header(TEXT, len);
+    out.reserve(size + len);
     out.extend_from_slice(&header[..size]);
-    out.extend_from_slice(first);
-    out.extend_from_slice(second);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
 /// Appends a close frame; the reason is cut to what the protocol allows, on a character boundary.
@@ -90,7 +90,7 @@ mod tests {
             let mut out = Vec::new();
             text(&mut out, |out| out.extend_from_slice(b"before"));
             text(&mut out, |out| out.extend_from_slice(&payload));
-            text_of_parts(&mut out, &payload, b"!");
+            text_of_parts(&mut out, &[&payload, b"!"]);
             let frames = read_back(out);
             assert_eq!(frames[0], b"before");
             assert!(frames[1] == payload, "{len}");

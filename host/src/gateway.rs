@@ -1,8 +1,9 @@
 //! What all parts of one running gateway share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub frame_validator: Validator,
     /// Bytes queued for all connections together.
     pub outbox_total: Arc<AtomicUsize>,
+    /// Connections that have something to send and were not woken yet.
+    pub to_wake: Mutex<Vec<Waker>>,
     /// Where tasks run.
     pub runtime: Handle,
     /// Facts that do not change while it runs.
@@ -102,6 +105,29 @@ impl Gateway {
             buffered_total: limits.max_buffered_total_bytes,
         };
         Outbox::new(limits, self.outbox_total.clone(), self.metrics.frames_out.clone())
+    }
+
+    /// Wakes these connections when the task that runs now is done: several broadcasts of one task then reach each socket
+    /// in one write.
+    pub fn wake_soon(self: &Arc<Self>, wakers: Vec<Waker>) {
+        if wakers.is_empty() {
+            return;
+        }
+        let mut to_wake = self.to_wake.lock().unwrap_or_else(PoisonError::into_inner);
+        let scheduled = !to_wake.is_empty();
+        to_wake.extend(wakers);
+        drop(to_wake);
+        if !scheduled {
+            let gateway = self.clone();
+            self.runtime.spawn(async move { gateway.wake_now() });
+        }
+    }
+
+    /// Wakes the connections that [`Gateway::wake_soon`] put off. The watchdog calls it too, in case that task is stuck
+    /// behind a plugin that blocks its worker.
+    pub fn wake_now(&self) {
+        let wakers = std::mem::take(&mut *self.to_wake.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// How long it has been running.

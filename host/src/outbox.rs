@@ -54,6 +54,8 @@ struct State {
     closing: Option<(u16, String)>,
     closed: bool,
     waker: Option<Waker>,
+    /// Somebody has promised to wake the connection.
+    woken_later: bool,
 }
 
 impl Outbox {
@@ -77,8 +79,11 @@ impl Outbox {
     }
 
     /// Queues an event with the next `seq`. `open` is its frame without the closing brace.
-    pub fn broadcast(&self, open: &[u8], droppable: bool) -> Result<(), Full> {
-        self.queue(|state, limits, total| {
+    ///
+    /// With `wakers`, the connection is not woken here but added to them, once until it has looked: who broadcasts wakes
+    /// everyone later. Anything else that is queued meanwhile wakes it all the same.
+    pub fn broadcast(&self, open: &[u8], droppable: bool, wakers: Option<&mut Vec<Waker>>) -> Result<(), Full> {
+        let (outcome, waker) = self.queue_quietly(wakers.is_some(), |state, limits, total| {
             // A skipped event consumes its number, so that the consumer sees the hole.
             state.seq += 1;
             if state.backlog() > limits.buffered {
@@ -87,11 +92,16 @@ impl Outbox {
             if total > limits.buffered_total {
                 return Err(if droppable { Full::Skipped } else { state.overflow("max_buffered_total_bytes") });
             }
-            let mut end = Vec::with_capacity(32);
-            write::event_close_with_seq(&mut end, state.seq);
-            frames::text_of_parts(&mut state.bytes, open, &end);
+            let mut digits = [0; 20];
+            let number = write::digits(&mut digits, state.seq);
+            frames::text_of_parts(&mut state.bytes, &[open, b",\"seq\":", number, b"}"]);
             Ok(())
-        })
+        });
+        match wakers {
+            Some(wakers) => wakers.extend(waker),
+            None => waker.into_iter().for_each(Waker::wake),
+        }
+        outcome
     }
 
     /// Queues an event without `seq`: never dropped, like an answer.
@@ -113,6 +123,7 @@ impl Outbox {
     /// Takes all queued bytes to be written, or leaves a waker for when there are some.
     pub fn take(&self, waker: &Waker) -> Option<Vec<u8>> {
         let mut state = self.lock();
+        state.woken_later = false;
         if state.bytes.is_empty() {
             match &mut state.waker {
                 Some(known) => known.clone_from(waker),
@@ -158,9 +169,22 @@ impl Outbox {
     }
 
     fn queue(&self, add: impl FnOnce(&mut State, &OutboxLimits, usize) -> Result<(), Full>) -> Result<(), Full> {
+        let (outcome, waker) = self.queue_quietly(false, add);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        outcome
+    }
+
+    /// Queues, and tells whom to wake for it.
+    fn queue_quietly(
+        &self,
+        later: bool,
+        add: impl FnOnce(&mut State, &OutboxLimits, usize) -> Result<(), Full>,
+    ) -> (Result<(), Full>, Option<Waker>) {
         let mut state = self.lock();
         if state.closed || state.closing.is_some() {
-            return Err(Full::Closed);
+            return (Err(Full::Closed), None);
         }
         let before = state.bytes.len();
         let outcome = add(&mut state, &self.limits, self.total.load(Ordering::Relaxed));
@@ -170,15 +194,17 @@ impl Outbox {
         } else {
             self.total.fetch_sub(before - after, Ordering::Relaxed);
         }
-        let waker = if after == before { None } else { state.waker.take() };
+        let waker = match (after == before, later) {
+            (true, _) => None,
+            (false, false) => state.waker.take(),
+            (false, true) if std::mem::replace(&mut state.woken_later, true) => None,
+            (false, true) => state.waker.clone(),
+        };
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         if outcome.is_ok() {
             self.frames.increment(1);
         }
-        outcome
+        (outcome, waker)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,14 +249,14 @@ mod tests {
     #[test]
     fn seq_counts_what_was_sent_and_what_was_skipped() {
         let outbox = outbox(64);
-        outbox.broadcast(b"{\"type\":\"event\"", true).expect("room");
+        outbox.broadcast(b"{\"type\":\"event\"", true, None).expect("room");
         assert!(taken(&outbox).ends_with(",\"seq\":1}"));
         outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("an answer always fits");
-        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", true), Err(Full::Skipped));
+        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", true, None), Err(Full::Skipped));
         assert!(outbox.is_backed_up());
         taken(&outbox);
         outbox.targeted(b"{\"type\":\"event\"").expect("room");
-        outbox.broadcast(b"{\"type\":\"event\"", true).expect("room");
+        outbox.broadcast(b"{\"type\":\"event\"", true, None).expect("room");
         let text = taken(&outbox);
         assert!(text.ends_with(",\"seq\":3}"), "the skipped one consumed 2, the targeted one none: {text}");
     }
@@ -239,7 +265,7 @@ mod tests {
     fn a_slow_consumer_is_told_why() {
         let outbox = outbox(64);
         outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("room");
-        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", false), Err(Full::Overflow("max_buffered_bytes")));
+        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", false, None), Err(Full::Overflow("max_buffered_bytes")));
         assert_eq!(outbox.closing(), Some((1008, "slow consumer".to_string())));
         let text = taken(&outbox);
         assert!(text.ends_with("slow consumer") && !text.contains("rrr"), "{text}");

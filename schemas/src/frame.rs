@@ -264,18 +264,21 @@ pub mod write {
     }
 
     /// Appends a number in decimal.
-    pub fn integer(out: &mut Vec<u8>, mut value: u64) {
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
+    pub fn integer(out: &mut Vec<u8>, value: u64) {
+        out.extend_from_slice(digits(&mut [0; 20], value));
+    }
+
+    /// A number in decimal, written into `room`.
+    pub fn digits(room: &mut [u8; 20], mut value: u64) -> &[u8] {
+        let mut at = room.len();
         loop {
             at -= 1;
-            digits[at] = b'0' + (value % 10) as u8;
+            room[at] = b'0' + (value % 10) as u8;
             value /= 10;
             if value == 0 {
-                break;
+                return &room[at..];
             }
         }
-        out.extend_from_slice(&digits[at..]);
     }
 }
 

@@ -169,11 +169,46 @@ async fn a_plugin_that_blocks_is_named_and_stops_nobody() {
 
 #[tokio::test]
 async fn calls_nest_to_the_limit() {
-    let gateway = gateway("").await;
+    for (config, deepest) in
+        [("", 8), ("[plugins.spike]\nisolation = \"pool\"", 8), ("[gateway.limits]\ninvoke_depth = 3", 3)]
+    {
+        let gateway = gateway(config).await;
+        let mut client = gateway.admin().await;
+        for own in [false, true] {
+            let answer = client.ok("spike.deep", json!({ "own": own })).await;
+            assert_eq!(answer["level"], deepest, "{config}, own: {own}: {answer}");
+            assert!(answer["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+        }
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_operator_takes_grants_away() {
+    let gateway = gateway("[plugins.spike.grants]\ninvoke = [\"vault.read\"]\nhear = []").await;
     let mut client = gateway.admin().await;
-    let answer = client.ok("spike.deep", json!({})).await;
-    assert_eq!(answer["level"], 8, "{answer}");
-    assert!(answer["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+    let ask = |method: &str, own: bool| json!({ "method": method, "own": own });
+    client.ok("spike.on_behalf", ask("vault.read", false)).await;
+    for own in [false, true] {
+        client.refused("spike.on_behalf", ask("vault.admin", own)).await;
+        client.refused("spike.on_behalf", ask("vault.hidden", own)).await;
+    }
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_plugin_on_the_pool_may_block() {
+    let gateway = gateway("[plugins.spike]\nisolation = \"pool\"\n[gateway.limits]\nworker_stall_ms = 50").await;
+    let mut client = gateway.admin().await;
+    let slow = client.request("spike.block", json!({ "ms": 300 })).await;
+    client.ok("spike.effects", json!({})).await;
+    client.answer(&slow).await.expect("an answer");
+    client.refused("spike.panic", json!({})).await;
+    let error = client.refused("spike.timeout", json!({ "run": "late" })).await;
+    assert_eq!(error.message, "spike.timeout timed out after 150 ms");
+    client.ok("spike.dropped", json!({ "run": "late" })).await;
+    let stalls = "clawhost_worker_stalls_total{method=\"spike.block\",plugin=\"spike\"}";
+    assert_eq!(gateway.metric(stalls).await, 0.0);
     client.close().await;
 }
 

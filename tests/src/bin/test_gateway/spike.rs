@@ -131,6 +131,9 @@ struct Ask {
 struct Level {
     #[serde(default)]
     level: u64,
+    /// In the plugin's own name, on nobody's account.
+    #[serde(default)]
+    own: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -235,8 +238,10 @@ impl Spike {
     }
 
     /// Calls itself until the host says no; how deep that was, and its words.
-    async fn deep(self: Arc<Self>, call: Call, Level { level }: Level) -> Result<Value, MethodError> {
-        match call.invoke("spike.deep", &json!({ "level": level + 1 })).send::<Value>().await {
+    async fn deep(self: Arc<Self>, call: Call, Level { level, own }: Level) -> Result<Value, MethodError> {
+        let params = json!({ "level": level + 1, "own": own });
+        let invoke = if own { self.host.invoke("spike.deep", &params) } else { call.invoke("spike.deep", &params) };
+        match invoke.send::<Value>().await {
             Ok(deeper) => Ok(deeper),
             Err(error) => Ok(json!({ "level": level, "error": error.shape() })),
         }
