@@ -101,14 +101,21 @@ pub fn verify(
         Some(nonce) if nonce != around.nonce => return Err(ProofError::NonceMismatch),
         _ => {}
     }
-    if !is_signed(params, proof, &key, nonce) {
+    if !is_signed(params, proof, &key, nonce, around.version) {
         return Err(ProofError::SignatureInvalid);
     }
     Ok(VerifiedDevice { device_id: proof.id.clone(), public_key: encode_key(&key) })
 }
 
-/// Payload v3, then v2, when a nonce was sent; v1 otherwise.
-fn is_signed(params: &ConnectParams, proof: &DeviceProof, key: &[u8; 32], nonce: Option<&str>) -> bool {
+/// Payloads v2 and v3 when a nonce was sent, the one first that clients of the version sign, since each try costs a whole
+/// verification; v1 otherwise.
+fn is_signed(
+    params: &ConnectParams,
+    proof: &DeviceProof,
+    key: &[u8; 32],
+    nonce: Option<&str>,
+    version: Version,
+) -> bool {
     let (Ok(key), Some(signature)) = (VerifyingKey::from_bytes(key), decode_signature(&proof.signature)) else {
         return false;
     };
@@ -124,11 +131,12 @@ fn is_signed(params: &ConnectParams, proof: &DeviceProof, key: &[u8; 32], nonce:
         platform: &params.client.platform,
         device_family: params.client.device_family.as_deref(),
     };
-    let payloads = match nonce {
-        Some(nonce) => [Some(fields.v3(nonce)), Some(fields.v2(nonce))],
-        None => [Some(fields.v1()), None],
-    };
-    payloads.iter().flatten().any(|payload| key.verify_strict(payload.as_bytes(), &signature).is_ok())
+    let holds = |payload: String| key.verify_strict(payload.as_bytes(), &signature).is_ok();
+    match nonce {
+        None => holds(fields.v1()),
+        Some(nonce) if version == Version::V3 => holds(fields.v2(nonce)) || holds(fields.v3(nonce)),
+        Some(nonce) => holds(fields.v3(nonce)) || holds(fields.v2(nonce)),
+    }
 }
 
 #[cfg(test)]

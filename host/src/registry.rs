@@ -319,7 +319,7 @@ pub fn check_names(manifest: &Manifest) -> Result<(), String> {
         {
             return Err(format!("name {name:?} must be 1 to 128 characters without spaces and '*'"));
         }
-        if name == "connect" || name == "tick" || name.starts_with("host.") {
+        if name == "connect" || name.starts_with("host.") || HOST_EVENTS.iter().any(|(own, _)| name == own) {
             return Err(format!("name {name:?} is reserved for the host"));
         }
     }

@@ -114,32 +114,7 @@ pub struct StateVersion {
     pub health: u64,
 }
 
-/// A frame as the client side reads it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum ServerFrame {
-    /// An answer.
-    Res(Response),
-    /// Something that happened.
-    Event(Event),
-}
-
-/// An answer as the client side reads it; unknown fields are passed over, so that newer gateways stay readable.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Response {
-    /// The request's id.
-    pub id: String,
-    /// Whether the request succeeded.
-    pub ok: bool,
-    /// The result, unparsed.
-    #[serde(default)]
-    pub payload: Option<Box<RawValue>>,
-    /// Why it failed.
-    #[serde(default)]
-    pub error: Option<LooseError>,
-}
-
-/// An event as the client side reads it.
+/// An event as the client side reads it; unknown fields are passed over, so that newer gateways stay readable.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
