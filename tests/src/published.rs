@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clawhost::metrics::Metrics;
 use clawhost::registry::Registry;
-use plugin_api::catalogue::{self, RegistryEntry};
+use plugin_api::catalogue::{self, RegistryEntry, RegistryList};
 use plugin_api::{EventSpec, Exposure, LinkedPlugin, Manifest, MethodSpec, hosting, schema_of};
 use schemas::frame::{EventFrame, RequestFrame, ResponseFrame};
 use schemas::hello::HelloOk;
@@ -168,7 +168,7 @@ impl Row {
 fn rows() -> (Vec<Row>, Vec<Row>) {
     let empty =
         Registry::build(Vec::new(), Vec::new(), |_, _| true, &Metrics::new()).expect("the host's own rows agree");
-    let list = empty.list();
+    let list: RegistryList = serde_json::from_str(&empty.list_json()).expect("the list has the shape of the catalogue");
     let mut methods: Vec<Row> = list.methods.into_iter().map(|entry| Row::method("host", spec(entry))).collect();
     let mut events: Vec<Row> = list.events.into_iter().map(|entry| Row::event("host", spec(entry))).collect();
     for manifest in manifests() {
