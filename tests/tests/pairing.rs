@@ -176,19 +176,19 @@ async fn approval_can_grant_less_and_never_more() {
 #[tokio::test]
 async fn nobody_grants_more_than_they_hold() {
     let gateway = Gateway::start().await;
-    let mut helper = gateway.operator(&["operator.pairing", "operator.read"]).await;
+    let mut clerk = gateway.operator(&["operator.pairing", "operator.read"]).await;
     let admin_wish = must_wait(&gateway, &Connect::operator().device(&Key::new(1)), "not-paired").await;
     let node_wish = must_wait(&gateway, &Connect::node().device(&Key::new(2)), "not-paired").await;
     let reader = Connect::operator().scopes(&["operator.read"]).device(&Key::new(3));
     let reader_wish = must_wait(&gateway, &reader, "not-paired").await;
     for request in [&admin_wish, &node_wish] {
-        let error = helper.refused("device.pair.approve", json!({ "requestId": request })).await;
+        let error = clerk.refused("device.pair.approve", json!({ "requestId": request })).await;
         assert_eq!(
             (error.code.as_str(), error.message.as_str()),
             ("INVALID_REQUEST", "device pairing approval denied")
         );
     }
-    helper.ok("device.pair.approve", json!({ "requestId": reader_wish })).await;
+    clerk.ok("device.pair.approve", json!({ "requestId": reader_wish })).await;
     knock_remotely(&gateway, &reader).await.expect("approved").close().await;
 
     // The same by way of tokens: neither of an admin's device, nor a wider one of their own.
@@ -226,7 +226,7 @@ async fn nobody_grants_more_than_they_hold() {
     assert_eq!(seen["pending"], json!([]));
     assert_eq!((seen["paired"].as_array().map(Vec::len), &seen["paired"][0]["deviceId"]), (Some(1), &json!(key.id())));
     by_token.close().await;
-    helper.close().await;
+    clerk.close().await;
 }
 
 #[tokio::test]

@@ -185,7 +185,13 @@ async fn calls_nest_to_the_limit() {
 
 #[tokio::test]
 async fn the_operator_takes_grants_away() {
-    let gateway = gateway("[plugins.spike.grants]\ninvoke = [\"vault.read\"]\nhear = []").await;
+    let deaf = gateway("[plugins.spike.grants]\ninvoke = [\"vault.read\"]").await;
+    let mut client = deaf.admin().await;
+    let unknown = client.refused("spike.effects", json!({})).await.message;
+    assert_eq!(unknown, "unknown method: spike.effects", "a plugin that must hear and may not does not start");
+    client.close().await;
+
+    let gateway = gateway("[plugins.spike.grants]\ninvoke = [\"vault.read\"]\nhear = [\"host.connection.*\"]").await;
     let mut client = gateway.admin().await;
     let ask = |method: &str, own: bool| json!({ "method": method, "own": own });
     client.ok("spike.on_behalf", ask("vault.read", false)).await;
