@@ -75,6 +75,16 @@ impl Calls {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Whether none runs.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Enters a call.
     pub fn open(&self, number: u64, call: OpenCall) {
         self.shard(number).insert(number, call);

@@ -272,7 +272,7 @@ fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     context: &mut Context<'_>,
 ) -> Poll<Last> {
     /// Frames handled before answers leave.
-    const BATCH: usize = 64;
+    const BATCH: u64 = 64;
     loop {
         match socket.poll_write(context) {
             Poll::Ready(Err(_)) => return Poll::Ready(Last::Gone),
@@ -284,20 +284,26 @@ fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         if connection.outbox.is_backed_up() {
             return Poll::Pending;
         }
-        for handled in 0..=BATCH {
-            // Behind a frame that closed the connection nothing is done any more.
+        let mut handled = 0;
+        // Behind a frame that closed the connection nothing is done any more.
+        let last = loop {
             if handled == BATCH || connection.outbox.is_closing() {
-                break;
+                break None;
             }
             match socket.poll_read(context) {
                 Poll::Pending if handled == 0 && !socket.has_control() => return Poll::Pending,
-                Poll::Pending => break,
+                Poll::Pending => break None,
                 Poll::Ready(Incoming::Text(text)) => dispatch::message(gateway, connection, text.as_str()),
                 Poll::Ready(Incoming::NotText) => dispatch::message(gateway, connection, ""),
-                Poll::Ready(Incoming::Closed(frame)) => return Poll::Ready(Last::Peer(frame)),
-                Poll::Ready(Incoming::Gone) => return Poll::Ready(Last::Gone),
-                Poll::Ready(Incoming::Broken(code, reason)) => return Poll::Ready(Last::Broken(code, reason)),
+                Poll::Ready(Incoming::Closed(frame)) => break Some(Last::Peer(frame)),
+                Poll::Ready(Incoming::Gone) => break Some(Last::Gone),
+                Poll::Ready(Incoming::Broken(code, reason)) => break Some(Last::Broken(code, reason)),
             }
+            handled += 1;
+        };
+        gateway.metrics.frames_in.increment(handled);
+        if let Some(last) = last {
+            return Poll::Ready(last);
         }
     }
 }

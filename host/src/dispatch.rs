@@ -60,7 +60,6 @@ pub fn ambient_depth() -> usize {
 
 /// Handles a message of an accepted connection.
 pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str) {
-    gateway.metrics.frames_in.increment(1);
     let Some(request) = Request::parse(text) else { return bad_frame(gateway, connection, text) };
     let mut asker = Asker::Frame { connection: connection.clone(), id: request.id.as_ref().into() };
     let registry = gateway.registry.load();
@@ -241,7 +240,6 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
     let Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number } = start;
     let started = Instant::now();
     method.metrics.calls.increment(1);
-    gateway.metrics.call_started();
     if let Some(parent) = parent {
         // The parent may be over already: a run that outlives its call goes on calling.
         gateway.calls.with(parent, |parent| parent.children.push(number));
@@ -422,7 +420,6 @@ fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answe
     if failed {
         call.method.metrics.errors.increment(1);
     }
-    gateway.metrics.call_ended();
     if let Handler::Plugin(plugin) = &call.method.handler {
         plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
         if failed {

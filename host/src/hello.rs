@@ -7,6 +7,7 @@ use schemas::frame::{StateVersion, write};
 use schemas::hello::{Granted, Policy, SessionDefaults};
 use schemas::protocol::Version;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::connections::Connection;
 use crate::gateway::{Gateway, VERSION};
@@ -109,14 +110,16 @@ fn with_newcomer<'a>(list: &'a str, newcomer: Option<&PresenceEntry>) -> Cow<'a,
     if id.is_none_or(|id| !list.contains(id)) {
         return if body.is_empty() { format!("[{row}]").into() } else { format!("[{row},{body}]").into() };
     }
-    let same = |other: &PresenceEntry| {
-        let other = other.device_id.as_deref().or(other.instance_id.as_deref());
-        other.zip(id).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+    let is_same = |row: &RawValue| {
+        let other = id.filter(|id| row.get().contains(id)).and_then(|_| serde_json::from_str(row.get()).ok());
+        let other: Option<PresenceEntry> = other;
+        let other_id = other.and_then(|other| other.device_id.or(other.instance_id));
+        other_id.zip(id).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
     };
-    let mut rows: Vec<PresenceEntry> = serde_json::from_str(list).unwrap_or_default();
-    rows.retain(|other| !same(other));
-    rows.insert(0, entry.clone());
-    serde_json::to_string(&rows).map_or(list.into(), Cow::from)
+    let rows: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
+    let others = rows.into_iter().filter(|row| !is_same(row)).map(RawValue::get);
+    let rows: Vec<&str> = std::iter::once(row.as_str()).chain(others).collect();
+    format!("[{}]", rows.join(",")).into()
 }
 
 #[derive(Serialize)]

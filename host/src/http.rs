@@ -201,7 +201,7 @@ impl Visit {
             schemas::now_ms(),
         ) {
             Ok(()) => {
-                let mut answer = text(StatusCode::OK, gateway.metrics.render());
+                let mut answer = text(StatusCode::OK, gateway.metrics.render(gateway.calls.len()));
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 answer.headers_mut().insert(header::CONTENT_TYPE, kind);
                 answer

@@ -1,8 +1,6 @@
 //! What is counted. Handles are made once and kept where they are used, so counting is an atomic addition; `/metrics`
 //! renders the text.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -30,7 +28,6 @@ pub struct Metrics {
     pub handshakes_accepted: Counter,
     /// Connections refused before the upgrade, for their Host or Origin.
     pub turned_away: Counter,
-    calls_in_flight: AtomicU64,
     in_flight: Gauge,
 }
 
@@ -56,7 +53,6 @@ impl Metrics {
             turned_away: counter("clawhost_upgrades_refused_total"),
             handshakes_accepted: recorder
                 .register_counter(&Key::from_static_parts("clawhost_handshakes_total", &ACCEPTED), &METADATA),
-            calls_in_flight: AtomicU64::new(0),
             in_flight: gauge("clawhost_calls_in_flight"),
             render: recorder.handle(),
             recorder,
@@ -84,19 +80,9 @@ impl Metrics {
         self.counter("clawhost_events_total", &[("event", name)]).increment(1);
     }
 
-    /// One more call is running.
-    pub fn call_started(&self) {
-        self.calls_in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One call fewer is running.
-    pub fn call_ended(&self) {
-        self.calls_in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// All of it in Prometheus' text form.
-    pub fn render(&self) -> String {
-        self.in_flight.set(self.calls_in_flight.load(Ordering::Relaxed) as f64);
+    pub fn render(&self, calls_in_flight: usize) -> String {
+        self.in_flight.set(calls_in_flight as f64);
         self.render.run_upkeep();
         self.render.render()
     }

@@ -4,7 +4,7 @@
 //! `seq` is counted here too, per connection from 1: a hole always means a lost event, never a guarded one. Events sent
 //! to chosen connections carry none.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -40,6 +40,9 @@ pub enum Full {
 pub struct Outbox {
     state: Mutex<State>,
     limits: OutboxLimits,
+    /// Bytes queued or being written; kept beside the lock so that looking costs none.
+    backlog: AtomicUsize,
+    is_closing: AtomicBool,
     total: Arc<AtomicUsize>,
     frames: Counter,
 }
@@ -48,8 +51,10 @@ pub struct Outbox {
 struct State {
     /// Whole frames, not yet taken by the writer.
     bytes: Vec<u8>,
-    /// Bytes the writer took and has not written.
-    in_writing: usize,
+    /// Frames in `bytes`, for the metric.
+    frames: u64,
+    /// How much the writer took last: about what there will be next.
+    typical: usize,
     seq: u64,
     closing: Option<(u16, String)>,
     closed: bool,
@@ -61,17 +66,24 @@ struct State {
 impl Outbox {
     /// An empty one. `total` is shared by all of them, `frames` counts what is queued.
     pub fn new(limits: OutboxLimits, total: Arc<AtomicUsize>, frames: Counter) -> Self {
-        Outbox { state: Mutex::default(), limits, total, frames }
+        Outbox {
+            state: Mutex::default(),
+            limits,
+            backlog: AtomicUsize::new(0),
+            is_closing: AtomicBool::new(false),
+            total,
+            frames,
+        }
     }
 
     /// Queues an answer. Answers are never dropped; over the hard cap the connection closes instead.
     pub fn response(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Full> {
-        self.queue(|state, limits, total| {
-            if state.backlog() > limits.buffered_hard {
-                return Err(state.overflow("max_buffered_hard_bytes"));
+        self.queue(|state| {
+            if self.backlog() > self.limits.buffered_hard {
+                return Err(self.overflow(state, "max_buffered_hard_bytes"));
             }
-            if total > limits.buffered_total {
-                return Err(state.overflow("max_buffered_total_bytes"));
+            if self.total() > self.limits.buffered_total {
+                return Err(self.overflow(state, "max_buffered_total_bytes"));
             }
             frames::text(&mut state.bytes, write);
             Ok(())
@@ -83,14 +95,14 @@ impl Outbox {
     /// With `wakers`, the connection is not woken here but added to them, once until it has looked: who broadcasts wakes
     /// everyone later. Anything else that is queued meanwhile wakes it all the same.
     pub fn broadcast(&self, open: &[u8], droppable: bool, wakers: Option<&mut Vec<Waker>>) -> Result<(), Full> {
-        let (outcome, waker) = self.queue_quietly(wakers.is_some(), |state, limits, total| {
+        let (outcome, waker) = self.queue_quietly(wakers.is_some(), |state| {
             // A skipped event consumes its number, so that the consumer sees the hole.
             state.seq += 1;
-            if state.backlog() > limits.buffered {
-                return Err(if droppable { Full::Skipped } else { state.overflow("max_buffered_bytes") });
+            if self.backlog() > self.limits.buffered {
+                return Err(if droppable { Full::Skipped } else { self.overflow(state, "max_buffered_bytes") });
             }
-            if total > limits.buffered_total {
-                return Err(if droppable { Full::Skipped } else { state.overflow("max_buffered_total_bytes") });
+            if self.total() > self.limits.buffered_total {
+                return Err(if droppable { Full::Skipped } else { self.overflow(state, "max_buffered_total_bytes") });
             }
             let mut digits = [0; 20];
             let number = write::digits(&mut digits, state.seq);
@@ -114,8 +126,8 @@ impl Outbox {
 
     /// Queues a close frame after all that is queued; nothing is queued after it.
     pub fn close(&self, code: u16, reason: &str) {
-        let _ = self.queue(|state, _, _| {
-            state.begin_close(code, reason);
+        let _ = self.queue(|state| {
+            self.begin_close(state, code, reason);
             Ok(())
         });
     }
@@ -131,25 +143,28 @@ impl Outbox {
             }
             return None;
         }
+        /// A single large answer must not make every later buffer large.
+        const MAX_TYPICAL: usize = 64 * 1024;
         let bytes = std::mem::take(&mut state.bytes);
-        state.in_writing += bytes.len();
+        state.typical = bytes.len().min(MAX_TYPICAL);
+        self.frames.increment(std::mem::take(&mut state.frames));
         Some(bytes)
     }
 
     /// Tells that the writer got rid of this many of the bytes it took.
     pub fn written(&self, count: usize) {
-        self.lock().in_writing -= count;
+        self.backlog.fetch_sub(count, Ordering::Relaxed);
         self.total.fetch_sub(count, Ordering::Relaxed);
     }
 
     /// Whether the connection should not be read until it drains.
     pub fn is_backed_up(&self) -> bool {
-        self.lock().backlog() > self.limits.buffered
+        self.backlog() > self.limits.buffered
     }
 
     /// Whether a close was queued.
     pub fn is_closing(&self) -> bool {
-        self.lock().closing.is_some()
+        self.is_closing.load(Ordering::Acquire)
     }
 
     /// The close that was queued, if one was.
@@ -161,14 +176,13 @@ impl Outbox {
     pub fn shut(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let rest = state.backlog();
+        let rest = self.backlog.swap(0, Ordering::Relaxed);
         state.bytes = Vec::new();
-        state.in_writing = 0;
         state.waker = None;
         self.total.fetch_sub(rest, Ordering::Relaxed);
     }
 
-    fn queue(&self, add: impl FnOnce(&mut State, &OutboxLimits, usize) -> Result<(), Full>) -> Result<(), Full> {
+    fn queue(&self, add: impl FnOnce(&mut State) -> Result<(), Full>) -> Result<(), Full> {
         let (outcome, waker) = self.queue_quietly(false, add);
         if let Some(waker) = waker {
             waker.wake();
@@ -180,20 +194,27 @@ impl Outbox {
     fn queue_quietly(
         &self,
         later: bool,
-        add: impl FnOnce(&mut State, &OutboxLimits, usize) -> Result<(), Full>,
+        add: impl FnOnce(&mut State) -> Result<(), Full>,
     ) -> (Result<(), Full>, Option<Waker>) {
         let mut state = self.lock();
         if state.closed || state.closing.is_some() {
             return (Err(Full::Closed), None);
         }
         let before = state.bytes.len();
-        let outcome = add(&mut state, &self.limits, self.total.load(Ordering::Relaxed));
+        if state.bytes.capacity() == 0 {
+            let typical = state.typical;
+            state.bytes.reserve(typical);
+        }
+        let outcome = add(&mut state);
         let after = state.bytes.len();
         if after >= before {
+            self.backlog.fetch_add(after - before, Ordering::Relaxed);
             self.total.fetch_add(after - before, Ordering::Relaxed);
         } else {
+            self.backlog.fetch_sub(before - after, Ordering::Relaxed);
             self.total.fetch_sub(before - after, Ordering::Relaxed);
         }
+        state.frames += u64::from(outcome.is_ok());
         let waker = match (after == before, later) {
             (true, _) => None,
             (false, false) => state.waker.take(),
@@ -201,33 +222,33 @@ impl Outbox {
             (false, true) => state.waker.clone(),
         };
         drop(state);
-        if outcome.is_ok() {
-            self.frames.increment(1);
-        }
         (outcome, waker)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn backlog(&self) -> usize {
-        self.bytes.len() + self.in_writing
     }
 
     /// Closes a consumer that does not keep up. What it has not been sent yet makes room for the close frame: the frame
     /// being written is finished, the ones behind it are not worth its patience.
-    fn overflow(&mut self, limit: &'static str) -> Full {
-        self.bytes.clear();
-        self.begin_close(close::POLICY, "slow consumer");
+    fn overflow(&self, state: &mut State, limit: &'static str) -> Full {
+        state.bytes.clear();
+        self.begin_close(state, close::POLICY, "slow consumer");
         Full::Overflow(limit)
     }
 
-    fn begin_close(&mut self, code: u16, reason: &str) {
-        frames::close(&mut self.bytes, code, reason);
-        self.closing = Some((code, frames::cut(reason, schemas::protocol::MAX_CLOSE_REASON).to_string()));
+    fn begin_close(&self, state: &mut State, code: u16, reason: &str) {
+        frames::close(&mut state.bytes, code, reason);
+        state.closing = Some((code, frames::cut(reason, schemas::protocol::MAX_CLOSE_REASON).to_string()));
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

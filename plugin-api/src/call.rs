@@ -1,5 +1,6 @@
 //! A request as a handler sees it, and its answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -204,6 +205,8 @@ impl Drop for Principal {
 pub enum Reply {
     /// It succeeded; the payload.
     Payload(Box<RawValue>),
+    /// It succeeded; a payload that others are given too.
+    Shared(Arc<RawValue>),
     /// It failed.
     Error(MethodError),
     /// It failed and has a payload all the same.
@@ -257,6 +260,7 @@ impl Answer {
         let raw = self.host.raw();
         let code = match reply {
             Reply::Payload(payload) => raw.reply(self.call, GWP_FINAL, payload.get().as_bytes()),
+            Reply::Shared(payload) => raw.reply(self.call, GWP_FINAL, payload.get().as_bytes()),
             Reply::Error(error) => return self.send_error(&error),
             Reply::ErrorWithPayload(error, payload) => {
                 self.log(&error);

@@ -42,6 +42,9 @@ impl MethodRules {
 impl Rule {
     /// Whether some pattern allows the method and none denies it.
     pub fn permits(&self, method: &str) -> bool {
+        if self.deny.is_empty() && self.allow.iter().any(|pattern| pattern == "*") {
+            return true;
+        }
         let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, method));
         any(&self.allow) && !any(&self.deny)
     }

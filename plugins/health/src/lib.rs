@@ -159,7 +159,7 @@ impl Plugin for Health {
             && !wants_probe(call.params_text())
             && let Some(json) = self.ready_answer()
         {
-            return Reply::Payload((*json).to_owned());
+            return Reply::Shared(json);
         }
         METHODS.dispatch(self, call).await
     }
