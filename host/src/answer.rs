@@ -143,7 +143,8 @@ impl Asker {
 
 /// Queues a response frame.
 fn respond(connection: &Connection, id: &str, answer: Answer<'_>) {
-    let queued = connection.outbox.response(|out| match answer {
+    // A connection that takes no answer any more is closing, and the outbox has said why.
+    let _ = connection.outbox.response(|out| match answer {
         Answer::Interim(payload) | Answer::Payload(payload) => write::response_ok(out, id, payload),
         Answer::Error(error) => write::response_error(out, id, &worded(error, connection.version), None),
         Answer::ErrorWithPayload(json) => match serde_json::from_slice::<ErrorAndPayload>(json) {
@@ -154,9 +155,6 @@ fn respond(connection: &Connection, id: &str, answer: Answer<'_>) {
             Err(_) => write::response_error(out, id, &broken_answer(), None),
         },
     });
-    if let Err(crate::outbox::Full::Overflow(limit)) = queued {
-        tracing::warn!(conn = connection.number, limit, "closing a connection that does not take its answers");
-    }
 }
 
 /// An error as the connection's protocol version words it: a missing scope is `FORBIDDEN` with details from 4 on, and

@@ -12,6 +12,7 @@ use crate::access;
 #[derive(Debug)]
 pub struct Authority {
     caller: Caller,
+    role_bit: u8,
     admin: bool,
     scope_bits: AtomicU64,
     revoked: AtomicBool,
@@ -23,6 +24,7 @@ impl Authority {
     /// The authority of a caller with this record.
     pub fn new(caller: Caller) -> Self {
         Authority {
+            role_bit: access::role_bit(&caller.role),
             admin: caller.role == "operator" && caller.scopes.iter().any(|held| held == scope::ADMIN),
             scope_bits: AtomicU64::new(access::satisfied_bits(&caller.scopes)),
             revoked: AtomicBool::new(false),
@@ -59,6 +61,11 @@ impl Authority {
     /// `operator`, `node` or `plugin`.
     pub fn role(&self) -> &str {
         &self.caller.role
+    }
+
+    /// Its role as a bit of [`access::role_bit`].
+    pub fn role_bit(&self) -> u8 {
+        self.role_bit
     }
 
     /// Whether it holds `operator.admin`.
@@ -107,17 +114,25 @@ impl Authority {
 }
 
 #[cfg(test)]
+impl Authority {
+    /// An operator with these scopes.
+    pub(crate) fn operator(scopes: &[&str]) -> Authority {
+        let mut caller = Authority::plugin("x").caller().clone();
+        caller.plugin = None;
+        caller.role = "operator".to_string();
+        caller.scopes = scopes.iter().map(|scope| scope.to_string()).collect();
+        Authority::new(caller)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::access::Access;
     use plugin_api::Exposure;
 
     fn operator(scopes: &[&str]) -> Authority {
-        let mut caller = Authority::plugin("x").caller().clone();
-        caller.plugin = None;
-        caller.role = "operator".to_string();
-        caller.scopes = scopes.iter().map(|scope| scope.to_string()).collect();
-        Authority::new(caller)
+        Authority::operator(scopes)
     }
 
     #[test]

@@ -3,18 +3,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use plugin_api::abi::GWP_CANCEL_STOP;
-use plugin_api::catalogue::RegistryChanged;
 use schemas::ErrorShape;
 use schemas::protocol::{Version, close};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -31,8 +30,10 @@ use crate::handshake::{ControlUi, HandshakeSettings};
 use crate::host_side::PluginBooks;
 use crate::idempotency::{Idempotency, IdempotencyLimits};
 use crate::metrics::Metrics;
+use crate::outbox::{self, OutboxLimits};
 use crate::pairing::{Pairing, PairingSettings};
-use crate::plugins::{self, PluginSet};
+use crate::plugins::live::{self, Plugins, Reread};
+use crate::plugins::{self, Linked, end};
 use crate::registry::Registry;
 use crate::snapshot::SnapshotStore;
 use crate::state::{LocalAuth, LocalGateway, StateDir};
@@ -40,7 +41,7 @@ use crate::store::Store;
 use crate::store::kv::Kv;
 use crate::tick::Ticker;
 use crate::validation::Validator;
-use crate::{dispatch, http};
+use crate::{config_watch, dispatch, http};
 
 /// Protocol versions this gateway serves.
 const SERVED: [Version; 1] = [Version::V3];
@@ -74,7 +75,7 @@ pub struct Running {
     state: StateDir,
 }
 
-/// Starts a gateway with the plugins that are linked into this program.
+/// Starts a gateway with the plugins that are linked into this program, and those that the configuration names.
 ///
 /// `expected` names the plugins that must be among them: a program that forgot to name a crate has lost its registration
 /// without a word, and must not start with half of its methods.
@@ -93,17 +94,8 @@ pub async fn start(
     let listeners = listen(&config).map_err(StartError::Failed)?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let facts = Facts { host: host_name(), started, started_at_ms: schemas::now_ms(), addresses, log_file };
-    let gateway = Arc::new(assemble(config, &state, facts).await?);
-
-    let PluginSet { running, idle } = plugins::create(&gateway, &state, linked);
-    let registry = plugins::build_registry(&gateway, running, idle).map_err(StartError::Failed)?;
-    publish(&gateway, registry);
-    let failed = plugins::start(&gateway.registry.load());
-    if !failed.is_empty() {
-        let registry = plugins::without(&gateway, &failed).map_err(StartError::Failed)?;
-        publish(&gateway, registry);
-    }
-    drop(events::notify(&gateway, "host.registry.changed", &RegistryChanged { generation: 1 }));
+    let gateway = Arc::new(assemble(config, &state, facts, linked).await?);
+    live::bring_up(&gateway).await.map_err(StartError::Failed)?;
 
     let ticker =
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
@@ -128,6 +120,12 @@ impl Running {
         &self.gateway
     }
 
+    /// From now on the configuration is read again when its file changes, and on SIGHUP.
+    pub fn follow(&mut self, reread: Reread, hangup: Signal) {
+        self.gateway.plugins.reread_with(reread);
+        self.tasks.push(tokio::spawn(config_watch::follow(self.gateway.clone(), hangup)));
+    }
+
     /// Stops it: no new work, `shutdown`, running calls get `drain_ms`, connections close with 1012, plugins stop, what
     /// was put off is written.
     pub async fn stop(mut self, reason: &str) {
@@ -136,6 +134,10 @@ impl Running {
         let drain = Duration::from_millis(limits.drain_ms);
         tracing::info!(reason, "stopping");
         gateway.stopping.send_replace(true);
+        // Those in the table then are the last ones.
+        if tokio::time::timeout(drain, gateway.plugins.settled()).await.is_err() {
+            tracing::warn!("a plugin was still being made anew when the time for it was over");
+        }
         let registry = gateway.registry.load_full();
         for plugin in registry.plugins() {
             if !plugin.quiesce(drain).await {
@@ -143,22 +145,25 @@ impl Running {
             }
         }
         events::announce(&gateway, "shutdown", &json!({ "reason": reason, "restartExpectedMs": null }), false);
-        if tokio::time::timeout(drain, calls_done(&gateway)).await.is_err() {
+        // Not until the calls are taken out: between that and its answer in the outbox a close would come first.
+        let answered = async {
+            for connection in gateway.connections.list() {
+                connection.idle().await;
+            }
+        };
+        if tokio::time::timeout(drain, answered).await.is_err() {
             tracing::warn!("calls were still running when the time to drain was over");
         }
         drop(self.ticker.take());
         gateway.connections.each(|connection| connection.outbox.close(close::RESTART, "service restart"));
         let grace = Duration::from_millis(limits.close_grace_ms) + Duration::from_millis(500);
-        let _ = tokio::time::timeout(grace, connections_gone(&gateway)).await;
+        let _ = tokio::time::timeout(grace, gateway.connections.gone()).await;
         let stopped = ErrorShape::unavailable("the gateway is stopping").retry_after(1500);
         for call in gateway.calls.numbers(|_| true) {
             dispatch::end(&gateway, call, GWP_CANCEL_STOP, &stopped);
         }
         for plugin in registry.plugins() {
-            if !plugin.stop(drain).await {
-                tracing::warn!(plugin = &*plugin.id, "the plugin did not stop in time; its instance is abandoned");
-            }
-            gateway.subscriptions.remove_all(&plugin.id);
+            end::stop(&gateway, plugin, drain).await;
         }
         if let Err(error) = gateway.pairing.flush().await {
             tracing::error!(%error, "when devices were last seen could not be written");
@@ -208,7 +213,7 @@ impl Running {
 }
 
 /// Reads the state and puts the parts together.
-async fn assemble(config: Config, state: &StateDir, facts: Facts) -> Result<Gateway, StartError> {
+async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked) -> Result<Gateway, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
     let settings = &config.gateway;
     let limits = &settings.limits;
@@ -244,8 +249,15 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts) -> Result<Gate
         auth_failure_window_ms: limits.auth_failure_window_ms,
         auth_lockout_ms: limits.auth_lockout_ms,
     });
+    let metrics = Metrics::new();
+    let outbox_limits = OutboxLimits {
+        buffered: limits.max_buffered_bytes,
+        buffered_hard: limits.max_buffered_hard_bytes,
+        buffered_total: limits.max_buffered_total_bytes,
+    };
+    let outboxes = Arc::new(outbox::Shared::new(outbox_limits, &metrics));
     Ok(Gateway {
-        metrics: Metrics::new(),
+        metrics,
         registry: ArcSwap::from_pointee(Registry::default()),
         connections: Connections::new(),
         calls: Calls::new(),
@@ -259,19 +271,15 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts) -> Result<Gate
         handshake,
         failures,
         frame_validator: Validator::request_frame(),
-        outbox_total: Arc::new(AtomicUsize::new(0)),
-        to_wake: Mutex::default(),
+        outboxes,
         runtime: Handle::current(),
         facts,
         stopping: watch::Sender::new(false),
+        plugins: Plugins::new(linked),
+        folders: state.plugin_folders(),
+        live: ArcSwap::from_pointee(config.clone()),
         config,
     })
-}
-
-/// Makes a table the one in force.
-fn publish(gateway: &Gateway, registry: Registry) {
-    gateway.registry.store(Arc::new(registry));
-    gateway.connections.each(|connection| connection.authority.recount());
 }
 
 /// Opens the port: the first address must be free, the others are a courtesy.
@@ -323,20 +331,6 @@ async fn keep_house(gateway: Arc<Gateway>) {
         }
     };
     tokio::join!(gateway.pairing.keep_flushing(FLUSH_EVERY), sweep);
-}
-
-/// Waits until no call runs that a connection waits for.
-async fn calls_done(gateway: &Gateway) {
-    while !gateway.calls.numbers(|call| call.slot.is_some()).is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Waits until every connection has taken leave.
-async fn connections_gone(gateway: &Gateway) {
-    while !gateway.connections.list().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 fn host_name() -> String {

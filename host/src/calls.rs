@@ -1,16 +1,19 @@
 //! Calls that run. A call is a number; whoever answers it late, twice, or though it is not theirs finds no entry.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::answer::Asker;
 use crate::authority::Authority;
-use crate::registry::MethodEntry;
+use crate::registry::{Handler, MethodEntry};
 
 const SHARDS: usize = 64;
 
@@ -32,10 +35,25 @@ pub struct OpenCall {
     pub timer: Option<AbortHandle>,
     /// Where it stands with the plugin.
     pub stage: Stage,
+    /// Whether its plugin counts it among those that run.
+    pub in_flight: bool,
     /// Calls that end with it.
     pub children: Vec<u64>,
     /// The request it counts for, on the connection it came from.
     pub slot: Option<InFlight>,
+}
+
+impl OpenCall {
+    /// Counts it among the plugin's calls that run. One that is answered while it is handed over never is: the count
+    /// would cost more than it tells.
+    pub fn count(&mut self) {
+        if let Handler::Plugin(plugin) = &self.method.handler
+            && !self.in_flight
+        {
+            plugin.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.in_flight = true;
+        }
+    }
 }
 
 /// Where a call stands with the plugin that answers it.
@@ -54,25 +72,41 @@ pub struct InFlight(pub Arc<crate::connections::Connection>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.request_ended();
     }
 }
 
 /// All open calls.
 pub struct Calls {
     shards: Vec<Mutex<HashMap<u64, OpenCall, BuildHasherDefault<NumberHasher>>>>,
-    next: AtomicU64,
+    /// How many wait for calls to end, and what wakes them.
+    waiting: AtomicUsize,
+    taken: Notify,
 }
 
 impl Calls {
     /// None yet.
     pub fn new() -> Self {
-        Calls { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), next: AtomicU64::new(1) }
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Calls { shards, waiting: AtomicUsize::new(0), taken: Notify::new() }
     }
 
     /// A number that no call, timer or principal of this process has or will have.
     pub fn next_number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+        /// Numbers that a thread takes at once, so that workers do not pass the counter back and forth.
+        const BLOCK: u64 = 1024;
+        thread_local! {
+            static TAKEN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+        }
+        // Of this process, not of this gateway: a thread may serve two gateways in a row.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (mut next, mut end) = TAKEN.get();
+        if next == end {
+            next = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+            end = next + BLOCK;
+        }
+        TAKEN.set((next + 1, end));
+        next
     }
 
     /// How many there are.
@@ -92,13 +126,43 @@ impl Calls {
 
     /// Takes a call out: the one who gets it answers it.
     pub fn take(&self, number: u64) -> Option<OpenCall> {
-        self.shard(number).remove(&number)
+        self.take_if(number, |_| true)
     }
 
     /// Takes a call out if it is so.
     pub fn take_if(&self, number: u64, condition: impl FnOnce(&OpenCall) -> bool) -> Option<OpenCall> {
-        let mut shard = self.shard(number);
-        if condition(shard.get(&number)?) { shard.remove(&number) } else { None }
+        let call = {
+            let mut shard = self.shard(number);
+            if !condition(shard.get(&number)?) {
+                return None;
+            }
+            shard.remove(&number)
+        };
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.taken.notify_waiters();
+        }
+        call
+    }
+
+    /// Waits until no call is there for which this holds.
+    pub async fn ended(&self, mut condition: impl FnMut(&OpenCall) -> bool) {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        // Before the first look: whoever takes a call out after it sees that somebody waits.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        loop {
+            let mut taken = pin!(self.taken.notified());
+            taken.as_mut().enable();
+            if self.numbers(&mut condition).is_empty() {
+                return;
+            }
+            taken.await;
+        }
     }
 
     /// Looks at a call.

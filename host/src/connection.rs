@@ -5,16 +5,15 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use plugin_api::Caller;
-use plugin_api::catalogue::{self, ConnectionClosed};
+use plugin_api::catalogue::ConnectionClosed;
 use schemas::frame::write;
 use schemas::presence;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::authority::Authority;
@@ -25,8 +24,8 @@ use crate::handshake::{Accepted, Challenged, Refusal, Stage};
 use crate::hello::{self, Newcomer};
 use crate::locality::Peer;
 use crate::outbox::Outbox;
-use crate::socket::{Incoming, Socket};
-use crate::{dispatch, events, services};
+use crate::socket::{Incoming, Socket, Stream};
+use crate::{dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.
 const OPENED_PATIENCE: Duration = Duration::from_millis(500);
@@ -55,7 +54,7 @@ struct Ending {
 }
 
 /// Runs a connection to its end.
-pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
+pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
     let Upgraded { stream, read_ahead, peer, accepted_at, pending, open: _open } = upgraded;
     let limits = gateway.limits();
     let outbox = Arc::new(gateway.outbox());
@@ -89,7 +88,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(gateway: Arc<Gateway>, upgra
 }
 
 /// From the challenge to a verdict.
-async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+async fn handshake<S: Stream>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     outbox: &Outbox,
@@ -145,7 +144,7 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Joins: from here on the connection is one of those that events reach.
-async fn join<S: AsyncRead + AsyncWrite + Unpin>(
+async fn join<S: Stream>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     outbox: Arc<Outbox>,
@@ -172,7 +171,7 @@ async fn join<S: AsyncRead + AsyncWrite + Unpin>(
     tracing::debug!(conn = connection.number, id = connection.id, client = accepted.params.client.id, "accepted");
     // Requests are read when every plugin has heard of the connection. Most hear of it right here, and what they have to
     // tell the newcomer leaves in one write with hello-ok.
-    let heard = events::notify_json(gateway, "host.connection.opened", &opened(&connection, entry.as_ref()));
+    let heard = events::notify_opened(gateway, &connection);
     let _ = poll_fn(|context| Poll::Ready(socket.poll_write(context))).await;
     let all_heard = async {
         for heard in heard {
@@ -183,20 +182,6 @@ async fn join<S: AsyncRead + AsyncWrite + Unpin>(
         tracing::warn!(conn = connection.number, "a plugin takes long to hear of a connection");
     }
     connection
-}
-
-/// The payload of `host.connection.opened`: a `catalogue::ConnectionOpened` as JSON, around the record as it is.
-fn opened(connection: &Connection, entry: Option<&schemas::PresenceEntry>) -> Vec<u8> {
-    let mut json = connection.record.as_bytes().to_vec();
-    if let (Some(key), Some(entry)) = (&connection.presence_key, entry) {
-        json.pop();
-        json.extend_from_slice(b",\"presenceKey\":");
-        write::string(&mut json, key);
-        json.extend_from_slice(b",\"presence\":");
-        let _ = serde_json::to_writer(&mut json, entry);
-        json.push(b'}');
-    }
-    json
 }
 
 /// Takes leave: what waits for the connection ends, then plugins hear that it has gone.
@@ -219,11 +204,7 @@ fn leave(gateway: &Arc<Gateway>, connection: &Arc<Connection>, ending: Ending) {
 }
 
 /// Reads requests and writes answers and events until either side closes.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    gateway: &Arc<Gateway>,
-    socket: &mut Socket<S>,
-    connection: &Arc<Connection>,
-) -> Ending {
+async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, connection: &Arc<Connection>) -> Ending {
     let last = poll_fn(|context| exchange(gateway, socket, connection, context)).await;
     let outbox = &connection.outbox;
     match last {
@@ -265,7 +246,7 @@ enum Last {
 
 /// Moves frames both ways until nothing moves: all frames that have arrived are handled, then all answers leave in one
 /// write. A connection over its byte budget is not read until it drains.
-fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+fn exchange<S: Stream>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     connection: &Arc<Connection>,
@@ -309,12 +290,7 @@ fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Answers a refused handshake, then closes.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
-    gateway: &Gateway,
-    socket: &mut Socket<S>,
-    outbox: &Outbox,
-    refusal: Refusal,
-) {
+async fn refuse<S: Stream>(gateway: &Gateway, socket: &mut Socket<S>, outbox: &Outbox, refusal: Refusal) {
     if let Some(delay) = refusal.delay {
         tokio::time::sleep(delay).await;
     }
@@ -328,7 +304,7 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// Flushes what is queued, ends our side, and waits for the peer to end its own, all within `close_grace_ms`: a socket
 /// dropped with unread bytes would take the close frame with it.
-async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, socket: &mut Socket<S>) {
+async fn farewell<S: Stream>(gateway: &Gateway, socket: &mut Socket<S>) {
     let grace = Duration::from_millis(gateway.limits().close_grace_ms);
     let goodbye = async {
         poll_fn(|context| socket.poll_write(context)).await?;
@@ -341,7 +317,7 @@ async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(gateway: &Gateway, socket: 
 }
 
 /// The next message, writing what is queued meanwhile.
-fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, context: &mut Context<'_>) -> Poll<Incoming> {
+fn next<S: Stream>(socket: &mut Socket<S>, context: &mut Context<'_>) -> Poll<Incoming> {
     loop {
         if let Poll::Ready(Err(_)) = socket.poll_write(context) {
             return Poll::Ready(Incoming::Gone);
@@ -379,34 +355,21 @@ fn newcomer(
         plugin: None,
     };
     let now = schemas::now_ms();
-    let record = catalogue::Connection {
-        conn: number,
-        conn_id: id.clone(),
-        protocol: caller.protocol,
-        role: caller.role.clone(),
-        scopes: caller.scopes.clone(),
-        client: serde_json::to_value(&params.client).unwrap_or_default(),
-        device_id: caller.device_id.clone(),
-        remote_ip: caller.remote_ip.clone(),
-        local: caller.local,
-        caps: caller.caps.clone(),
-        commands: params.commands.clone().unwrap_or_default(),
-        permissions: params.permissions.as_ref().and_then(|permissions| serde_json::to_value(permissions).ok()),
-        path_env: params.path_env.clone(),
-        connected_at_ms: now,
-    };
     let tracked = presence::is_tracked(params);
     let entry = tracked
         .then(|| presence::connect_entry(params, peer.reported_ip.as_deref(), &accepted.role, &accepted.scopes, now));
+    let presence_key = tracked.then(|| presence::key(params, &id));
     let connection = Connection {
         number,
         version: accepted.version,
+        record: record::opened(number, &caller, params, presence_key.as_deref().zip(entry.as_ref()), now).into(),
         authority: Arc::new(Authority::new(caller)),
         outbox,
-        presence_key: tracked.then(|| presence::key(params, &id)),
+        presence_key,
         id,
-        record: serde_json::to_string(&record).unwrap_or_default().into(),
+        announced: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
+        idle: Default::default(),
         refused: AtomicUsize::new(0),
     };
     (Arc::new(connection), entry)

@@ -1,11 +1,14 @@
 //! The connections that have joined: what a broadcast goes to.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::catalogue;
 use schemas::protocol::Version;
+use tokio::sync::Notify;
 
 use crate::authority::Authority;
 use crate::outbox::Outbox;
@@ -25,17 +28,71 @@ pub struct Connection {
     pub authority: Arc<Authority>,
     /// Its way out.
     pub outbox: Arc<Outbox>,
-    /// Its `connect` without secrets: a [`catalogue::Connection`] as JSON, which is small and rarely read.
+    /// What plugins hear of it, a [`catalogue::ConnectionOpened`] as JSON: its `connect` without secrets, and its presence
+    /// row. Small, and rarely read.
     pub record: Box<str>,
+    /// Whether plugins have heard of it.
+    pub announced: AtomicBool,
     /// Key of its presence row, if it has one.
     pub presence_key: Option<String>,
     /// Requests that run.
     pub in_flight: AtomicUsize,
+    /// Wakes whoever waits until none does.
+    pub idle: Idle,
     /// Requests that were refused for want of rights.
     pub refused: AtomicUsize,
 }
 
+/// Somebody may wait until no request of a connection runs.
+#[derive(Default)]
+pub struct Idle {
+    awaited: AtomicBool,
+    none_runs: Notify,
+}
+
 impl Connection {
+    /// One request less runs: its answer is in the outbox, or there is nobody to hear it.
+    pub fn request_ended(&self) {
+        // Sequentially consistent like `idle`: either this sees that somebody waits, or that one sees that none runs.
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.idle.awaited.load(Ordering::SeqCst) {
+            self.idle.none_runs.notify_waiters();
+        }
+    }
+
+    /// Waits until none of its requests runs: what they were answered is in the outbox.
+    pub async fn idle(&self) {
+        self.idle.awaited.store(true, Ordering::SeqCst);
+        loop {
+            let mut none_runs = pin!(self.idle.none_runs.notified());
+            none_runs.as_mut().enable();
+            if self.in_flight.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none_runs.await;
+        }
+    }
+
+    /// Plugins hear of it now.
+    pub fn announce(&self) {
+        self.announced.store(true, Ordering::Release);
+    }
+
+    /// Whether plugins that were there have heard of it.
+    pub fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Acquire)
+    }
+
+    /// What plugins are told of it. `replay`: it was open before the one who hears.
+    pub fn opened(&self, replay: bool) -> Cow<'_, [u8]> {
+        if !replay {
+            return self.record.as_bytes().into();
+        }
+        let mut json = self.record.as_bytes().to_vec();
+        json.pop();
+        json.extend_from_slice(b",\"replay\":true}");
+        json.into()
+    }
+
     /// Its record.
     pub fn describe(&self) -> Option<catalogue::Connection> {
         serde_json::from_str(&self.record).ok()
@@ -46,12 +103,19 @@ impl Connection {
 pub struct Connections {
     shards: [Mutex<HashMap<u64, Arc<Connection>>>; SHARDS],
     next: AtomicU64,
+    count: AtomicUsize,
+    left: Notify,
 }
 
 impl Connections {
     /// None yet.
     pub fn new() -> Self {
-        Connections { shards: Default::default(), next: AtomicU64::new(1) }
+        Connections {
+            shards: Default::default(),
+            next: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+            left: Notify::new(),
+        }
     }
 
     /// A number for a new connection; never reused.
@@ -63,13 +127,34 @@ impl Connections {
     /// of them. Snapshots must be read inside `hello`.
     pub fn join(&self, connection: Arc<Connection>, hello: impl FnOnce(&Connection)) {
         let mut shard = self.shard(connection.number);
-        hello(&connection);
+        connection.outbox.join(connection.authority.clone(), || hello(&connection));
         shard.insert(connection.number, connection);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Takes a connection out.
     pub fn leave(&self, number: u64) {
-        self.shard(number).remove(&number);
+        if self.shard(number).remove(&number).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.left.notify_waiters();
+    }
+
+    /// Waits until nobody is left.
+    pub async fn gone(&self) {
+        loop {
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.list().is_empty() {
+                return;
+            }
+            left.await;
+        }
     }
 
     /// A connection by its number.

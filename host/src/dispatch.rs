@@ -22,12 +22,13 @@ use crate::connections::Connection;
 use crate::gateway::Gateway;
 use crate::idempotency::Decision;
 use crate::plugin::RunningPlugin;
+use crate::plugins::live;
 use crate::registry::{Handler, MethodEntry};
 
 /// A call about to be made.
 pub struct Start<'a> {
     /// What is called.
-    pub method: Arc<MethodEntry>,
+    pub method: &'a Arc<MethodEntry>,
     /// JSON text, not yet checked.
     pub params: &'a str,
     /// Who hears the answer.
@@ -51,6 +52,8 @@ pub struct Start<'a> {
 thread_local! {
     /// How deep the call is that this thread is handing to a plugin right now; 0 outside of one.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The call that this thread is handing to a plugin right now, until it is answered; 0 otherwise.
+    static HANDING: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How deep a call would be that a plugin starts on this thread now, in its own name and on nobody's account.
@@ -72,14 +75,14 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
         None => Err(access::unknown_method(&request.method, &connection.authority)),
     };
     let checked = checked.and_then(|method| {
-        if gateway.config.gateway.methods.permits(connection.authority.role(), &request.method) {
+        if registry.permits(connection.authority.role(), &request.method) {
             Ok(method)
         } else {
             Err(ErrorShape::invalid_request(format!("method not allowed: {}", method.spec.name)))
         }
     });
     let method = match checked {
-        Ok(method) => method.clone(),
+        Ok(method) => method,
         Err(error) => {
             asker.refuse(&error);
             return refused(gateway, connection, &error);
@@ -87,7 +90,7 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
     };
     let limit = gateway.limits().max_in_flight;
     if connection.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
-        connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+        connection.request_ended();
         gateway.metrics.limit_hit("max_in_flight");
         return asker
             .refuse(&busy(format!("more than {limit} requests of this connection are running"), "max_in_flight"));
@@ -105,21 +108,20 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
         slot,
         number: gateway.calls.next_number(),
     };
-    drop(registry);
     self::start(gateway, start);
 }
 
 /// Makes a call whose rights were checked. The asker hears of every outcome.
 pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
-    let method = start.method.clone();
+    let method = start.method;
     if let Some(fault) = method.params_fault(start.params) {
         let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
         method.metrics.errors.increment(1);
         return start.asker.refuse(&error);
     }
     if let Handler::Plugin(plugin) = &method.handler {
-        if plugin.is_stopped() {
-            return start.asker.refuse(&ErrorShape::unavailable("the method is being stopped").retry_after(1000));
+        if plugin.has_failed() {
+            return start.asker.refuse(&out_of_service());
         }
         if plugin.in_flight.load(Ordering::Relaxed) >= gateway.limits().max_plugin_in_flight {
             gateway.metrics.limit_hit("max_plugin_in_flight");
@@ -146,7 +148,8 @@ pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
 /// Takes an answer of a plugin. The code says whether it was heard.
 pub fn reply(gateway: &Arc<Gateway>, plugin: &RunningPlugin, number: u64, kind: i32, json: &[u8]) -> i32 {
     let Some(answer) = Answer::of_kind(kind, json) else { return GWP_INVALID };
-    let is_theirs = |call: &OpenCall| matches!(&call.method.handler, Handler::Plugin(own) if own.id == plugin.id);
+    let is_theirs =
+        |call: &OpenCall| matches!(&call.method.handler, Handler::Plugin(own) if own.number == plugin.number);
     if answer.is_final() {
         return match gateway.calls.take_if(number, is_theirs) {
             Some(call) => settle(gateway, number, call, answer),
@@ -161,7 +164,13 @@ pub fn reply(gateway: &Arc<Gateway>, plugin: &RunningPlugin, number: u64, kind: 
             tracing::warn!(method = call.method.spec.name, "an interim answer from a method that declares none");
             return GWP_INVALID;
         }
-        call.asker.hear(answer);
+        match fault(answer, gateway.limits().max_outbound_bytes, plugin.origin == crate::plugin::Origin::Linked) {
+            None => call.asker.hear(answer),
+            Some((code, what)) => {
+                tracing::error!(method = call.method.spec.name, what, "an interim answer was not passed on");
+                return code;
+            }
+        }
         GWP_OK
     });
     heard.unwrap_or(GWP_GONE)
@@ -222,10 +231,15 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
     let now = schemas::now_ms();
     let Decision::Run(run) = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now) else { return };
     let (gateway, key, params) = (gateway.clone(), key.to_string(), start.params.to_string());
-    let owned = Start { params: "", asker: Asker::Shared(run.clone()), ..start };
+    let method = start.method.clone();
+    let Start { authority, conn, depth, parent, timeout_ms, slot, number, .. } = start;
     gateway.runtime.clone().spawn(async move {
         match gateway.idempotency.persist(&run, now).await {
-            Ok(()) => self::run(&gateway, Start { params: &params, ..owned }, Some(&key)),
+            Ok(()) => {
+                let (method, params, asker) = (&method, params.as_str(), Asker::Shared(run));
+                let start = Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number };
+                self::run(&gateway, start, Some(&key));
+            }
             Err(error) => {
                 tracing::error!(%error, method = name, "a call was not made: its key could not be written");
                 let error = ErrorShape::unavailable("the request could not be recorded; try again").retry_after(1000);
@@ -239,40 +253,49 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
 fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
     let Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number } = start;
     let started = Instant::now();
-    method.metrics.calls.increment(1);
+    method.metrics.calls.add(1);
     if let Some(parent) = parent {
         // The parent may be over already: a run that outlives its call goes on calling.
         gateway.calls.with(parent, |parent| parent.children.push(number));
     }
-    let deadline_ms = deadline(gateway, &method, timeout_ms);
+    let deadline_ms = deadline(gateway, method, timeout_ms);
     let flags = flags(&authority);
-    let call = OpenCall {
+    let mut call = OpenCall {
         method: method.clone(),
         asker,
-        authority: authority.clone(),
+        authority,
         depth,
         started,
         deadline_ms,
         timer: None,
         stage: Stage::HandingOver,
+        in_flight: false,
         children: Vec::new(),
         slot,
     };
-    gateway.calls.open(number, call);
     match &method.handler {
         Handler::Plugin(plugin) => {
-            plugin.calls.fetch_add(1, Ordering::Relaxed);
-            plugin.in_flight.fetch_add(1, Ordering::Relaxed);
+            if plugin.place.is_pool() {
+                call.count();
+            }
+            gateway.calls.open(number, call);
+            // Looked at when the call is entered: whoever ends an instance says so first and looks for its calls then.
+            if plugin.is_retired() {
+                return elsewhere(gateway, number, params, key);
+            }
             let name = method.spec.name.as_str();
             let params = params.as_bytes();
             let request =
                 CallRequest { call: number, conn, deadline_ms, flags, method: name, params, idempotency_key: key };
-            match &plugin.blocking {
-                None => hand_over(gateway, plugin, &method, &request, depth, started),
-                Some(room) => hand_over_blocking(gateway, plugin, room.clone(), &method, &request, depth),
+            if plugin.place.is_pool() {
+                hand_over_to_pool(plugin, method, &request, depth);
+            } else if hand_over(gateway, plugin, method, &request, depth, started) {
+                return;
             }
         }
         Handler::Host(service) => {
+            let authority = call.authority.clone();
+            gateway.calls.open(number, call);
             let (service, gateway, params) = (*service, gateway.clone(), params.to_string());
             gateway.runtime.clone().spawn(async move {
                 let outcome = service.call(&gateway, &authority, &params).await;
@@ -290,7 +313,49 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
     wait_for_answer(gateway, number, deadline_ms);
 }
 
-/// Hands a request to a plugin on this thread.
+/// Makes a call that was entered for an instance which takes none any more: whoever has the method now answers it.
+fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str>) {
+    let Some(call) = gateway.calls.take(number) else { return };
+    let OpenCall { method, mut asker, authority, depth, slot, in_flight, deadline_ms, .. } = call;
+    let Handler::Plugin(was) = &method.handler else { return };
+    if in_flight {
+        was.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+    let name = &method.spec.name;
+    let registry = gateway.registry.load();
+    let Some(now) = registry.method(name) else { return asker.refuse(&access::unknown_method(name, &authority)) };
+    // The table that is in force now may ask for more than the one the call came through.
+    let is_internal = now.access.is_internal();
+    let allowed = if authority.is_plugin() || (is_internal && method.access.is_internal()) {
+        Ok(())
+    } else {
+        now.access.check(name, &authority)
+    };
+    let allowed = match slot {
+        Some(_) if !registry.permits(authority.role(), name) => {
+            Err(ErrorShape::invalid_request(format!("method not allowed: {name}")))
+        }
+        _ => allowed,
+    };
+    let fault = now.params_fault(params).map(|fault| format!("invalid {name} params: {fault}"));
+    if let Err(error) = allowed.and(fault.map_or(Ok(()), |fault| Err(ErrorShape::invalid_request(fault)))) {
+        return asker.refuse(&error);
+    }
+    match &now.handler {
+        Handler::Plugin(plugin) if plugin.has_failed() || was.number == plugin.number => {
+            asker.refuse(&out_of_service())
+        }
+        _ => {
+            let conn = slot.as_ref().map_or(0, |slot| slot.0.number);
+            let timeout_ms = Some(deadline_ms);
+            let start =
+                Start { method: now, params, asker, authority, conn, depth, parent: None, timeout_ms, slot, number };
+            run(gateway, start, key);
+        }
+    }
+}
+
+/// Hands a request to a plugin on this thread. Tells whether it was answered meanwhile.
 fn hand_over(
     gateway: &Gateway,
     plugin: &RunningPlugin,
@@ -298,16 +363,22 @@ fn hand_over(
     request: &CallRequest<'_>,
     depth: usize,
     started: Instant,
-) {
-    let outer = DEPTH.replace(depth);
+) -> bool {
+    let outer = (DEPTH.replace(depth), HANDING.replace(request.call));
     plugin.call(request);
-    DEPTH.set(outer);
+    let answered = HANDING.get() != request.call;
+    DEPTH.set(outer.0);
+    HANDING.set(outer.1);
     let kept = started.elapsed();
+    if answered {
+        method.metrics.microseconds.add(kept.as_micros() as u64);
+    }
     if kept >= Duration::from_millis(gateway.limits().worker_stall_ms) {
         method.metrics.stalls.increment(1);
         gateway.metrics.limit_hit("worker_stall_ms");
         tracing::warn!(method = method.spec.name, plugin = &*plugin.id, ?kept, "a method kept a worker too long");
     }
+    answered
 }
 
 /// Looks for calls whose plugin has not given the worker back: names them in the log, and answers those whose time is up.
@@ -336,38 +407,18 @@ pub fn watch(gateway: &Arc<Gateway>) {
     }
 }
 
-/// Hands a request to a plugin whose calls may block, when there is room.
-fn hand_over_blocking(
-    gateway: &Arc<Gateway>,
-    plugin: &Arc<RunningPlugin>,
-    room: Arc<tokio::sync::Semaphore>,
-    method: &Arc<MethodEntry>,
-    request: &CallRequest<'_>,
-    depth: usize,
-) {
-    let (plugin, method) = (plugin.clone(), method.clone());
+/// Hands a request to a plugin that has threads of its own.
+fn hand_over_to_pool(plugin: &Arc<RunningPlugin>, method: &Arc<MethodEntry>, request: &CallRequest<'_>, depth: usize) {
+    let (instance, method) = (plugin.clone(), method.clone());
     let params = request.params.to_vec();
     let key = request.idempotency_key.map(str::to_string);
     let CallRequest { call, conn, deadline_ms, flags, .. } = *request;
-    let runtime = gateway.runtime.clone();
-    gateway.runtime.spawn(async move {
-        let Ok(permit) = room.acquire_owned().await else { return };
-        let work = move || {
-            let _permit = permit;
-            let outer = DEPTH.replace(depth);
-            let request = CallRequest {
-                call,
-                conn,
-                deadline_ms,
-                flags,
-                method: &method.spec.name,
-                params: &params,
-                idempotency_key: key.as_deref(),
-            };
-            plugin.call(&request);
-            DEPTH.set(outer);
-        };
-        runtime.spawn_blocking(work);
+    plugin.place.run(move || {
+        let outer = DEPTH.replace(depth);
+        let (method, params) = (method.spec.name.as_str(), params.as_slice());
+        let idempotency_key = key.as_deref();
+        instance.call(&CallRequest { call, conn, deadline_ms, flags, method, params, idempotency_key });
+        DEPTH.set(outer);
     });
 }
 
@@ -375,6 +426,7 @@ fn hand_over_blocking(
 fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
     gateway.calls.with(number, |call| {
         call.stage = Stage::Waiting;
+        call.count();
         if deadline_ms == 0 {
             return;
         }
@@ -416,16 +468,27 @@ fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answe
         }
     };
     let failed = answer.is_error() || code != GWP_OK;
-    call.method.metrics.microseconds.increment(call.started.elapsed().as_micros() as u64);
+    if HANDING.get() == number {
+        // Whoever is handing it over on this thread measures it.
+        HANDING.set(0);
+    } else {
+        call.method.metrics.microseconds.add(call.started.elapsed().as_micros() as u64);
+    }
     if failed {
         call.method.metrics.errors.increment(1);
     }
     if let Handler::Plugin(plugin) = &call.method.handler {
-        plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if call.in_flight {
+            plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
         if failed {
             plugin.errors.fetch_add(1, Ordering::Relaxed);
             if is_panic(answer) {
-                plugin.panics.fetch_add(1, Ordering::Relaxed);
+                let limits = &gateway.live.load().gateway.plugins;
+                let window = Duration::from_millis(limits.max_panics_window_ms);
+                if plugin.panicked(limits.max_panics as usize, window) {
+                    live::panicked_too_often(gateway, plugin);
+                }
                 gateway.metrics.counter("clawhost_panics_total", &[("plugin", &plugin.id)]).increment(1);
             }
         }
@@ -476,6 +539,11 @@ fn flags(authority: &Authority) -> u32 {
         flags |= GWP_REQ_NODE;
     }
     flags
+}
+
+fn out_of_service() -> ErrorShape {
+    let error = ErrorShape::unavailable("the method is out of service: its plugin failed");
+    error.with_details(json!({ "code": "PLUGIN_FAILED" }))
 }
 
 fn busy(message: String, limit: &str) -> ErrorShape {

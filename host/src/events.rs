@@ -1,7 +1,8 @@
 //! Events on their way out. A payload is serialised once and a broadcast's frame is written once: per connection only
-//! `,"seq":N` differs. Who may see an event was settled when it was registered.
+//! `,"seq":N` differs. `broadcasts.rs` brings it to the outboxes. Who may see an event was settled when it was registered.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use plugin_api::abi::*;
 use plugin_api::hosting::EmittedEvent;
@@ -9,12 +10,16 @@ use schemas::frame::write;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use crate::broadcasts::{Broadcast, Deliver};
+use crate::connections::{Connection, Connections};
 use crate::gateway::Gateway;
 use crate::grants;
 use crate::mailbox::Mailbox;
-use crate::outbox::Full;
 use crate::plugin::{Origin, RunningPlugin};
 use crate::registry::EventEntry;
+
+/// The event of a connection that was accepted.
+const OPENED: &str = "host.connection.opened";
 
 /// Plugins that hear events.
 #[derive(Default)]
@@ -24,31 +29,38 @@ pub struct Subscriptions {
 
 struct Subscription {
     number: u64,
-    plugin: Arc<str>,
+    /// The number of the instance.
+    plugin: u64,
     pattern: Box<str>,
     mailbox: Arc<Mailbox>,
 }
 
 impl Subscriptions {
-    /// Adds one.
-    pub fn add(&self, number: u64, plugin: Arc<str>, pattern: &str, mailbox: Arc<Mailbox>) {
-        let subscription = Subscription { number, plugin, pattern: pattern.into(), mailbox };
-        self.list.write().unwrap_or_else(PoisonError::into_inner).push(subscription);
+    /// Adds one. Whoever hears of connections hears of those that are open already.
+    pub fn add(&self, open: &Connections, number: u64, plugin: u64, pattern: &str, mailbox: Arc<Mailbox>) {
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        if grants::matches(pattern, OPENED) {
+            for connection in open.list().iter().filter(|connection| connection.is_announced()) {
+                let payload = connection.opened(true);
+                mailbox.send(GWP_SINK_EVENT, heard(OPENED, &payload, None).into());
+            }
+        }
+        list.push(Subscription { number, plugin, pattern: pattern.into(), mailbox });
     }
 
     /// Ends one of a plugin's; the code says whether its sink may still be running.
-    pub fn remove(&self, number: u64, plugin: &str) -> i32 {
+    pub fn remove(&self, number: u64, plugin: u64) -> i32 {
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        match list.iter().position(|known| known.number == number && &*known.plugin == plugin) {
+        match list.iter().position(|known| known.number == number && known.plugin == plugin) {
             Some(place) => list.swap_remove(place).mailbox.close(),
             None => GWP_GONE,
         }
     }
 
-    /// Ends all of a plugin's.
-    pub fn remove_all(&self, plugin: &str) {
+    /// Ends all of an instance's.
+    pub fn remove_all(&self, plugin: u64) {
         self.list.write().unwrap_or_else(PoisonError::into_inner).retain(|known| {
-            let keep = &*known.plugin != plugin;
+            let keep = known.plugin != plugin;
             if !keep {
                 known.mailbox.close();
             }
@@ -59,6 +71,16 @@ impl Subscriptions {
     /// Tells everyone who hears this event.
     fn tell(&self, name: &str, payload: &[u8], conns: Option<&[u64]>, mut tell: impl FnMut(&Arc<Mailbox>, Arc<[u8]>)) {
         let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        Self::tell_each(&list, name, payload, conns, &mut tell);
+    }
+
+    fn tell_each(
+        list: &[Subscription],
+        name: &str,
+        payload: &[u8],
+        conns: Option<&[u64]>,
+        tell: &mut impl FnMut(&Arc<Mailbox>, Arc<[u8]>),
+    ) {
         let mut json: Option<Arc<[u8]>> = None;
         for subscription in list.iter().filter(|known| grants::matches(&known.pattern, name)) {
             let json = json.get_or_insert_with(|| heard(name, payload, conns).into());
@@ -108,7 +130,7 @@ pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<
     let code = match event.conns {
         Some(conns) => send_to(gateway, entry, &open, conns),
         None => {
-            broadcast(gateway, entry, &open, event.flags & GWP_EV_DROP_IF_SLOW != 0, Waking::Soon);
+            broadcast(gateway, entry, open, event.flags & GWP_EV_DROP_IF_SLOW != 0);
             GWP_OK
         }
     };
@@ -118,12 +140,13 @@ pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<
     code
 }
 
-/// Broadcasts an event of the host's own to everyone.
+/// Broadcasts an event of the host's own to everyone, here and now: it waits for nobody.
 pub fn announce(gateway: &Arc<Gateway>, name: &str, payload: &serde_json::Value, droppable: bool) {
     let registry = gateway.registry.load();
     if let Some(entry) = registry.event(name) {
         let open = opened(gateway, entry, payload.to_string().as_bytes(), false);
-        broadcast(gateway, entry, &open, droppable, Waking::Now);
+        broadcast(gateway, entry, open, droppable);
+        gateway.deliver();
     }
 }
 
@@ -139,11 +162,29 @@ pub fn notify<T: serde::Serialize>(gateway: &Gateway, name: &str, payload: &T) -
     }
 }
 
-/// [`notify`] with a payload that is JSON already.
-pub fn notify_json(gateway: &Gateway, name: &str, payload: &[u8]) -> Vec<oneshot::Receiver<()>> {
+/// Tells plugins of a connection, each once: those that subscribe while this happens hear of it either here or as one that
+/// is open already.
+pub fn notify_opened(gateway: &Gateway, connection: &Connection) -> Vec<oneshot::Receiver<()>> {
     let mut mailboxes = Vec::new();
-    // Collected first: a plugin that hears may subscribe, and the list must not be locked then.
+    {
+        let list = gateway.subscriptions.list.read().unwrap_or_else(PoisonError::into_inner);
+        connection.announce();
+        let payload = connection.opened(false);
+        let mut collect = |mailbox: &Arc<Mailbox>, json| mailboxes.push((mailbox.clone(), json));
+        Subscriptions::tell_each(&list, OPENED, &payload, None, &mut collect);
+    }
+    send_now(mailboxes)
+}
+
+/// [`notify`] with a payload that is JSON already.
+fn notify_json(gateway: &Gateway, name: &str, payload: &[u8]) -> Vec<oneshot::Receiver<()>> {
+    let mut mailboxes = Vec::new();
     gateway.subscriptions.tell(name, payload, None, |mailbox, json| mailboxes.push((mailbox.clone(), json)));
+    send_now(mailboxes)
+}
+
+/// Called with no list locked: a plugin that hears may subscribe.
+fn send_now(mailboxes: Vec<(Arc<Mailbox>, Arc<[u8]>)>) -> Vec<oneshot::Receiver<()>> {
     mailboxes.into_iter().filter_map(|(mailbox, json)| mailbox.send_now(GWP_SINK_EVENT, json)).collect()
 }
 
@@ -155,34 +196,33 @@ fn opened(gateway: &Gateway, entry: &EventEntry, payload: &[u8], stamped: bool) 
     open
 }
 
-/// When the sockets of a broadcast are woken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waking {
-    /// Each as it is reached: for what must not wait for anybody.
-    Now,
-    /// When the task that broadcasts is done, so that several events leave in one write.
-    Soon,
-}
+/// So many connections are told of all that comes within [`GATHERING`] in one write each: the write is nearly all that a
+/// delivery costs, and a burst would pay for each of its events alone. Fewer hear at once.
+const MANY: usize = 256;
+const GATHERING: Duration = Duration::from_millis(1);
 
-fn broadcast(gateway: &Arc<Gateway>, entry: &EventEntry, open: &[u8], droppable: bool, waking: Waking) {
+/// Publishes to everyone who may see it. Delivered when the task that runs now is done, so that several events reach each
+/// socket in one write.
+fn broadcast(gateway: &Arc<Gateway>, entry: &Arc<EventEntry>, open: Vec<u8>, droppable: bool) {
     if entry.access.is_internal() {
         return;
     }
-    let mut wakers = Vec::new();
-    gateway.connections.each(|connection| {
-        if !entry.access.admits(&connection.authority) {
-            return;
+    match gateway.outboxes.broadcasts.publish(Broadcast { entry: entry.clone(), open, droppable }) {
+        Deliver::Promised => {}
+        Deliver::Now => gateway.deliver(),
+        Deliver::Soon => {
+            let gateway = gateway.clone();
+            gateway.runtime.clone().spawn(async move {
+                if gateway.connections.count() >= MANY {
+                    tokio::time::sleep(GATHERING).await;
+                } else {
+                    // Behind what is ready to run, so that under load more gathers.
+                    tokio::task::yield_now().await;
+                }
+                gateway.deliver();
+            });
         }
-        match connection.outbox.broadcast(open, droppable, (waking == Waking::Soon).then_some(&mut wakers)) {
-            Ok(()) | Err(Full::Closed) => {}
-            Err(Full::Skipped) => gateway.metrics.events_dropped.increment(1),
-            Err(Full::Overflow(limit)) => {
-                gateway.metrics.limit_hit(limit);
-                tracing::warn!(conn = connection.number, limit, event = &*entry.name, "closing a slow consumer");
-            }
-        }
-    });
-    gateway.wake_soon(wakers);
+    }
 }
 
 fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {

@@ -1,9 +1,7 @@
 //! What all parts of one running gateway share.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -21,18 +19,26 @@ use crate::handshake::HandshakeSettings;
 use crate::host_side::PluginBooks;
 use crate::idempotency::Idempotency;
 use crate::metrics::Metrics;
-use crate::outbox::{Outbox, OutboxLimits};
+use crate::outbox::{self, Outbox};
 use crate::pairing::Pairing;
+use crate::plugins::live::Plugins;
 use crate::registry::Registry;
 use crate::snapshot::SnapshotStore;
+use crate::state::PluginFolders;
 use crate::store::Store;
 use crate::store::kv::Kv;
 use crate::validation::Validator;
 
 /// One running gateway.
 pub struct Gateway {
-    /// Its configuration.
+    /// Its configuration at the start: what holds until it ends.
     pub config: Config,
+    /// The configuration as it was read last: what holds for plugins and methods.
+    pub live: ArcSwap<Config>,
+    /// Its plugins, beyond what the table says.
+    pub plugins: Plugins,
+    /// Where plugins keep things.
+    pub folders: PluginFolders,
     /// What it counts.
     pub metrics: Metrics,
     /// The table of methods and events in force.
@@ -61,10 +67,8 @@ pub struct Gateway {
     pub failures: FailureLimiter,
     /// The schema of a request frame.
     pub frame_validator: Validator,
-    /// Bytes queued for all connections together.
-    pub outbox_total: Arc<AtomicUsize>,
-    /// Connections that have something to send and were not woken yet.
-    pub to_wake: Mutex<Vec<Waker>>,
+    /// What all outboxes share.
+    pub outboxes: Arc<outbox::Shared>,
     /// Where tasks run.
     pub runtime: Handle,
     /// Facts that do not change while it runs.
@@ -98,36 +102,15 @@ impl Gateway {
 
     /// An outbox for a new connection.
     pub fn outbox(&self) -> Outbox {
-        let limits = self.limits();
-        let limits = OutboxLimits {
-            buffered: limits.max_buffered_bytes,
-            buffered_hard: limits.max_buffered_hard_bytes,
-            buffered_total: limits.max_buffered_total_bytes,
-        };
-        Outbox::new(limits, self.outbox_total.clone(), self.metrics.frames_out.clone())
+        Outbox::new(self.outboxes.clone())
     }
 
-    /// Wakes these connections when the task that runs now is done: several broadcasts of one task then reach each socket
-    /// in one write.
-    pub fn wake_soon(self: &Arc<Self>, wakers: Vec<Waker>) {
-        if wakers.is_empty() {
-            return;
-        }
-        let mut to_wake = self.to_wake.lock().unwrap_or_else(PoisonError::into_inner);
-        let scheduled = !to_wake.is_empty();
-        to_wake.extend(wakers);
-        drop(to_wake);
-        if !scheduled {
-            let gateway = self.clone();
-            self.runtime.spawn(async move { gateway.wake_now() });
-        }
-    }
-
-    /// Wakes the connections that [`Gateway::wake_soon`] put off. The watchdog calls it too, in case that task is stuck
-    /// behind a plugin that blocks its worker.
-    pub fn wake_now(&self) {
-        let wakers = std::mem::take(&mut *self.to_wake.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_iter().for_each(Waker::wake);
+    /// Brings what was broadcast to the connections. The watchdog does so too, in case whoever promised to is stuck behind
+    /// a plugin that blocks its worker.
+    pub fn deliver(&self) {
+        self.outboxes.broadcasts.deliver(|first, broadcasts| {
+            self.connections.each(|connection| connection.outbox.deliver(first, broadcasts));
+        });
     }
 
     /// How long it has been running.

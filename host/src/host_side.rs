@@ -1,15 +1,14 @@
 //! The host as one plugin instance sees it: what stands behind the C table the instance was given.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use plugin_api::abi::*;
 use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink};
 use schemas::ErrorShape;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::answer::Asker;
@@ -22,12 +21,17 @@ use crate::registry::Handler;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
 use crate::{events, grants};
 
-/// One instance's view of the host. It holds nothing alive: an instance that outlives either end gets `GWP_GONE`.
+/// One instance's view of the host, until it is cut off: what an instance says after its end gets `GWP_GONE`.
 pub struct HostSide {
-    gateway: Weak<Gateway>,
-    plugin: Weak<RunningPlugin>,
-    runtime: Handle,
+    /// Behind an atomic pointer rather than two weak ones: looking at it touches no count that all workers share.
+    link: ArcSwapOption<Link>,
     timers: Arc<Mutex<HashMap<u64, Timer>>>,
+}
+
+/// Both ends of the view. It holds them alive, so whoever ends an instance cuts it off.
+struct Link {
+    gateway: Arc<Gateway>,
+    plugin: Arc<RunningPlugin>,
 }
 
 /// A timer of a plugin.
@@ -38,14 +42,16 @@ struct Timer {
 
 /// A call that a plugin made.
 struct Invoked {
-    plugin: Arc<str>,
+    /// The number of the instance.
+    plugin: u64,
     mailbox: Arc<Mailbox>,
 }
 
 /// A caller's authority that a plugin keeps.
 #[derive(Clone)]
 pub struct Retained {
-    plugin: Arc<str>,
+    /// The number of the instance.
+    plugin: u64,
     authority: Arc<Authority>,
     call: u64,
     depth: usize,
@@ -59,6 +65,12 @@ pub struct PluginBooks {
 }
 
 impl PluginBooks {
+    /// Forgets all that an instance kept and called; whoever answers it now finds nobody.
+    pub fn instance_ended(&self, instance: u64) {
+        lock(&self.principals).retain(|_, retained| retained.plugin != instance);
+        lock(&self.invocations).retain(|_, invoked| invoked.plugin != instance);
+    }
+
     /// Forgets an invocation whose last answer is on its way.
     pub fn invocation_ended(&self, number: u64) {
         lock(&self.invocations).remove(&number);
@@ -69,15 +81,27 @@ impl HostSide {
     /// The view of an instance of this plugin.
     pub fn new(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>) -> Arc<Self> {
         Arc::new(HostSide {
-            gateway: Arc::downgrade(gateway),
-            plugin: Arc::downgrade(plugin),
-            runtime: gateway.runtime.clone(),
+            link: ArcSwapOption::from_pointee(Link { gateway: gateway.clone(), plugin: plugin.clone() }),
             timers: Arc::default(),
         })
     }
 
+    /// From now on the instance hears `GWP_GONE`. Timers that wait are forgotten: their jobs never run.
+    pub fn cut_off(&self) {
+        self.link.store(None);
+        lock(&self.timers).clear();
+    }
+
+    /// Runs this with both ends, or answers that they are gone.
+    fn with(&self, body: impl FnOnce(&Arc<Gateway>, &Arc<RunningPlugin>) -> i32) -> i32 {
+        match &*self.link.load() {
+            Some(link) => body(&link.gateway, &link.plugin),
+            None => GWP_GONE,
+        }
+    }
+
     fn both(&self) -> Option<(Arc<Gateway>, Arc<RunningPlugin>)> {
-        Some((self.gateway.upgrade()?, self.plugin.upgrade()?))
+        self.link.load().as_ref().map(|link| (link.gateway.clone(), link.plugin.clone()))
     }
 
     /// Whose rights an invocation runs with, how deep it is, and which call it ends with.
@@ -92,7 +116,7 @@ impl HostSide {
             return Ok((plugin.authority.clone(), dispatch::ambient_depth(), None));
         }
         let retained = lock(&gateway.plugin_books.principals).get(&principal).cloned();
-        let retained = retained.filter(|retained| retained.plugin == plugin.id).ok_or(GWP_GONE)?;
+        let retained = retained.filter(|retained| retained.plugin == plugin.number).ok_or(GWP_GONE)?;
         if retained.authority.is_revoked() {
             return Err(GWP_DENIED);
         }
@@ -107,18 +131,16 @@ impl HostServices for HostSide {
     }
 
     fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
-        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
-        dispatch::reply(&gateway, &plugin, call, kind, json)
+        self.with(|gateway, plugin| dispatch::reply(gateway, plugin, call, kind, json))
     }
 
     fn emit(&self, event: EmittedEvent<'_>) -> i32 {
-        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
-        events::emit(&gateway, &plugin, event)
+        self.with(|gateway, plugin| events::emit(gateway, plugin, event))
     }
 
     fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
-        let plugin = self.plugin.upgrade();
-        let plugin = plugin.as_ref().map_or("?", |plugin| &plugin.id);
+        let link = self.link.load();
+        let plugin = link.as_ref().map_or("?", |link| &link.plugin.id);
         match level {
             1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
             2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
@@ -130,27 +152,25 @@ impl HostServices for HostSide {
     }
 
     fn soon(&self, job: Job) -> i32 {
-        if self.plugin.strong_count() == 0 {
-            return GWP_GONE;
-        }
-        self.runtime.spawn(async move { job.run() });
-        GWP_OK
+        self.with(|_, plugin| {
+            plugin.place.run(move || job.run());
+            GWP_OK
+        })
     }
 
     fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
-        let gateway = self.gateway.upgrade().ok_or(GWP_GONE)?;
+        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
         lock(&self.timers).insert(number, Timer { job, task: None });
         let timers = self.timers.clone();
-        let task = self.runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
+        let task = plugin.place.run_after(ms, move || {
             let due = lock(&timers).remove(&number);
             if let Some(timer) = due {
                 timer.job.run();
             }
         });
         if let Some(timer) = lock(&self.timers).get_mut(&number) {
-            timer.task = Some(task.abort_handle());
+            timer.task = Some(task);
         }
         Ok(number)
     }
@@ -168,11 +188,7 @@ impl HostServices for HostSide {
     }
 
     fn blocking(&self, job: Job) -> i32 {
-        if self.plugin.strong_count() == 0 {
-            return GWP_GONE;
-        }
-        self.runtime.spawn_blocking(move || job.run());
-        GWP_OK
+        self.with(|_, plugin| if plugin.place.run_blocking(move || job.run()) { GWP_OK } else { GWP_BUSY })
     }
 
     fn invoke(&self, invocation: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
@@ -188,16 +204,16 @@ impl HostServices for HostSide {
         serde_json::from_str::<&RawValue>(params).map_err(|_| GWP_INVALID)?;
 
         let number = gateway.calls.next_number();
-        let mailbox = Mailbox::new(sink, self.runtime.clone());
+        let mailbox = Mailbox::new(sink, plugin.place.clone());
         lock(&gateway.plugin_books.invocations)
-            .insert(number, Invoked { plugin: plugin.id.clone(), mailbox: mailbox.clone() });
+            .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone() });
         let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
         let timeout_ms = Some(invocation.timeout_ms);
         let (params, conn) = (params.to_string(), 0);
         // On a task of its own: the other plugin must not run inside this one's call to the host.
-        self.runtime.spawn(async move {
+        gateway.runtime.clone().spawn(async move {
             let start = Start {
-                method,
+                method: &method,
                 params: &params,
                 asker,
                 authority,
@@ -218,7 +234,7 @@ impl HostServices for HostSide {
         let mailbox = {
             let mut invocations = lock(&gateway.plugin_books.invocations);
             match invocations.get(&call) {
-                Some(invoked) if invoked.plugin == plugin.id => {
+                Some(invoked) if invoked.plugin == plugin.number => {
                     invocations.remove(&call).map(|invoked| invoked.mailbox)
                 }
                 _ => None,
@@ -262,7 +278,7 @@ impl HostServices for HostSide {
                 (false, None) => write,
             }
         });
-        let mailbox = Mailbox::new(durable, self.runtime.clone());
+        let mailbox = Mailbox::new(durable, plugin.place.clone());
         let told = mailbox.clone();
         let written = gateway.kv.write(
             &plugin.id,
@@ -293,14 +309,14 @@ impl HostServices for HostSide {
             return Err(GWP_DENIED);
         }
         let number = gateway.calls.next_number();
-        let mailbox = Mailbox::new(sink, self.runtime.clone());
-        gateway.subscriptions.add(number, plugin.id.clone(), pattern, mailbox);
+        let mailbox = Mailbox::new(sink, plugin.place.clone());
+        gateway.subscriptions.add(&gateway.connections, number, plugin.number, pattern, mailbox);
         Ok(number)
     }
 
     fn unsubscribe(&self, subscription: u64) -> i32 {
         let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
-        gateway.subscriptions.remove(subscription, &plugin.id)
+        gateway.subscriptions.remove(subscription, plugin.number)
     }
 
     fn caller(&self, call: gwp_call, sink: &mut dyn FnMut(i32, &[u8])) -> i32 {
@@ -321,7 +337,7 @@ impl HostServices for HostSide {
             gateway.calls.with(call, |open| is_theirs(open, &plugin).then(|| (open.authority.clone(), open.depth)));
         let (authority, depth) = found.flatten().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
-        let retained = Retained { plugin: plugin.id.clone(), authority, call, depth };
+        let retained = Retained { plugin: plugin.number, authority, call, depth };
         lock(&gateway.plugin_books.principals).insert(number, retained);
         Ok(number)
     }
@@ -330,7 +346,7 @@ impl HostServices for HostSide {
         let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
         let mut principals = lock(&gateway.plugin_books.principals);
         match principals.get(&principal) {
-            Some(retained) if retained.plugin == plugin.id => {
+            Some(retained) if retained.plugin == plugin.number => {
                 principals.remove(&principal);
                 GWP_OK
             }
@@ -367,7 +383,7 @@ fn start_invocation(gateway: &Arc<Gateway>, mut start: Start<'_>) {
 }
 
 fn is_theirs(call: &crate::calls::OpenCall, plugin: &RunningPlugin) -> bool {
-    matches!(&call.method.handler, Handler::Plugin(own) if own.id == plugin.id)
+    matches!(&call.method.handler, Handler::Plugin(own) if own.number == plugin.number)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

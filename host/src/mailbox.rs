@@ -3,16 +3,23 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_OK};
 use plugin_api::hosting::Sink;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use crate::place::Place;
+
+/// Letters that wait for one sink at most: a plugin that is blocked for good must not fill the memory.
+const MAX_LETTERS: usize = 16 * 1024;
+/// How long a sink may take before nobody waits for it any more.
+const STUCK: Duration = Duration::from_millis(250);
 
 /// A queue in front of a sink.
 pub struct Mailbox {
     sink: Sink,
-    runtime: Handle,
+    place: Place,
     queue: Mutex<Queue>,
     /// Held while the sink runs.
     running: Mutex<()>,
@@ -21,8 +28,23 @@ pub struct Mailbox {
 #[derive(Default)]
 struct Queue {
     letters: VecDeque<Letter>,
-    scheduled: bool,
+    /// Since when somebody has been looking for letters, or is about to.
+    scheduled: Option<Instant>,
+    overflowed: bool,
     closed: bool,
+}
+
+impl Queue {
+    fn has_room(&mut self) -> bool {
+        let full = self.letters.len() >= MAX_LETTERS;
+        if full && !self.closed && !std::mem::replace(&mut self.overflowed, true) {
+            tracing::warn!(
+                waiting = MAX_LETTERS,
+                "a plugin does not hear its events; those that come now are lost to it"
+            );
+        }
+        !full && !self.closed
+    }
 }
 
 struct Letter {
@@ -32,9 +54,9 @@ struct Letter {
 }
 
 impl Mailbox {
-    /// A mailbox whose letters are delivered on this runtime.
-    pub fn new(sink: Sink, runtime: Handle) -> Arc<Self> {
-        Arc::new(Mailbox { sink, runtime, queue: Mutex::default(), running: Mutex::new(()) })
+    /// A mailbox whose letters are delivered at this place.
+    pub fn new(sink: Sink, place: Place) -> Arc<Self> {
+        Arc::new(Mailbox { sink, place, queue: Mutex::default(), running: Mutex::new(()) })
     }
 
     /// Queues a value.
@@ -42,22 +64,25 @@ impl Mailbox {
         self.post(Letter { kind, json, delivered: None });
     }
 
-    /// Delivers a value here and now, behind those that wait. When another thread is delivering, it is left to that one,
-    /// and the receiver resolves when the sink has heard it, or will not.
+    /// Delivers a value here and now, behind those that wait. When another thread is delivering, or the sink has a place of
+    /// its own, it is left to that one, and the receiver resolves when the sink has heard it, or will not. For a sink that
+    /// has been busy for long nobody waits.
     ///
     /// For the host's own threads only: never from within a host function that a plugin is calling.
     pub fn send_now(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
-        if queue.closed {
+        if !queue.has_room() {
             return None;
         }
-        if queue.scheduled {
+        if queue.scheduled.is_some() || self.place.is_pool() {
             let (delivered, heard) = oneshot::channel();
             queue.letters.push_back(Letter { kind, json, delivered: Some(delivered) });
-            return Some(heard);
+            let is_stuck = queue.scheduled.is_some_and(|since| since.elapsed() > STUCK);
+            self.schedule(&mut queue);
+            return (!is_stuck).then_some(heard);
         }
         queue.letters.push_back(Letter { kind, json, delivered: None });
-        queue.scheduled = true;
+        queue.scheduled = Some(Instant::now());
         drop(queue);
         self.deliver();
         None
@@ -89,18 +114,18 @@ impl Mailbox {
 
     fn post(self: &Arc<Self>, letter: Letter) {
         let mut queue = self.lock();
-        if queue.closed {
-            return;
+        if queue.has_room() {
+            queue.letters.push_back(letter);
+            self.schedule(&mut queue);
         }
-        queue.letters.push_back(letter);
-        self.schedule(&mut queue);
     }
 
     /// Sees to it that somebody looks for letters.
     fn schedule(self: &Arc<Self>, queue: &mut Queue) {
-        if !std::mem::replace(&mut queue.scheduled, true) {
+        if queue.scheduled.is_none() {
+            queue.scheduled = Some(Instant::now());
             let mailbox = self.clone();
-            self.runtime.spawn(async move { mailbox.deliver() });
+            self.place.run(move || mailbox.deliver());
         }
     }
 
@@ -110,9 +135,12 @@ impl Mailbox {
             let letter = {
                 let mut queue = self.lock();
                 match queue.letters.pop_front() {
-                    Some(letter) => letter,
+                    Some(letter) => {
+                        queue.scheduled = Some(Instant::now());
+                        letter
+                    }
                     None => {
-                        queue.scheduled = false;
+                        queue.scheduled = None;
                         return;
                     }
                 }

@@ -1,6 +1,10 @@
 //! What is counted. Handles are made once and kept where they are used, so counting is an atomic addition; `/metrics`
 //! renders the text.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -29,6 +33,8 @@ pub struct Metrics {
     /// Connections refused before the upgrade, for their Host or Origin.
     pub turned_away: Counter,
     in_flight: Gauge,
+    /// By plugin and method. A method keeps its counters when its plugin is made anew.
+    methods: Mutex<BTreeMap<(String, String), Arc<MethodMetrics>>>,
 }
 
 static ACCEPTED: [Label; 1] = [Label::from_static_parts("outcome", "accepted")];
@@ -54,6 +60,7 @@ impl Metrics {
             handshakes_accepted: recorder
                 .register_counter(&Key::from_static_parts("clawhost_handshakes_total", &ACCEPTED), &METADATA),
             in_flight: gauge("clawhost_calls_in_flight"),
+            methods: Mutex::default(),
             render: recorder.handle(),
             recorder,
         }
@@ -65,9 +72,21 @@ impl Metrics {
         self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
     }
 
+    /// The counters of this method of this plugin.
+    pub fn of_method(&self, method: &str, plugin: &str) -> Arc<MethodMetrics> {
+        let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_method = methods.entry((plugin.to_string(), method.to_string()));
+        of_method.or_insert_with(|| Arc::new(MethodMetrics::new(self, method, plugin))).clone()
+    }
+
     /// Counts a limit that was hit, under the limit's name in the configuration.
     pub fn limit_hit(&self, limit: &'static str) {
-        self.counter("clawhost_limit_hits_total", &[("limit", limit)]).increment(1);
+        self.limit(limit).increment(1);
+    }
+
+    /// The counter of [`Metrics::limit_hit`].
+    pub fn limit(&self, limit: &'static str) -> Counter {
+        self.counter("clawhost_limit_hits_total", &[("limit", limit)])
     }
 
     /// Counts a handshake that ended badly.
@@ -83,6 +102,7 @@ impl Metrics {
     /// All of it in Prometheus' text form.
     pub fn render(&self, calls_in_flight: usize) -> String {
         self.in_flight.set(calls_in_flight as f64);
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|method| method.show());
         self.render.run_upkeep();
         self.render.render()
     }
@@ -97,24 +117,64 @@ impl Default for Metrics {
 /// The counters of one method.
 pub struct MethodMetrics {
     /// Calls started.
-    pub calls: Counter,
+    pub calls: Striped,
+    /// Microseconds from start to final answer, added up.
+    pub microseconds: Striped,
     /// Calls answered with an error.
     pub errors: Counter,
-    /// Microseconds from start to final answer, added up.
-    pub microseconds: Counter,
     /// Calls that kept a worker longer than `worker_stall_ms`.
     pub stalls: Counter,
+    shown: [Counter; 2],
 }
 
 impl MethodMetrics {
-    /// The counters of this method of this plugin.
-    pub fn new(metrics: &Metrics, method: &str, plugin: &str) -> Self {
+    fn new(metrics: &Metrics, method: &str, plugin: &str) -> Self {
         let labels = [("method", method), ("plugin", plugin)];
         MethodMetrics {
-            calls: metrics.counter("clawhost_calls_total", &labels),
+            calls: Striped::default(),
+            microseconds: Striped::default(),
             errors: metrics.counter("clawhost_call_errors_total", &labels),
-            microseconds: metrics.counter("clawhost_call_microseconds_total", &labels),
             stalls: metrics.counter("clawhost_worker_stalls_total", &labels),
+            shown: [
+                metrics.counter("clawhost_calls_total", &labels),
+                metrics.counter("clawhost_call_microseconds_total", &labels),
+            ],
         }
+    }
+
+    /// Brings what is shown up to date with what was counted.
+    fn show(&self) {
+        self.shown[0].absolute(self.calls.sum());
+        self.shown[1].absolute(self.microseconds.sum());
+    }
+}
+
+/// A counter that every request touches: each thread adds to a stripe, so that workers do not pass one cache line back and
+/// forth.
+#[derive(Default)]
+pub struct Striped([Stripe; STRIPES]);
+
+const STRIPES: usize = 4;
+
+/// One cache line.
+#[derive(Default)]
+#[repr(align(64))]
+struct Stripe(AtomicU64);
+
+impl Striped {
+    /// Adds to it.
+    pub fn add(&self, count: u64) {
+        thread_local! {
+            static MINE: usize = {
+                static NEXT: AtomicUsize = AtomicUsize::new(0);
+                NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
+            };
+        }
+        self.0[MINE.with(|mine| *mine)].0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// All that was added.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
     }
 }

@@ -12,7 +12,10 @@ use metrics::Counter;
 use schemas::frame::write;
 use schemas::protocol::close;
 
+use crate::authority::Authority;
+use crate::broadcasts::{Broadcast, Broadcasts};
 use crate::frames;
+use crate::metrics::Metrics;
 
 /// Byte limits of a connection's outbox and of all of them together.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +28,10 @@ pub struct OutboxLimits {
     pub buffered_total: usize,
 }
 
+/// The total of all connections is counted in steps of this many bytes, so that short answers do not touch what every
+/// worker shares.
+const STEP: usize = 16 * 1024;
+
 /// Why something was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
@@ -36,16 +43,37 @@ pub enum Full {
     Overflow(&'static str),
 }
 
+/// What all outboxes share.
+pub struct Shared {
+    /// Byte limits.
+    pub limits: OutboxLimits,
+    /// Broadcasts that not everybody has taken yet.
+    pub broadcasts: Broadcasts,
+    /// Bytes queued for all connections together, in whole steps of each.
+    pub total: AtomicUsize,
+    /// Frames queued.
+    pub frames: Counter,
+    /// Droppable events that slow consumers missed.
+    pub skipped: Counter,
+    /// Connections closed, by the name of the limit.
+    pub overflows: [(&'static str, Counter); 3],
+}
+
 /// The outgoing bytes of one connection.
 pub struct Outbox {
     state: Mutex<State>,
-    limits: OutboxLimits,
     /// Bytes queued or being written; kept beside the lock so that looking costs none.
     backlog: AtomicUsize,
+    /// How many of them the total knows of: always a multiple of [`STEP`].
+    known: AtomicUsize,
     is_closing: AtomicBool,
-    total: Arc<AtomicUsize>,
-    frames: Counter,
+    shared: Arc<Shared>,
 }
+
+/// Names of limits in the configuration.
+const BUFFERED: &str = "max_buffered_bytes";
+const HARD: &str = "max_buffered_hard_bytes";
+const TOTAL: &str = "max_buffered_total_bytes";
 
 #[derive(Default)]
 struct State {
@@ -56,64 +84,88 @@ struct State {
     /// How much the writer took last: about what there will be next.
     typical: usize,
     seq: u64,
+    /// Who hears broadcasts here, once it has joined.
+    audience: Option<Arc<Authority>>,
+    /// Number of the next broadcast to take.
+    next_broadcast: u64,
     closing: Option<(u16, String)>,
     closed: bool,
     waker: Option<Waker>,
-    /// Somebody has promised to wake the connection.
-    woken_later: bool,
+}
+
+impl State {
+    fn is_open(&self) -> bool {
+        !self.closed && self.closing.is_none()
+    }
+}
+
+/// Lets go of the lock, then wakes the connection if there is something to write.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = if state.bytes.is_empty() { None } else { state.waker.take() };
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Shared {
+    /// For the outboxes of one gateway.
+    pub fn new(limits: OutboxLimits, metrics: &Metrics) -> Self {
+        Shared {
+            limits,
+            broadcasts: Broadcasts::default(),
+            total: AtomicUsize::new(0),
+            frames: metrics.frames_out.clone(),
+            skipped: metrics.events_dropped.clone(),
+            overflows: [BUFFERED, HARD, TOTAL].map(|limit| (limit, metrics.limit(limit))),
+        }
+    }
 }
 
 impl Outbox {
-    /// An empty one. `total` is shared by all of them, `frames` counts what is queued.
-    pub fn new(limits: OutboxLimits, total: Arc<AtomicUsize>, frames: Counter) -> Self {
+    /// An empty one.
+    pub fn new(shared: Arc<Shared>) -> Self {
         Outbox {
             state: Mutex::default(),
-            limits,
             backlog: AtomicUsize::new(0),
+            known: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
-            total,
-            frames,
+            shared,
         }
+    }
+
+    /// It hears the broadcasts that come from here on, as far as this authority may, behind what `hello` queues.
+    pub fn join(&self, audience: Arc<Authority>, hello: impl FnOnce()) {
+        // What is broadcast while the hello is written is in neither, if its number is not taken first; and it would
+        // come before the hello, if that were not queued without an audience.
+        let next_broadcast = self.shared.broadcasts.next();
+        hello();
+        let mut state = self.lock();
+        state.next_broadcast = next_broadcast;
+        state.audience = Some(audience);
+    }
+
+    /// Takes over broadcasts, of which the first has this number, and wakes the connection if there is something for it.
+    pub fn deliver(&self, first: u64, broadcasts: &[Arc<Broadcast>]) {
+        let mut state = self.lock();
+        if state.is_open() {
+            self.take_over(&mut state, first, broadcasts);
+        }
+        wake(state);
     }
 
     /// Queues an answer. Answers are never dropped; over the hard cap the connection closes instead.
     pub fn response(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Full> {
         self.queue(|state| {
-            if self.backlog() > self.limits.buffered_hard {
-                return Err(self.overflow(state, "max_buffered_hard_bytes"));
+            if self.backlog() > self.shared.limits.buffered_hard {
+                return Err(self.overflow(state, HARD));
             }
-            if self.total() > self.limits.buffered_total {
-                return Err(self.overflow(state, "max_buffered_total_bytes"));
+            if self.total() > self.shared.limits.buffered_total {
+                return Err(self.overflow(state, TOTAL));
             }
             frames::text(&mut state.bytes, write);
             Ok(())
         })
-    }
-
-    /// Queues an event with the next `seq`. `open` is its frame without the closing brace.
-    ///
-    /// With `wakers`, the connection is not woken here but added to them, once until it has looked: who broadcasts wakes
-    /// everyone later. Anything else that is queued meanwhile wakes it all the same.
-    pub fn broadcast(&self, open: &[u8], droppable: bool, wakers: Option<&mut Vec<Waker>>) -> Result<(), Full> {
-        let (outcome, waker) = self.queue_quietly(wakers.is_some(), |state| {
-            // A skipped event consumes its number, so that the consumer sees the hole.
-            state.seq += 1;
-            if self.backlog() > self.limits.buffered {
-                return Err(if droppable { Full::Skipped } else { self.overflow(state, "max_buffered_bytes") });
-            }
-            if self.total() > self.limits.buffered_total {
-                return Err(if droppable { Full::Skipped } else { self.overflow(state, "max_buffered_total_bytes") });
-            }
-            let mut digits = [0; 20];
-            let number = write::digits(&mut digits, state.seq);
-            frames::text_of_parts(&mut state.bytes, &[open, b",\"seq\":", number, b"}"]);
-            Ok(())
-        });
-        match wakers {
-            Some(wakers) => wakers.extend(waker),
-            None => waker.into_iter().for_each(Waker::wake),
-        }
-        outcome
     }
 
     /// Queues an event without `seq`: never dropped, like an answer.
@@ -135,7 +187,9 @@ impl Outbox {
     /// Takes all queued bytes to be written, or leaves a waker for when there are some.
     pub fn take(&self, waker: &Waker) -> Option<Vec<u8>> {
         let mut state = self.lock();
-        state.woken_later = false;
+        if state.is_open() {
+            self.catch_up(&mut state);
+        }
         if state.bytes.is_empty() {
             match &mut state.waker {
                 Some(known) => known.clone_from(waker),
@@ -147,19 +201,22 @@ impl Outbox {
         const MAX_TYPICAL: usize = 64 * 1024;
         let bytes = std::mem::take(&mut state.bytes);
         state.typical = bytes.len().min(MAX_TYPICAL);
-        self.frames.increment(std::mem::take(&mut state.frames));
+        self.shared.frames.increment(std::mem::take(&mut state.frames));
         Some(bytes)
     }
 
     /// Tells that the writer got rid of this many of the bytes it took.
     pub fn written(&self, count: usize) {
         self.backlog.fetch_sub(count, Ordering::Relaxed);
-        self.total.fetch_sub(count, Ordering::Relaxed);
+        if self.known.load(Ordering::Relaxed) > 0 {
+            let _state = self.lock();
+            self.tell_total(self.backlog());
+        }
     }
 
     /// Whether the connection should not be read until it drains.
     pub fn is_backed_up(&self) -> bool {
-        self.backlog() > self.limits.buffered
+        self.backlog() > self.shared.limits.buffered
     }
 
     /// Whether a close was queued.
@@ -176,53 +233,76 @@ impl Outbox {
     pub fn shut(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let rest = self.backlog.swap(0, Ordering::Relaxed);
+        self.backlog.store(0, Ordering::Relaxed);
         state.bytes = Vec::new();
         state.waker = None;
-        self.total.fetch_sub(rest, Ordering::Relaxed);
+        state.audience = None;
+        self.tell_total(0);
     }
 
+    /// Queues behind the broadcasts published so far, and wakes the connection.
     fn queue(&self, add: impl FnOnce(&mut State) -> Result<(), Full>) -> Result<(), Full> {
-        let (outcome, waker) = self.queue_quietly(false, add);
-        if let Some(waker) = waker {
-            waker.wake();
+        let mut state = self.lock();
+        if state.is_open() {
+            self.catch_up(&mut state);
         }
+        let outcome = if state.is_open() { self.append(&mut state, add) } else { Err(Full::Closed) };
+        wake(state);
         outcome
     }
 
-    /// Queues, and tells whom to wake for it.
-    fn queue_quietly(
-        &self,
-        later: bool,
-        add: impl FnOnce(&mut State) -> Result<(), Full>,
-    ) -> (Result<(), Full>, Option<Waker>) {
-        let mut state = self.lock();
-        if state.closed || state.closing.is_some() {
-            return (Err(Full::Closed), None);
-        }
+    /// Lets `add` change the bytes, and counts how many there are now.
+    fn append(&self, state: &mut State, add: impl FnOnce(&mut State) -> Result<(), Full>) -> Result<(), Full> {
         let before = state.bytes.len();
         if state.bytes.capacity() == 0 {
-            let typical = state.typical;
-            state.bytes.reserve(typical);
+            state.bytes.reserve(state.typical);
         }
-        let outcome = add(&mut state);
-        let after = state.bytes.len();
-        if after >= before {
-            self.backlog.fetch_add(after - before, Ordering::Relaxed);
-            self.total.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.backlog.fetch_sub(before - after, Ordering::Relaxed);
-            self.total.fetch_sub(before - after, Ordering::Relaxed);
-        }
+        let outcome = add(state);
         state.frames += u64::from(outcome.is_ok());
-        let waker = match (after == before, later) {
-            (true, _) => None,
-            (false, false) => state.waker.take(),
-            (false, true) if std::mem::replace(&mut state.woken_later, true) => None,
-            (false, true) => state.waker.clone(),
+        // One addition for both directions: it wraps around.
+        let grown = state.bytes.len().wrapping_sub(before);
+        self.tell_total(self.backlog.fetch_add(grown, Ordering::Relaxed).wrapping_add(grown));
+        outcome
+    }
+
+    /// Takes over what was broadcast meanwhile.
+    fn catch_up(&self, state: &mut State) {
+        if state.audience.is_some() && state.next_broadcast != self.shared.broadcasts.next() {
+            let (first, broadcasts) = (state.next_broadcast, self.shared.broadcasts.since(state.next_broadcast));
+            self.take_over(state, first, &broadcasts);
+        }
+    }
+
+    /// Appends the frames of those broadcasts that it has not taken yet and may hear.
+    fn take_over(&self, state: &mut State, first: u64, broadcasts: &[Arc<Broadcast>]) {
+        let Some(audience) = state.audience.clone() else { return };
+        let known = state.next_broadcast.saturating_sub(first) as usize;
+        for broadcast in broadcasts.get(known..).unwrap_or_default() {
+            state.next_broadcast += 1;
+            if state.is_open() && broadcast.entry.access.admits(&audience) {
+                let _ = self.append(state, |state| self.event(state, broadcast));
+            }
+        }
+    }
+
+    /// Queues an event with the next `seq`. One that is skipped consumes its number, so that the consumer sees the hole.
+    fn event(&self, state: &mut State, broadcast: &Broadcast) -> Result<(), Full> {
+        state.seq += 1;
+        let limit = if self.backlog() > self.shared.limits.buffered {
+            BUFFERED
+        } else if self.total() > self.shared.limits.buffered_total {
+            TOTAL
+        } else {
+            let mut digits = [0; 20];
+            let number = write::digits(&mut digits, state.seq);
+            frames::text_of_parts(&mut state.bytes, &[&broadcast.open, b",\"seq\":", number, b"}"]);
+            return Ok(());
         };
-        drop(state);
-        (outcome, waker)
+        if broadcast.droppable {
+            self.shared.skipped.increment(1);
+            return Err(Full::Skipped);
+        }
+        Err(self.overflow(state, limit))
     }
 
     /// Closes a consumer that does not keep up. What it has not been sent yet makes room for the close frame: the frame
@@ -230,6 +310,11 @@ impl Outbox {
     fn overflow(&self, state: &mut State, limit: &'static str) -> Full {
         state.bytes.clear();
         self.begin_close(state, close::POLICY, "slow consumer");
+        if let Some((_, counter)) = self.shared.overflows.iter().find(|(name, _)| *name == limit) {
+            counter.increment(1);
+        }
+        let id = state.audience.as_ref().and_then(|audience| audience.caller().conn_id.as_deref());
+        tracing::warn!(id, limit, "closing a slow consumer");
         Full::Overflow(limit)
     }
 
@@ -239,12 +324,21 @@ impl Outbox {
         self.is_closing.store(true, Ordering::Release);
     }
 
+    /// Brings `total` up to date with a backlog, as far as whole steps go. Called with the state locked.
+    fn tell_total(&self, backlog: usize) {
+        let (known, now) = (self.known.load(Ordering::Relaxed), backlog / STEP * STEP);
+        if known != now {
+            self.known.store(now, Ordering::Relaxed);
+            self.shared.total.fetch_add(now.wrapping_sub(known), Ordering::Relaxed);
+        }
+    }
+
     fn backlog(&self) -> usize {
         self.backlog.load(Ordering::Relaxed)
     }
 
     fn total(&self) -> usize {
-        self.total.load(Ordering::Relaxed)
+        self.shared.total.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -255,10 +349,26 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::EventEntry;
+    use plugin_api::EventSpec;
 
-    fn outbox(buffered: usize) -> Outbox {
+    fn shared(buffered: usize) -> Arc<Shared> {
         let limits = OutboxLimits { buffered, buffered_hard: 4 * buffered, buffered_total: 16 * buffered };
-        Outbox::new(limits, Arc::default(), Counter::noop())
+        Arc::new(Shared::new(limits, &Metrics::new()))
+    }
+
+    /// One that has joined.
+    fn outbox(buffered: usize) -> Outbox {
+        let outbox = Outbox::new(shared(buffered));
+        outbox.join(Arc::new(Authority::operator(&[])), || ());
+        outbox
+    }
+
+    fn publish(outbox: &Outbox, droppable: bool) {
+        let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
+        let broadcasts = &outbox.shared.broadcasts;
+        broadcasts.publish(Broadcast { entry, open: b"{\"type\":\"event\"".to_vec(), droppable });
+        broadcasts.deliver(|first, list| outbox.deliver(first, list));
     }
 
     fn taken(outbox: &Outbox) -> String {
@@ -270,23 +380,49 @@ mod tests {
     #[test]
     fn seq_counts_what_was_sent_and_what_was_skipped() {
         let outbox = outbox(64);
-        outbox.broadcast(b"{\"type\":\"event\"", true, None).expect("room");
+        publish(&outbox, true);
         assert!(taken(&outbox).ends_with(",\"seq\":1}"));
         outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("an answer always fits");
-        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", true, None), Err(Full::Skipped));
+        publish(&outbox, true);
         assert!(outbox.is_backed_up());
-        taken(&outbox);
+        assert!(taken(&outbox).ends_with("rrr"), "skipped");
         outbox.targeted(b"{\"type\":\"event\"").expect("room");
-        outbox.broadcast(b"{\"type\":\"event\"", true, None).expect("room");
+        publish(&outbox, true);
         let text = taken(&outbox);
         assert!(text.ends_with(",\"seq\":3}"), "the skipped one consumed 2, the targeted one none: {text}");
+    }
+
+    #[test]
+    fn an_answer_comes_behind_the_events_before_it() {
+        let outbox = outbox(1024);
+        let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
+        let open = b"{\"event\"".to_vec();
+        outbox.shared.broadcasts.publish(Broadcast { entry, open, droppable: false });
+        outbox.response(|out| out.extend_from_slice(b"answer")).expect("room");
+        outbox.shared.broadcasts.deliver(|first, list| outbox.deliver(first, list));
+        let text = taken(&outbox);
+        assert!(text.find("seq").expect("an event") < text.find("answer").expect("an answer"), "{text}");
+        assert_eq!(text.matches("seq").count(), 1, "once: {text}");
+    }
+
+    #[test]
+    fn what_is_broadcast_while_somebody_joins_comes_behind_the_hello() {
+        let outbox = Outbox::new(shared(1024));
+        outbox.join(Arc::new(Authority::operator(&[])), || {
+            let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
+            let open = b"{\"event\"".to_vec();
+            outbox.shared.broadcasts.publish(Broadcast { entry, open, droppable: false });
+            outbox.response(|out| out.extend_from_slice(b"hello")).expect("room");
+        });
+        let text = taken(&outbox);
+        assert!(text.find("hello").expect("a hello") < text.find("seq").expect("an event"), "{text}");
     }
 
     #[test]
     fn a_slow_consumer_is_told_why() {
         let outbox = outbox(64);
         outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("room");
-        assert_eq!(outbox.broadcast(b"{\"type\":\"event\"", false, None), Err(Full::Overflow("max_buffered_bytes")));
+        publish(&outbox, false);
         assert_eq!(outbox.closing(), Some((1008, "slow consumer".to_string())));
         let text = taken(&outbox);
         assert!(text.ends_with("slow consumer") && !text.contains("rrr"), "{text}");
@@ -304,15 +440,18 @@ mod tests {
 
     #[test]
     fn the_total_returns_to_zero() {
-        let total = Arc::new(AtomicUsize::new(0));
-        let limits = OutboxLimits { buffered: 64, buffered_hard: 128, buffered_total: 1024 };
-        let outbox = Outbox::new(limits, total.clone(), Counter::noop());
+        let shared = shared(4 * STEP);
+        let outbox = Outbox::new(shared.clone());
+        let total = || shared.total.load(Ordering::Relaxed);
         outbox.response(|out| out.extend_from_slice(b"one")).expect("room");
+        assert_eq!(total(), 0, "less than a step");
+        outbox.response(|out| out.resize(out.len() + 2 * STEP, b'x')).expect("room");
         let bytes = outbox.take(Waker::noop()).expect("queued");
-        outbox.written(2);
-        assert_eq!(total.load(Ordering::Relaxed), bytes.len() - 2);
+        assert_eq!(total(), 2 * STEP);
+        outbox.written(bytes.len() - STEP);
+        assert_eq!(total(), STEP);
         outbox.response(|out| out.extend_from_slice(b"two")).expect("room");
         outbox.shut();
-        assert_eq!(total.load(Ordering::Relaxed), 0);
+        assert_eq!(total(), 0);
     }
 }

@@ -1,15 +1,21 @@
-//! One plugin as the host runs it: its manifest, its instance, what it may do, and how it is doing.
+//! One instance of a plugin as the host runs it: its manifest, what it may do, where its code runs, and how it is doing.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use plugin_api::Manifest;
 use plugin_api::catalogue::PluginState;
 use plugin_api::hosting::{CallRequest, Instance};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::authority::Authority;
+use crate::host_side::HostSide;
+use crate::place::Place;
+
+/// How long the end of an instance waits for what its pool has not begun. One whose threads are all blocked never does.
+const POOL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,139 +36,244 @@ impl Origin {
     }
 }
 
-/// A running plugin.
+/// An instance of a plugin. A reload makes another one of the same id.
 pub struct RunningPlugin {
     /// Its id.
     pub id: Arc<str>,
+    /// The number of this instance; never reused in a process.
+    pub number: u64,
     /// What it said of itself.
     pub manifest: Manifest,
     /// Where it comes from.
     pub origin: Origin,
+    /// Where its code runs.
+    pub place: Place,
     /// Itself, calling in its own name.
     pub authority: Arc<Authority>,
     /// Methods it may call.
     pub may_invoke: Vec<String>,
     /// Events it may hear.
     pub may_hear: Vec<String>,
-    /// Calls that run.
+    /// Calls that run, apart from those that are being handed over this moment.
     pub in_flight: AtomicUsize,
-    /// Calls since the start.
-    pub calls: AtomicU64,
     /// Calls answered with an error.
     pub errors: AtomicU64,
     /// Calls that panicked.
     pub panics: AtomicU64,
-    /// Room for blocking calls, when the manifest says so.
-    pub blocking: Option<Arc<Semaphore>>,
+    retired: AtomicBool,
+    quiesced: AtomicBool,
+    /// Its `stop` has begun: nothing is handed over from now on.
+    ending: AtomicBool,
     stopped: AtomicBool,
+    failed: AtomicBool,
     failure: Mutex<Option<String>>,
-    instance: OnceLock<Instance>,
+    recent_panics: Mutex<VecDeque<Instant>>,
+    instance: OnceLock<(Instance, Arc<HostSide>)>,
 }
 
 impl RunningPlugin {
     /// A plugin without an instance yet.
-    pub fn new(manifest: Manifest, origin: Origin, may_invoke: Vec<String>, may_hear: Vec<String>) -> Self {
+    pub fn new(
+        manifest: Manifest,
+        origin: Origin,
+        place: Place,
+        may_invoke: Vec<String>,
+        may_hear: Vec<String>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         RunningPlugin {
             id: manifest.id.as_str().into(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             authority: Arc::new(Authority::plugin(&manifest.id)),
-            blocking: manifest.blocking.then(|| Arc::new(Semaphore::new(manifest.max_concurrent.max(1) as usize))),
             manifest,
             origin,
+            place,
             may_invoke,
             may_hear,
             in_flight: AtomicUsize::new(0),
-            calls: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            quiesced: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             failure: Mutex::new(None),
+            recent_panics: Mutex::default(),
             instance: OnceLock::new(),
         }
     }
 
-    /// Gives it its instance.
-    pub fn install(&self, instance: Instance) {
-        if self.instance.set(instance).is_err() {
+    /// Gives it its instance, and the instance's view of the host.
+    pub fn install(&self, instance: Instance, view: Arc<HostSide>) {
+        if self.instance.set((instance, view)).is_err() {
             tracing::error!(plugin = &*self.id, "a second instance was dropped");
         }
     }
 
     /// `[control]` Goes live.
     pub fn start(&self) -> Result<(), String> {
-        let instance = self.instance.get().ok_or("it has no instance")?;
+        let instance = self.instance().ok_or("it has no instance")?;
         instance.start().map_err(|code| format!("start failed with code {code}; the log has the reason"))
     }
 
-    /// `[worker]` Hands over a request.
+    /// `[worker]` Hands over a request, unless the instance is being stopped: whoever does that has ended its calls.
     pub fn call(&self, request: &CallRequest<'_>) {
-        if let Some(instance) = self.instance.get() {
+        if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
             instance.call(request);
         }
     }
 
     /// `[worker]` Says that a call has ended without it.
-    pub fn cancel(&self, call: u64, reason: i32) {
-        if let Some(instance) = self.instance.get() {
-            instance.cancel(call, reason);
+    pub fn cancel(self: &Arc<Self>, call: u64, reason: i32) {
+        let plugin = self.clone();
+        let tell = move || {
+            if let Some(instance) = plugin.instance().filter(|_| !plugin.is_ending()) {
+                instance.cancel(call, reason);
+            }
+        };
+        if self.place.is_pool() { self.place.run(tell) } else { tell() }
+    }
+
+    /// `[control]` Lets it end its own work, once, for at most `patience`. False if it did not say done in time.
+    pub async fn quiesce(self: &Arc<Self>, patience: Duration) -> bool {
+        if self.quiesced.swap(true, Ordering::SeqCst) {
+            return true;
         }
+        self.finish(patience, |instance, done| instance.quiesce(done)).await
     }
 
-    /// `[control]` Quiesces, then stops it, each for at most `patience`. False if it did not say done in time: its
-    /// instance is then abandoned and leaked, since code may still run in it.
-    pub async fn quiesce(&self, patience: Duration) -> bool {
-        let Some(instance) = self.instance.get() else { return true };
-        let (done, finished) = oneshot::channel();
-        instance.quiesce(move || {
-            let _ = done.send(());
-        });
-        tokio::time::timeout(patience, finished).await.is_ok()
-    }
-
-    /// `[control]` Stops it; see [`RunningPlugin::quiesce`].
-    pub async fn stop(&self, patience: Duration) -> bool {
-        let Some(instance) = self.instance.get() else { return true };
-        let (done, finished) = oneshot::channel();
-        instance.stop(move || {
-            let _ = done.send(());
-        });
-        let stopped = tokio::time::timeout(patience, finished).await.is_ok();
+    /// `[control]` Stops it, once, for at most `patience`. False if it did not say done in time: its instance is then abandoned and
+    /// leaked, since code may still run in it. Either way it reaches the host no more.
+    pub async fn stop(self: &Arc<Self>, patience: Duration) -> bool {
+        self.retire();
+        // What waits for a thread of its own came before the end, cancellations among it.
+        if self.place.is_pool() {
+            let (reached, turn) = oneshot::channel();
+            self.place.run(move || {
+                let _ = reached.send(());
+            });
+            let _ = tokio::time::timeout(POOL_PATIENCE.min(patience), turn).await;
+        }
+        if self.ending.swap(true, Ordering::SeqCst) {
+            return true;
+        }
+        let stopped = self.finish(patience, |instance, done| instance.stop(done)).await;
         self.stopped.store(stopped, Ordering::Release);
+        if let Some((_, view)) = self.instance.get() {
+            view.cut_off();
+        }
         stopped
     }
 
-    /// Whether it stopped, and so takes no calls.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    /// Takes no calls from now on: those that come late go to whoever has its methods now.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
     }
 
-    /// Notes why it does not run.
+    /// Whether it takes no calls any more.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// Puts it out of service: its methods stay and answer `UNAVAILABLE`.
     pub fn fail(&self, why: String) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *lock(&self.failure) = Some(why);
+        self.failed.store(true, Ordering::Release);
     }
 
-    /// How it is doing.
+    /// Whether it is out of service.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call that panicked. True when that makes `limit` of them within `window`; counting then begins anew.
+    pub fn panicked(&self, limit: usize, window: Duration) -> bool {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut recent = lock(&self.recent_panics);
+        recent.retain(|at| now.duration_since(*at) < window);
+        recent.push_back(now);
+        let too_many = recent.len() >= limit.max(1);
+        if too_many {
+            recent.clear();
+        }
+        too_many
+    }
+
+    /// How it is doing. Its calls are counted by the registry.
     pub fn state(&self) -> PluginState {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = lock(&self.failure).clone();
         PluginState {
             state: if failure.is_some() { "failed" } else { "running" }.to_string(),
             error: failure,
-            calls: self.calls.load(Ordering::Relaxed),
             errors: self.errors.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
             ..described(&self.manifest, self.origin)
         }
+    }
+
+    /// Begins one of the ends and waits for its `done`. A loaded plugin has a thread for it, since it may block there.
+    async fn finish(
+        self: &Arc<Self>,
+        patience: Duration,
+        begin: impl FnOnce(&Instance, Box<dyn FnOnce() + Send>) + Send + 'static,
+    ) -> bool {
+        let (done, finished) = oneshot::channel();
+        let plugin = self.clone();
+        let begin = move || {
+            if let Some(instance) = plugin.instance() {
+                begin(
+                    instance,
+                    Box::new(move || {
+                        let _ = done.send(());
+                    }),
+                );
+            }
+        };
+        if self.instance().is_none() {
+            return true;
+        }
+        match self.origin {
+            Origin::Linked => begin(),
+            Origin::Loaded => {
+                if std::thread::Builder::new().name(format!("stop {}", self.id)).spawn(begin).is_err() {
+                    return false;
+                }
+            }
+        }
+        tokio::time::timeout(patience, finished).await.is_ok_and(|heard| heard.is_ok())
+    }
+
+    fn instance(&self) -> Option<&Instance> {
+        self.instance.get().map(|(instance, _)| instance)
     }
 }
 
 impl Drop for RunningPlugin {
     fn drop(&mut self) {
         // An instance that did not stop is leaked: code of it may still run, and leaking is the only sound end.
-        if self.is_stopped()
-            && let Some(instance) = self.instance.take()
-        {
-            instance.destroy();
+        if !*self.stopped.get_mut() {
+            return;
+        }
+        if let Some((instance, _)) = self.instance.take() {
+            match self.origin {
+                Origin::Linked => instance.destroy(),
+                // It may block. Without a thread it is leaked.
+                Origin::Loaded => {
+                    let _ = std::thread::Builder::new().name(format!("end {}", self.id)).spawn(|| instance.destroy());
+                }
+            }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The state of a plugin that has no instance: disabled by config, or failed before it had one.
@@ -183,5 +294,22 @@ pub fn described(manifest: &Manifest, origin: Origin) -> PluginState {
         calls: 0,
         errors: 0,
         panics: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn panics_are_counted_within_a_window() {
+        let place = Place::workers("p", tokio::runtime::Handle::current());
+        let plugin = RunningPlugin::new(Manifest::new("p", "1"), Origin::Linked, place, Vec::new(), Vec::new());
+        let minute = Duration::from_secs(60);
+        assert!(!plugin.panicked(3, minute) && !plugin.panicked(3, minute));
+        assert!(plugin.panicked(3, minute), "the third");
+        assert!(!plugin.panicked(3, minute), "counting began anew");
+        assert!(!plugin.panicked(2, Duration::ZERO), "the one before is forgotten");
+        assert_eq!(plugin.state().panics, 5);
     }
 }

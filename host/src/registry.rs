@@ -10,7 +10,8 @@ use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconne
 use schemas::hello::Features;
 use serde_json::Value;
 
-use crate::access::Access;
+use crate::access::{Access, TooManyScopes};
+use crate::config::MethodRules;
 use crate::metrics::{MethodMetrics, Metrics};
 use crate::plugin::RunningPlugin;
 use crate::services::HostService;
@@ -33,6 +34,7 @@ pub struct Registry {
     features: Features,
     features_json: Box<str>,
     rows_json: Box<str>,
+    rules: MethodRules,
 }
 
 /// A method, ready to be called.
@@ -44,7 +46,7 @@ pub struct MethodEntry {
     /// What it demands.
     pub access: Access,
     /// What it counts.
-    pub metrics: MethodMetrics,
+    pub metrics: Arc<MethodMetrics>,
     params: ParamsCheck,
 }
 
@@ -68,6 +70,14 @@ pub struct EventEntry {
     pub targeted: bool,
     /// Its row of the manifest.
     pub spec: EventSpec,
+}
+
+impl EventEntry {
+    /// The entry of a manifest row.
+    pub fn new(owner: Option<Arc<str>>, spec: EventSpec) -> Result<Self, TooManyScopes> {
+        let access = Access::new(spec.role, &spec.scopes)?;
+        Ok(EventEntry { name: spec.name.as_str().into(), owner, access, targeted: spec.to == Audience::Targeted, spec })
+    }
 }
 
 /// How the parameters of a method are checked.
@@ -149,6 +159,21 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The same with the operator's rules of who may call what.
+    pub fn with_rules(self, rules: MethodRules) -> Self {
+        Registry { rules, ..self }
+    }
+
+    /// Whether the operator lets this role call this method.
+    pub fn permits(&self, role: &str, method: &str) -> bool {
+        self.rules.permits(role, method)
+    }
+
+    /// A plugin by its id.
+    pub fn plugin(&self, id: &str) -> Option<&Arc<RunningPlugin>> {
+        self.plugins.iter().find(|plugin| &*plugin.id == id)
+    }
+
     /// A method by its name.
     pub fn method(&self, name: &str) -> Option<&Arc<MethodEntry>> {
         self.methods.get(name)
@@ -182,14 +207,24 @@ impl Registry {
     /// Everything, for `host.registry.list`: a [`catalogue::RegistryList`] as JSON. Its rows never change while the table
     /// is in force, so they are written once.
     pub fn list_json(&self) -> String {
-        let mut plugins: Vec<PluginState> = self.plugins.iter().map(|plugin| plugin.state()).collect();
-        for state in &mut plugins {
-            state.methods.retain(|name| self.methods.contains_key(name.as_str()));
-        }
+        let mut plugins: Vec<PluginState> = self.plugins.iter().map(|plugin| self.running_state(plugin)).collect();
         plugins.extend(self.idle.iter().cloned());
         plugins.sort_by(|a, b| a.id.cmp(&b.id));
         let plugins = serde_json::to_string(&plugins).unwrap_or_default();
         format!("{{\"plugins\":{plugins},{}}}", self.rows_json)
+    }
+
+    /// How a plugin is doing.
+    pub fn state_of(&self, id: &str) -> Option<PluginState> {
+        let running = self.plugin(id).map(|plugin| self.running_state(plugin));
+        running.or_else(|| self.idle.iter().find(|state| state.id == id).cloned())
+    }
+
+    fn running_state(&self, plugin: &RunningPlugin) -> PluginState {
+        let mut state = plugin.state();
+        state.methods.retain(|name| self.methods.contains_key(name.as_str()));
+        state.calls = state.methods.iter().filter_map(|name| self.method(name)).map(|m| m.metrics.calls.sum()).sum();
+        state
     }
 
     /// One method or event, for `host.registry.describe`.
@@ -211,7 +246,7 @@ impl Registry {
         }
         let access = Access::new(spec.role, &spec.scopes).map_err(|error| format!("method {name:?}: {error}"))?;
         let params = ParamsCheck::new(&spec.params).map_err(|error| format!("method {name:?}: params: {error}"))?;
-        let metrics = MethodMetrics::new(metrics, &name, &owner);
+        let metrics = metrics.of_method(&name, &owner);
         self.methods.insert(name.into(), Arc::new(MethodEntry { spec, handler, access, metrics, params }));
         Ok(())
     }
@@ -222,20 +257,21 @@ impl Registry {
             let (other, owner) = (other.owner.as_deref().unwrap_or("host"), owner.as_deref().unwrap_or("host"));
             return Err(format!("event {name:?} is claimed by {other:?} and by {owner:?}"));
         }
-        let access = Access::new(spec.role, &spec.scopes).map_err(|error| format!("event {name:?}: {error}"))?;
-        let targeted = spec.to == Audience::Targeted;
-        self.events.insert(name.clone(), Arc::new(EventEntry { name, owner, access, targeted, spec }));
+        let entry = EventEntry::new(owner, spec).map_err(|error| format!("event {name:?}: {error}"))?;
+        self.events.insert(name, Arc::new(entry));
         Ok(())
     }
 
     /// `"methods":[…],"events":[…]`, sorted by name.
     fn collect_rows(&self) -> String {
-        let methods: BTreeMap<&str, RegistryEntry> =
-            self.methods.iter().map(|(name, entry)| (&**name, method_row(entry))).collect();
-        let events: BTreeMap<&str, RegistryEntry> =
-            self.events.iter().map(|(name, entry)| (&**name, event_row(entry))).collect();
-        let json = |rows: Vec<&RegistryEntry>| serde_json::to_string(&rows).unwrap_or_default();
-        format!("\"methods\":{},\"events\":{}", json(methods.values().collect()), json(events.values().collect()))
+        // One row at a time: all of them as values would be the most memory that a gateway ever needs.
+        let methods: BTreeMap<_, _> = self.methods.iter().collect();
+        let events: BTreeMap<_, _> = self.events.iter().collect();
+        let mut rows = String::from("\"methods\":");
+        append_rows(&mut rows, methods.values().map(|entry| method_row(entry)));
+        rows.push_str(",\"events\":");
+        append_rows(&mut rows, events.values().map(|entry| event_row(entry)));
+        rows
     }
 
     fn collect_features(&self) -> Features {
@@ -299,9 +335,8 @@ impl std::fmt::Display for RegistryError {
     }
 }
 
-/// Names a manifest may not use, and forms it must have.
-pub fn check_names(manifest: &Manifest) -> Result<(), String> {
-    let id = manifest.id.as_str();
+/// The form of a plugin's id.
+pub fn check_id(id: &str) -> Result<(), String> {
     let id_ok = id.starts_with(|c: char| c.is_ascii_lowercase())
         && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !id_ok || id.len() > 64 || id == "host" {
@@ -309,6 +344,12 @@ pub fn check_names(manifest: &Manifest) -> Result<(), String> {
             "id {id:?} must be up to 64 lower-case letters, digits and '-', begin with a letter, and not be \"host\""
         ));
     }
+    Ok(())
+}
+
+/// Names a manifest may not use, and forms it must have.
+pub fn check_names(manifest: &Manifest) -> Result<(), String> {
+    check_id(&manifest.id)?;
     if manifest.manifest != 1 {
         return Err(format!("manifest version {} is not known; this gateway reads version 1", manifest.manifest));
     }
@@ -332,6 +373,25 @@ pub fn check_schemas(manifest: &Manifest) -> Result<(), String> {
         ParamsCheck::new(&method.params).map_err(|error| format!("method {:?}: params: {error}", method.name))?;
     }
     Ok(())
+}
+
+/// Checks who may use what a manifest offers: roles and scopes that exist.
+pub fn check_access(manifest: &Manifest) -> Result<(), String> {
+    let methods = manifest.methods.iter().map(|method| ("method", &method.name, method.role, &method.scopes));
+    let events = manifest.events.iter().map(|event| ("event", &event.name, event.role, &event.scopes));
+    for (kind, name, role, scopes) in methods.chain(events) {
+        Access::new(role, scopes).map_err(|error| format!("{kind} {name:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Appends a list.
+fn append_rows(out: &mut String, rows: impl Iterator<Item = RegistryEntry>) {
+    for (place, row) in rows.enumerate() {
+        out.push(if place == 0 { '[' } else { ',' });
+        out.push_str(&serde_json::to_string(&row).unwrap_or_default());
+    }
+    out.push_str(if out.ends_with(':') { "[]" } else { "]" });
 }
 
 fn method_row(entry: &MethodEntry) -> RegistryEntry {

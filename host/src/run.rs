@@ -105,7 +105,12 @@ fn try_serve(args: &RunArgs, expected_plugins: &[&str]) -> Result<(), StartError
         // From before the start: a signal that comes the moment the gateway is ready ends it in order too.
         let mut signals =
             StopSignals::listen().map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
-        let running = boot::start(config, state, expected_plugins, log_file).await?;
+        // SIGHUP would end the process; from here on it is a wish to read the configuration again.
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
+        let mut running = boot::start(config, state, expected_plugins, log_file).await?;
+        let overrides = args.overrides();
+        running.follow(Box::new(move || Config::load(overrides.clone(), |name| std::env::var(name).ok())), hangup);
         signals.next().await;
         // A second signal does not wait for anybody.
         tokio::select! {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use metrics::Counter;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
@@ -17,6 +18,21 @@ use crate::outbox::Outbox;
 
 /// Bytes asked of the socket at once. tungstenite zeroes its free read buffer before each read, and keeps it.
 const READ_BUFFER: usize = 4 * 1024;
+
+/// A byte stream under a WebSocket.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// False if there is certainly nothing to read, and whoever waits for it will be woken. A look without a lock: a task
+    /// that was woken to write need not try to read.
+    fn may_be_readable(&self) -> bool {
+        true
+    }
+}
+
+impl Stream for TcpStream {
+    fn may_be_readable(&self) -> bool {
+        self.try_io(Interest::READABLE, || Ok(())).is_ok()
+    }
+}
 
 /// A frame that arrived, or the way the peer ended.
 #[derive(Debug)]
@@ -52,10 +68,12 @@ pub struct Socket<S> {
     writing: (Vec<u8>, usize),
     /// How many bytes of `writing` were counted by the outbox.
     counted: usize,
+    /// Nothing was left to read, and the task is woken when there is.
+    drained: bool,
     bytes_out: Counter,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: Stream> Socket<S> {
     /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it.
     ///
     /// Until [`Socket::authenticated`] is called at most `preauth_bytes` are read.
@@ -74,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let budget = Some(preauth_bytes.saturating_sub(read_ahead.len()));
         let pipe = Pipe { stream, waker: Waker::noop().clone(), control: Vec::new(), budget, bytes_in: bytes.0 };
         let frames = WebSocket::from_partially_read(pipe, read_ahead, Role::Server, Some(config));
-        Socket { frames, outbox, writing: (Vec::new(), 0), counted: 0, bytes_out: bytes.1 }
+        Socket { frames, outbox, writing: (Vec::new(), 0), counted: 0, drained: false, bytes_out: bytes.1 }
     }
 
     /// Raises the limits from those of a stranger to those of a client.
@@ -88,7 +106,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// The next message. Pings are answered on the way.
     pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Incoming> {
-        self.frames.get_mut().remember(context);
+        let pipe = self.frames.get_mut();
+        let same_task = pipe.waker.will_wake(context.waker());
+        if self.drained && same_task && !pipe.stream.may_be_readable() {
+            return Poll::Pending;
+        }
+        self.drained = false;
+        if !same_task {
+            pipe.waker.clone_from(context.waker());
+        }
         loop {
             match self.frames.read() {
                 Ok(message @ Message::Text(_)) => return Poll::Ready(Incoming::Text(FrameText(message))),
@@ -105,7 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
                     let _ = self.frames.flush();
                 }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.drained = true;
+                    return Poll::Pending;
+                }
                 Err(error) => return Poll::Ready(ending(&error)),
             }
         }
@@ -186,12 +215,6 @@ struct Pipe<S> {
     /// Bytes a peer may still send before it is authenticated.
     budget: Option<usize>,
     bytes_in: Counter,
-}
-
-impl<S> Pipe<S> {
-    fn remember(&mut self, context: &mut Context<'_>) {
-        self.waker.clone_from(context.waker());
-    }
 }
 
 impl<S: AsyncRead + Unpin> Read for Pipe<S> {

@@ -118,8 +118,33 @@ impl StateDir {
         Ok(Secret::new(token))
     }
 
+    /// The folders of plugins in it.
+    pub fn plugin_folders(&self) -> PluginFolders {
+        PluginFolders { path: self.path.clone() }
+    }
+
+    /// Tells clients of the same owner where this gateway is and how to get in. Called when it accepts connections.
+    pub fn publish(&self, gateway: &LocalGateway) -> Result<(), StateError> {
+        let path = self.path.join(DESCRIPTION);
+        let text = serde_json::to_vec_pretty(&gateway.to_json()).expect("a JSON value is serialisable");
+        write_private(&path, &text).map_err(|error| failed(&path, "cannot write", error))
+    }
+}
+
+/// Where plugins keep things in a state folder. Holding it holds no lock.
+#[derive(Debug, Clone)]
+pub struct PluginFolders {
+    path: PathBuf,
+}
+
+impl PluginFolders {
+    /// The folder of the copies of loaded libraries.
+    pub fn libraries(&self) -> PathBuf {
+        self.path.join("plugins")
+    }
+
     /// The folder of a plugin's own files, made if there is none.
-    pub fn plugin_data(&self, id: &str) -> Result<PathBuf, StateError> {
+    pub fn data(&self, id: &str) -> Result<PathBuf, StateError> {
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if id.is_empty() || !id.chars().all(sound) {
             return Err(StateError(format!(
@@ -133,13 +158,6 @@ impl StateDir {
             .create(&path)
             .map_err(|error| failed(&path, "cannot make", error))?;
         Ok(path)
-    }
-
-    /// Tells clients of the same owner where this gateway is and how to get in. Called when it accepts connections.
-    pub fn publish(&self, gateway: &LocalGateway) -> Result<(), StateError> {
-        let path = self.path.join(DESCRIPTION);
-        let text = serde_json::to_vec_pretty(&gateway.to_json()).expect("a JSON value is serialisable");
-        write_private(&path, &text).map_err(|error| failed(&path, "cannot write", error))
     }
 }
 
@@ -344,7 +362,7 @@ mod tests {
         assert!(has_shared_token(&path));
         drop(state);
         assert!(StateDir::open(&path).unwrap().shared_token().unwrap().matches(token.expose()));
-        let data = StateDir::open(&path).unwrap().plugin_data("health").unwrap();
+        let data = StateDir::open(&path).unwrap().plugin_folders().data("health").unwrap();
         assert_eq!((mode(&data), mode(data.parent().unwrap())), (0o700, 0o700));
     }
 
@@ -419,7 +437,7 @@ mod tests {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "no temporary file stays");
         let state = StateDir::open(&root.path().join("state")).unwrap();
         for wrong in ["", "..", "a/b", "a.b"] {
-            assert!(state.plugin_data(wrong).is_err(), "{wrong}");
+            assert!(state.plugin_folders().data(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -35,7 +35,7 @@ impl Ticker {
                 }
                 let Some(gateway) = gateway.upgrade() else { return };
                 dispatch::watch(&gateway);
-                gateway.wake_now();
+                gateway.deliver();
                 if Instant::now() >= next_tick {
                     events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);
                     // A machine that slept does not catch up on the ticks it missed.

@@ -51,7 +51,7 @@ impl Advice {
     }
 }
 
-fn main() {
+pub(crate) fn main() {
     let plugin = Harness::new::<Advice>().answer("weather", json!({ "rain": true })).start();
     println!("{}", plugin.call_as(Who::operator(&["operator.read"]), "advice", json!({})).payload());
     for asked in plugin.asked() {

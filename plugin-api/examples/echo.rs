@@ -56,7 +56,7 @@ impl Echo {
     }
 }
 
-fn main() {
+pub(crate) fn main() {
     let plugin = Harness::new::<Echo>().start();
     for params in [json!({ "text": "hello" }), json!({ "text": "" }), json!({ "words": 3 })] {
         match plugin.call("echo", params.clone()).result {

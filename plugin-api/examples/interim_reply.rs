@@ -49,7 +49,7 @@ impl Baker {
     }
 }
 
-fn main() {
+pub(crate) fn main() {
     let plugin = Harness::new::<Baker>().start();
     let call = plugin.begin("bake", json!({}));
     println!("at once:    {}", call.next_interim());

@@ -71,7 +71,7 @@ fn an_hour() -> u64 {
     60
 }
 
-fn main() {
+pub(crate) fn main() {
     let plugin = Harness::new::<Clock>().config(serde_json::json!({ "minutes": 15 })).start();
     plugin.advance(Duration::from_secs(60 * 60));
     println!("in an hour: {} strokes, {} timer set", plugin.events().len(), plugin.timers());

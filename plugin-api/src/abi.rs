@@ -2,7 +2,8 @@
 //!
 //! Only fixed-width integers and pointers cross. Three tables ([`gwp_entry`], [`gwp_host`], [`gwp_plugin`]) never change
 //! within the major; records ([`gwp_request`], [`gwp_event`], [`gwp_kv_op`]) grow at the tail; everything optional is an
-//! extension asked for by id, whose table never changes either. Sizes are asserted below.
+//! extension asked for by id, whose table never changes either. Sizes and offsets are asserted below, and in C by
+//! `include/gwp.h`, which is generated from this file.
 //!
 //! Each function says in brackets who calls it: `[control]` the host, one at a time per instance; `[worker]` the host,
 //! several at once, return within about a millisecond; `[any]` either side, any thread, never blocks.
@@ -13,7 +14,7 @@ use std::ffi::c_void;
 
 /// `GWP1` in memory, little-endian.
 pub const GWP_MAGIC: u32 = 0x3150_5747;
-/// For messages to people: which minor of the interface this side was built against.
+/// For messages to people: the minor version this side was built against.
 pub const GWP_ABI_MINOR: u32 = 0;
 
 /// Text, UTF-8 without a NUL at its end; `{NULL, 0}` means absent. Lent for the length of the call that passes it.
@@ -102,21 +103,21 @@ pub struct gwp_host {
     /// The host's; not for the plugin.
     pub ctx: *mut c_void,
     /// `[any]` The table behind an id, or NULL.
-    pub extension: unsafe extern "C" fn(*const gwp_host, id: gwp_bytes) -> *const c_void,
+    pub extension: unsafe extern "C" fn(host: *const gwp_host, id: gwp_bytes) -> *const c_void,
     /// `[any]` Answers a call; kinds `GWP_INTERIM` to `GWP_ERROR_PAYLOAD`.
-    pub reply: unsafe extern "C" fn(*const gwp_host, gwp_call, kind: i32, json: gwp_bytes) -> i32,
+    pub reply: unsafe extern "C" fn(host: *const gwp_host, call: gwp_call, kind: i32, json: gwp_bytes) -> i32,
     /// `[any]` Publishes an event.
-    pub emit: unsafe extern "C" fn(*const gwp_host, *const gwp_event) -> i32,
+    pub emit: unsafe extern "C" fn(host: *const gwp_host, event: *const gwp_event) -> i32,
     /// `[any]` Writes to the host's log; levels 1 error to 5 trace; `fields` is a JSON object or absent.
     pub log: unsafe extern "C" fn(
-        *const gwp_host,
+        host: *const gwp_host,
         level: i32,
         target: gwp_bytes,
         message: gwp_bytes,
         fields: gwp_bytes,
     ) -> i32,
     /// Only inside `create`: why it fails, for the operator.
-    pub fail: unsafe extern "C" fn(*const gwp_host, why: gwp_bytes),
+    pub fail: unsafe extern "C" fn(host: *const gwp_host, why: gwp_bytes),
 }
 
 /// One running instance, filled by `create`.
@@ -130,25 +131,25 @@ pub struct gwp_plugin {
     /// The plugin's; handed back in each call.
     pub self_: *mut c_void,
     /// `[control]` Goes live.
-    pub start: unsafe extern "C" fn(*mut c_void) -> i32,
+    pub start: unsafe extern "C" fn(self_: *mut c_void) -> i32,
     /// `[worker]` A request.
-    pub call: unsafe extern "C" fn(*mut c_void, *const gwp_request),
+    pub call: unsafe extern "C" fn(self_: *mut c_void, request: *const gwp_request),
     /// `[worker]` The call has ended without the plugin; `GWP_CANCEL_…`.
-    pub cancel: unsafe extern "C" fn(*mut c_void, gwp_call, reason: i32),
+    pub cancel: unsafe extern "C" fn(self_: *mut c_void, call: gwp_call, reason: i32),
     /// `[control]` No new work of its own; calls are still answered.
-    pub quiesce: unsafe extern "C" fn(*mut c_void, done: gwp_fn, user: *mut c_void),
+    pub quiesce: unsafe extern "C" fn(self_: *mut c_void, done: gwp_fn, user: *mut c_void),
     /// `[control]` The end; no call comes after it.
-    pub stop: unsafe extern "C" fn(*mut c_void, done: gwp_fn, user: *mut c_void),
+    pub stop: unsafe extern "C" fn(self_: *mut c_void, done: gwp_fn, user: *mut c_void),
     /// `[control]` After `done` of `stop`.
-    pub destroy: unsafe extern "C" fn(*mut c_void),
+    pub destroy: unsafe extern "C" fn(self_: *mut c_void),
     /// `[any]` The plugin's own tables by id, or NULL.
-    pub extension: unsafe extern "C" fn(*mut c_void, id: gwp_bytes) -> *const c_void,
+    pub extension: unsafe extern "C" fn(self_: *mut c_void, id: gwp_bytes) -> *const c_void,
 }
 
 /// What a plugin exports as `gwp_entry_v1`.
 #[repr(C)]
 pub struct gwp_entry {
-    /// [`GWP_MAGIC`]
+    /// [`GWP_MAGIC`].
     pub magic: u32,
     /// Size of this table.
     pub size: u32,
@@ -159,20 +160,21 @@ pub struct gwp_entry {
     /// `[control]` The manifest; pure, static, the same bytes every time.
     pub manifest: unsafe extern "C" fn(out: *mut gwp_bytes),
     /// `[control]` Makes an instance without outward effect.
-    pub create: unsafe extern "C" fn(*const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32,
+    pub create: unsafe extern "C" fn(host: *const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32,
 }
 
 /// `gwp.exec/1`: run on a worker, soon or after; or where it may block. All `[any]`.
 #[repr(C)]
 pub struct gwp_exec_v1 {
     /// Runs exactly once, soon.
-    pub soon: unsafe extern "C" fn(*const gwp_host, gwp_fn, user: *mut c_void) -> i32,
+    pub soon: unsafe extern "C" fn(host: *const gwp_host, func: gwp_fn, user: *mut c_void) -> i32,
     /// Runs exactly once after `ms`, unless cancelled.
-    pub after: unsafe extern "C" fn(*const gwp_host, ms: u64, gwp_fn, user: *mut c_void, timer: *mut u64) -> i32,
+    pub after:
+        unsafe extern "C" fn(host: *const gwp_host, ms: u64, func: gwp_fn, user: *mut c_void, timer: *mut u64) -> i32,
     /// 0: the callback will not run any more.
-    pub cancel: unsafe extern "C" fn(*const gwp_host, timer: u64) -> i32,
+    pub cancel: unsafe extern "C" fn(host: *const gwp_host, timer: u64) -> i32,
     /// Runs exactly once where it may block.
-    pub blocking: unsafe extern "C" fn(*const gwp_host, gwp_fn, user: *mut c_void) -> i32,
+    pub blocking: unsafe extern "C" fn(host: *const gwp_host, func: gwp_fn, user: *mut c_void) -> i32,
 }
 
 /// `gwp.invoke/1`: call another method. All `[any]`.
@@ -180,29 +182,34 @@ pub struct gwp_exec_v1 {
 pub struct gwp_invoke_v1 {
     /// Starts a call; the sink hears reply kinds, the last one once.
     pub start: unsafe extern "C" fn(
-        *const gwp_host,
+        host: *const gwp_host,
         authority: gwp_principal,
         method: gwp_bytes,
         params: gwp_bytes,
         timeout_ms: u64,
-        gwp_sink,
+        sink: gwp_sink,
         user: *mut c_void,
         out: *mut gwp_call,
     ) -> i32,
     /// 0: the sink will not run any more.
-    pub cancel: unsafe extern "C" fn(*const gwp_host, gwp_call) -> i32,
+    pub cancel: unsafe extern "C" fn(host: *const gwp_host, call: gwp_call) -> i32,
 }
 
 /// `gwp.kv/1`: the plugin's own small state, mirrored in memory. All `[any]`.
 #[repr(C)]
 pub struct gwp_kv_v1 {
     /// The sink is called inside.
-    pub get: unsafe extern "C" fn(*const gwp_host, key: gwp_bytes, gwp_sink, user: *mut c_void) -> i32,
+    pub get: unsafe extern "C" fn(host: *const gwp_host, key: gwp_bytes, sink: gwp_sink, user: *mut c_void) -> i32,
     /// The sink is called inside, once a key and once at the end.
-    pub scan: unsafe extern "C" fn(*const gwp_host, prefix: gwp_bytes, gwp_sink, user: *mut c_void) -> i32,
+    pub scan: unsafe extern "C" fn(host: *const gwp_host, prefix: gwp_bytes, sink: gwp_sink, user: *mut c_void) -> i32,
     /// All or nothing; `durable` is called once, later.
-    pub write:
-        unsafe extern "C" fn(*const gwp_host, *const gwp_kv_op, n: usize, durable: gwp_sink, user: *mut c_void) -> i32,
+    pub write: unsafe extern "C" fn(
+        host: *const gwp_host,
+        ops: *const gwp_kv_op,
+        n: usize,
+        durable: gwp_sink,
+        user: *mut c_void,
+    ) -> i32,
 }
 
 /// `gwp.events/1`: hear events, in order, one at a time per subscription. All `[any]`.
@@ -210,32 +217,32 @@ pub struct gwp_kv_v1 {
 pub struct gwp_events_v1 {
     /// A name, or a prefix and `*`.
     pub subscribe: unsafe extern "C" fn(
-        *const gwp_host,
+        host: *const gwp_host,
         name_or_prefix_star: gwp_bytes,
-        gwp_sink,
+        sink: gwp_sink,
         user: *mut c_void,
         out: *mut u64,
     ) -> i32,
     /// 0: the sink will not run any more.
-    pub unsubscribe: unsafe extern "C" fn(*const gwp_host, subscription: u64) -> i32,
+    pub unsubscribe: unsafe extern "C" fn(host: *const gwp_host, subscription: u64) -> i32,
 }
 
 /// `gwp.caller/1`: who asks; without credentials. All `[any]`.
 #[repr(C)]
 pub struct gwp_caller_v1 {
     /// The sink is called inside.
-    pub get: unsafe extern "C" fn(*const gwp_host, gwp_call, gwp_sink, user: *mut c_void) -> i32,
+    pub get: unsafe extern "C" fn(host: *const gwp_host, call: gwp_call, sink: gwp_sink, user: *mut c_void) -> i32,
     /// The authority outlives call and connection, not revocation.
-    pub retain: unsafe extern "C" fn(*const gwp_host, gwp_call, out: *mut gwp_principal) -> i32,
+    pub retain: unsafe extern "C" fn(host: *const gwp_host, call: gwp_call, out: *mut gwp_principal) -> i32,
     /// Gives it back.
-    pub release: unsafe extern "C" fn(*const gwp_host, gwp_principal) -> i32,
+    pub release: unsafe extern "C" fn(host: *const gwp_host, authority: gwp_principal) -> i32,
 }
 
 /// `gwp.snapshot/1`: what hello-ok shows, never awaited. `[any]`
 #[repr(C)]
 pub struct gwp_snapshot_v1 {
     /// Stores the latest value and raises that key's version.
-    pub publish: unsafe extern "C" fn(*const gwp_host, key: gwp_bytes, json: gwp_bytes) -> i32,
+    pub publish: unsafe extern "C" fn(host: *const gwp_host, key: gwp_bytes, json: gwp_bytes) -> i32,
 }
 
 /// Ids of the extensions.
@@ -256,7 +263,7 @@ pub mod extension {
     pub const ALL: [&str; 6] = [EXEC, INVOKE, KV, EVENTS, CALLER, SNAPSHOT];
 }
 
-/// Results.
+/// Done.
 pub const GWP_OK: i32 = 0;
 /// An argument is wrong.
 pub const GWP_INVALID: i32 = -1;
@@ -334,19 +341,58 @@ pub const GWP_KV_IF_ABSENT: u32 = 2;
 /// Only if `expected` is there.
 pub const GWP_KV_IF_EQUAL: u32 = 4;
 
-/// In a [`gwp_principal`]: the plugin's own grants, on the account of that caller's call.
+/// See [`gwp_principal`]: own grants, that caller's account.
 pub const GWP_OWN_GRANTS: u64 = 1 << 63;
 
-#[cfg(target_pointer_width = "64")]
-const _: () = {
-    assert!(size_of::<gwp_bytes>() == 16);
-    assert!(size_of::<gwp_request>() == 80);
-    assert!(size_of::<gwp_event>() == 56);
-    assert!(size_of::<gwp_kv_op>() == 56);
-    assert!(size_of::<gwp_host>() == 56);
-    assert!(size_of::<gwp_plugin>() == 72);
-    assert!(size_of::<gwp_entry>() == 32);
-};
+/// Where each field of a table or record lies.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Layout {
+    pub name: &'static str,
+    pub size: usize,
+    pub fields: &'static [(&'static str, usize)],
+}
+
+/// Asserts sizes and offsets, every field named, and keeps them for the header, which asserts them in C.
+macro_rules! layout {
+    ($($name:ident: $size:literal { $($field:ident: $offset:literal),+ $(,)? })+) => {
+        #[cfg(target_pointer_width = "64")]
+        const _: () = {
+            $(
+                assert!(size_of::<$name>() == $size);
+                $(assert!(std::mem::offset_of!($name, $field) == $offset);)+
+                // No field is forgotten: a pattern without `..` names them all.
+                let _ = |$name { $($field: _),+ }: $name| ();
+            )+
+        };
+
+        /// Of every table and record, on machines of 64 bits.
+        #[doc(hidden)]
+        pub const LAYOUTS: &[Layout] = &[
+            $(Layout { name: stringify!($name), size: $size, fields: &[$((stringify!($field), $offset)),+] }),+
+        ];
+    };
+}
+
+layout! {
+    gwp_bytes: 16 { ptr: 0, len: 8 }
+    gwp_request: 80 {
+        size: 0, flags: 4, call: 8, conn: 16, deadline_ms: 24, method: 32, params: 48, idempotency_key: 64,
+    }
+    gwp_event: 56 { size: 0, flags: 4, name: 8, payload: 24, conns: 40, n_conns: 48 }
+    gwp_kv_op: 56 { size: 0, flags: 4, key: 8, value: 24, expected: 40 }
+    gwp_host: 56 { size: 0, abi_minor: 4, ctx: 8, extension: 16, reply: 24, emit: 32, log: 40, fail: 48 }
+    gwp_plugin: 72 {
+        size: 0, flags: 4, self_: 8, start: 16, call: 24, cancel: 32, quiesce: 40, stop: 48, destroy: 56, extension: 64,
+    }
+    gwp_entry: 32 { magic: 0, size: 4, abi_minor: 8, flags: 12, manifest: 16, create: 24 }
+    gwp_exec_v1: 32 { soon: 0, after: 8, cancel: 16, blocking: 24 }
+    gwp_invoke_v1: 16 { start: 0, cancel: 8 }
+    gwp_kv_v1: 24 { get: 0, scan: 8, write: 16 }
+    gwp_events_v1: 16 { subscribe: 0, unsubscribe: 8 }
+    gwp_caller_v1: 24 { get: 0, retain: 8, release: 16 }
+    gwp_snapshot_v1: 8 { publish: 0 }
+}
 
 impl gwp_bytes {
     /// Nothing.

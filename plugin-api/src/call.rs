@@ -1,5 +1,6 @@
 //! A request as a handler sees it, and its answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::abi::*;
 use crate::error::MethodError;
+use crate::glue::raw::RawHost;
 use crate::host::{Host, HostError, Invoke};
 
 /// A request: what was asked, by whom, and until when.
@@ -19,7 +21,7 @@ pub struct Call {
     conn: u64,
     flags: u32,
     deadline: Option<Instant>,
-    method: Box<str>,
+    method: Cow<'static, str>,
     params: Box<str>,
     idempotency_key: Option<Box<str>>,
 }
@@ -28,7 +30,7 @@ impl Call {
     pub(crate) fn new(
         host: Host,
         request: &gwp_request,
-        method: Option<&str>,
+        method: Cow<'static, str>,
         params: Option<&str>,
         key: Option<&str>,
     ) -> Self {
@@ -38,7 +40,7 @@ impl Call {
             conn: request.conn,
             flags: request.flags,
             deadline: (request.deadline_ms > 0).then(|| Instant::now() + Duration::from_millis(request.deadline_ms)),
-            method: method.unwrap_or("").into(),
+            method,
             params: params.unwrap_or("").into(),
             idempotency_key: key.filter(|key| !key.is_empty()).map(Into::into),
         }
@@ -129,7 +131,7 @@ impl Call {
         self.id
     }
 
-    pub(crate) fn method_name(&self) -> Box<str> {
+    pub(crate) fn method_name(&self) -> Cow<'static, str> {
         self.method.clone()
     }
 }
@@ -244,20 +246,20 @@ impl From<MethodError> for Reply {
 
 /// The duty to answer one call. Dropped unanswered, it answers that the method failed or was stopped.
 pub(crate) struct Answer {
-    host: Host,
+    raw: RawHost,
     call: gwp_call,
-    method: Box<str>,
+    method: Cow<'static, str>,
     sent: bool,
 }
 
 impl Answer {
-    pub(crate) fn new(host: Host, call: gwp_call, method: Box<str>) -> Self {
-        Answer { host, call, method, sent: false }
+    pub(crate) fn new(raw: RawHost, call: gwp_call, method: Cow<'static, str>) -> Self {
+        Answer { raw, call, method, sent: false }
     }
 
     pub(crate) fn send(&mut self, reply: Reply) {
         self.sent = true;
-        let raw = self.host.raw();
+        let raw = self.raw;
         let code = match reply {
             Reply::Payload(payload) => raw.reply(self.call, GWP_FINAL, payload.get().as_bytes()),
             Reply::Shared(payload) => raw.reply(self.call, GWP_FINAL, payload.get().as_bytes()),
@@ -279,12 +281,12 @@ impl Answer {
     fn send_error(&self, error: &MethodError) {
         self.log(error);
         let json = serde_json::to_vec(error.shape()).unwrap_or_default();
-        self.host.raw().reply(self.call, GWP_ERROR, &json);
+        self.raw.reply(self.call, GWP_ERROR, &json);
     }
 
     fn log(&self, error: &MethodError) {
         if let Some(detail) = error.detail_for_log() {
-            self.host.raw().log(2, &self.method, detail, "");
+            self.raw.log(2, &self.method, detail, "");
         }
     }
 }

@@ -25,21 +25,27 @@ use crate::kv::Kv;
 #[derive(Clone)]
 pub struct Host {
     raw: RawHost,
-    id: Arc<str>,
+    instance: Arc<Own>,
+}
+
+/// What all copies of an instance's handle share: one count to pass on, since every call is given a copy.
+struct Own {
+    id: String,
     spawned: Arc<Suspended>,
-    subscriptions: Arc<Mutex<Vec<Weak<RawSubscription>>>>,
+    subscriptions: Mutex<Vec<Weak<RawSubscription>>>,
 }
 
 impl Host {
     pub(crate) fn new(raw: RawHost, id: String) -> Self {
-        Host { raw, id: id.into(), spawned: Arc::default(), subscriptions: Arc::default() }
+        Host { raw, instance: Arc::new(Own { id, spawned: Arc::default(), subscriptions: Mutex::default() }) }
     }
 
     /// Ends what the plugin began and did not end itself: its futures and its subscriptions. A listener that holds the
     /// plugin, kept in the plugin, would hold both for ever.
     pub(crate) fn end(&self) {
-        self.spawned.cancel_all();
-        let subscriptions = std::mem::take(&mut *self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner));
+        self.instance.spawned.cancel_all();
+        let subscriptions =
+            std::mem::take(&mut *self.instance.subscriptions.lock().unwrap_or_else(PoisonError::into_inner));
         subscriptions.iter().filter_map(Weak::upgrade).for_each(|subscription| subscription.cancel());
     }
 
@@ -48,12 +54,12 @@ impl Host {
     }
 
     pub(crate) fn spawned(&self) -> &Arc<Suspended> {
-        &self.spawned
+        &self.instance.spawned
     }
 
     /// This plugin's id.
     pub fn plugin_id(&self) -> &str {
-        &self.id
+        &self.instance.id
     }
 
     /// Begins an event of this plugin's manifest.
@@ -80,7 +86,7 @@ impl Host {
         pattern: &str,
         listener: impl Fn(HeardEvent) + Send + Sync + 'static,
     ) -> Result<Subscription, HostError> {
-        let spawned = self.spawned.clone();
+        let spawned = self.instance.spawned.clone();
         let begin = move || spawned.work();
         let raw = self.raw.subscribe(pattern, begin, move |kind, json| {
             if kind == GWP_SINK_EVENT
@@ -90,7 +96,7 @@ impl Host {
             }
         });
         let subscription = Arc::new(raw.map_err(HostError::from_code)?);
-        let mut subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscriptions = self.instance.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         subscriptions.retain(|known| known.strong_count() > 0);
         subscriptions.push(Arc::downgrade(&subscription));
         Ok(Subscription(subscription))
@@ -116,15 +122,15 @@ impl Host {
     /// this returns.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
         let id = crate::glue::next_id();
-        task::spawn(self.raw, &self.spawned, id, future);
-        Spawned { tasks: self.spawned.clone(), id }
+        task::spawn(self.raw, &self.instance.spawned, id, future);
+        Spawned { tasks: self.instance.spawned.clone(), id }
     }
 
     /// Runs a closure where it may block, and waits for it.
     pub fn blocking<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
         let slot: Arc<Slot<T>> = Arc::default();
         let out = OnDrop(slot.clone());
-        let Some(working) = self.spawned.work() else { return Blocking(slot) };
+        let Some(working) = self.instance.spawned.work() else { return Blocking(slot) };
         let started = self.raw.blocking(move || {
             // Declared first, so dropped last: the end of the instance waits until the closure is gone too.
             let _working = working;
@@ -140,7 +146,7 @@ impl Host {
 
     /// Writes to the host's log: 1 error … 5 trace.
     pub fn log(&self, level: i32, message: &str) {
-        self.raw.log(level, &self.id, message, "");
+        self.raw.log(level, &self.instance.id, message, "");
     }
 
     /// Writes an error to the host's log.
@@ -161,7 +167,7 @@ impl Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("plugin", &self.id).finish_non_exhaustive()
+        f.debug_struct("Host").field("plugin", &self.instance.id).finish_non_exhaustive()
     }
 }
 

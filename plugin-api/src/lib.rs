@@ -76,6 +76,9 @@ pub use manifest::{
 };
 pub use methods::{AnyParams, Method, Methods, NoParams};
 
+/// `gwp.h`, the interface for authors who write in C: the text of the header.
+pub const HEADER: &str = include_str!("../include/gwp.h");
+
 #[doc(hidden)]
 pub use inventory;
 
@@ -168,14 +171,68 @@ inventory::collect!(LinkedPlugin);
 /// Registers a plugin with the program it is linked into: `plugin_api::plugin!(Health);`.
 ///
 /// The program must also name the crate (`use plugin_health as _;`), or the linker drops it and this registration.
+///
+/// A plugin's code runs on the host's threads, outside any runtime. One that uses tokio's timers or sockets says so:
+/// `plugin_api::plugin!(Telegram, runtime = tokio);`, with feature `tokio` of this crate. Its code is then polled inside a
+/// runtime that all such plugins of the program share; in a library ([`dylib!`]) the runtime is the library's own. What it
+/// spawns with tokio instead of [`Host::spawn`] is its own to end. Without the declaration tokio's timers and sockets
+/// panic ("there is no reactor running"), and the call answers `UNAVAILABLE`.
 #[macro_export]
 macro_rules! plugin {
-    ($plugin:ty) => {
+    ($plugin:ty $(, runtime = $runtime:ident)? $(,)?) => {
         const _: () = {
-            static ENTRY: $crate::abi::gwp_entry = $crate::glue::entry::<$plugin>();
+            static ENTRY: $crate::abi::gwp_entry = $crate::__entry!(Program, $plugin $(, $runtime)?);
             $crate::inventory::submit! {
                 $crate::LinkedPlugin { entry: &ENTRY, crate_name: env!("CARGO_CRATE_NAME") }
             }
         };
+    };
+}
+
+/// Exports a plugin from a shared library: `plugin_api::dylib!(plugin_health::Health);`, the one line of a crate whose
+/// `crate-type` is `cdylib`. A program that links plugins in uses [`plugin!`] instead: two of these symbols in one
+/// program would clash. `runtime = tokio` means what it means there.
+///
+/// A library has a panic hook of its own; it writes to the host's log. So does what is written with `tracing`, with feature
+/// `tracing` of this crate.
+#[macro_export]
+macro_rules! dylib {
+    ($plugin:ty $(, runtime = $runtime:ident)? $(,)?) => {
+        /// The entry, under the name of the interface's first major.
+        #[unsafe(no_mangle)]
+        #[allow(unsafe_code, non_upper_case_globals)]
+        pub static gwp_entry_v1: $crate::abi::gwp_entry = $crate::__entry!(Library, $plugin $(, $runtime)?);
+    };
+}
+
+/// The entry of a plugin, and where its code runs.
+#[cfg(feature = "tokio")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry {
+    ($home:ident, $plugin:ty) => {
+        $crate::glue::entry_in::<$plugin, $crate::glue::runtime::HostThreads, $crate::glue::home::$home>()
+    };
+    ($home:ident, $plugin:ty, tokio) => {
+        $crate::glue::entry_in::<$plugin, $crate::glue::runtime::Tokio, $crate::glue::home::$home>()
+    };
+    ($home:ident, $plugin:ty, $other:ident) => {
+        compile_error!("`runtime` is `tokio`, or left out")
+    };
+}
+
+/// The entry of a plugin, and where its code runs.
+#[cfg(not(feature = "tokio"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry {
+    ($home:ident, $plugin:ty) => {
+        $crate::glue::entry_in::<$plugin, $crate::glue::runtime::HostThreads, $crate::glue::home::$home>()
+    };
+    ($home:ident, $plugin:ty, tokio) => {
+        compile_error!("`runtime = tokio` needs the dependency on clawhost-plugin-api to have `features = [\"tokio\"]`")
+    };
+    ($home:ident, $plugin:ty, $other:ident) => {
+        compile_error!("`runtime` is `tokio`, or left out")
     };
 }

@@ -6,6 +6,7 @@
 //! [`scope`] (what a scope satisfies), [`error`], [`presence`], and the numbers in [`protocol`].
 
 pub mod connect;
+#[cfg(feature = "device")]
 pub mod device;
 pub mod error;
 pub mod frame;

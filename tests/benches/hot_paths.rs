@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::Waker;
 
 use clawhost::authority::Authority;
@@ -96,8 +96,10 @@ fn connection(running: &Running) -> Arc<Connection> {
         authority: Arc::new(Authority::new(caller)),
         outbox: Arc::new(gateway.outbox()),
         record: "{}".into(),
+        announced: AtomicBool::new(true),
         presence_key: None,
         in_flight: AtomicUsize::new(0),
+        idle: Default::default(),
         refused: AtomicUsize::new(0),
     })
 }

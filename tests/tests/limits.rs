@@ -170,8 +170,9 @@ async fn answers_that_are_not_taken() {
     // Sixty-four answers of half a megabyte are more than any kernel keeps for a reader that does not read.
     let ask = |n: usize| json!({ "type": "req", "id": format!("b{n}"), "method": "spike.big", "params": { "bytes": 500_000 } });
     slow.send_all(&(0..64).map(ask).collect::<Vec<_>>()).await;
-    gateway.log_line("closing a connection that does not take its answers").await;
+    gateway.log_line("limit=\"max_buffered_hard_bytes\"").await;
     assert_eq!(slow.closed().await, Close { code: Some(1008), reason: "slow consumer".to_string() });
+    assert_eq!(gateway.metric(&hits("max_buffered_hard_bytes")).await, 1.0);
     gateway.assert_healthy().await;
 }
 
@@ -217,13 +218,13 @@ async fn a_slow_consumer_misses_what_may_be_missed_and_sees_the_hole() {
         source.ok("spike.emit", json!({ "bytes": 64_000, "droppable": true })).await;
         quick.event("spike.burst").await;
     }
-    let dropped = gateway.metric("clawhost_events_dropped_total").await;
-    assert!(dropped > 0.0);
     // It is still a client: what it reads now has a hole where it was slow.
     slow.ok("spike.effects", json!({})).await;
     source.ok("spike.emit", json!({ "bytes": 1 })).await;
     slow.event_with("spike.burst", |payload| payload["filler"] == "x").await;
     let (heard, seq) = (slow.heard("spike.burst").len() as u64, slow.checks().seq());
+    let dropped = gateway.metric("clawhost_events_dropped_total").await;
+    assert!(dropped > 0.0);
     assert_eq!(seq - heard, dropped as u64, "every missed event is a number that did not come");
     slow.close().await;
     quick.close().await;

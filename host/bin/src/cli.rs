@@ -17,6 +17,7 @@ use crate::commands::devices::DevicesCommand;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::methods::MethodsArgs;
+use crate::commands::plugins::PluginsArgs;
 use crate::commands::token::TokenCommand;
 use crate::show::Style;
 use crate::target::Target;
@@ -80,8 +81,8 @@ pub enum Command {
     Status,
     /// List the methods of the gateway, or describe one
     Methods(MethodsArgs),
-    /// List the plugins and how they are doing
-    Plugins,
+    /// List the plugins and how they are doing, or write, check, add, run or reload one
+    Plugins(PluginsArgs),
     /// Decide about devices and their tokens
     #[command(subcommand)]
     Devices(DevicesCommand),
@@ -106,7 +107,11 @@ pub enum Command {
 impl Command {
     /// Whether the command looks at this machine only.
     fn is_local(&self) -> bool {
-        matches!(self, Command::Token(_) | Command::Config(_) | Command::Backup(_) | Command::Completions(_))
+        match self {
+            Command::Token(_) | Command::Config(_) | Command::Backup(_) | Command::Completions(_) => true,
+            Command::Plugins(args) => args.is_local(),
+            _ => false,
+        }
     }
 }
 
@@ -247,6 +252,8 @@ mod tests {
             "clawhost health --timeout 0",
             "clawhost helth",
             "clawhost --prot 1",
+            "clawhost plugins check x.so --url ws://h:1",
+            "clawhost plugins new",
         ] {
             let error = understand(line.split(' ')).err().expect(line);
             assert_eq!(error.exit_code(), 2, "{line}");

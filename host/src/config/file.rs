@@ -94,6 +94,8 @@ pub(super) fn check(key: &Key, value: &Value) -> Result<Value, String> {
         (Kind::List, Value::Array(items)) => items.iter().all(Value::is_string),
         (Kind::Span { min, max }, Value::String(text)) => duration::parse(text)
             .is_some_and(|span| (min * 1_000..=max * 1_000).contains(&(span.as_millis().min(u64::MAX.into()) as u64))),
+        (Kind::Sha256, Value::String(text)) => text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        (Kind::Signature, Value::String(text)) => plugins::signature(text).is_some(),
         _ => false,
     };
     let empty = matches!(key.fallback, Fallback::Text(_)) && value.as_str().is_some_and(|text| text.trim().is_empty());
@@ -108,6 +110,8 @@ fn expected(kind: Kind) -> String {
         Kind::Text | Kind::Path | Kind::Secret => "a text in quotes".to_string(),
         Kind::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),
         Kind::List => "a list of texts, such as [\"a\", \"b\"],".to_string(),
+        Kind::Sha256 => "64 hexadecimal digits, as sha256sum prints them for the file,".to_string(),
+        Kind::Signature => "an Ed25519 signature, its 64 bytes in base64,".to_string(),
         Kind::Span { min, max } => {
             format!("{}, from {} to {},", duration::EXPECTED, duration::write(min), duration::write(max))
         }
@@ -181,6 +185,9 @@ impl Reader<'_> {
     }
 
     fn plugin(&mut self, table: &str, content: &DeTable<'_>, settings: &mut PluginSettings) {
+        if !content.contains_key("path") {
+            self.pointless(table, content);
+        }
         for (name, value) in content {
             let line = self.line(name.span().start);
             let name = name.get_ref().as_ref();
@@ -194,13 +201,6 @@ impl Reader<'_> {
                 ("config" | "grants", _) => {
                     self.complain(&path, line, format!("[{table}] {name}: a table [{path}] is needed"));
                 }
-                ("path" | "sha256", _) => self.complain(
-                    &path,
-                    line,
-                    format!(
-                        "[{table}] {name}: this build has no loader for shared libraries; only linked-in plugins run"
-                    ),
-                ),
                 _ => match plugins::KEYS.iter().find(|key| key.name() == name && key.table() == "plugins.<id>") {
                     Some(key) => {
                         if let Some(value) = self.value(key, &path, value) {
@@ -216,6 +216,16 @@ impl Reader<'_> {
                     }
                 },
             }
+        }
+    }
+
+    /// Complains about keys that speak of a file where none is named: somebody believes it to be checked.
+    fn pointless(&mut self, table: &str, content: &DeTable<'_>) {
+        for name in content.keys().filter(|name| matches!(name.get_ref().as_ref(), "sha256" | "signature")) {
+            let line = self.line(name.span().start);
+            let name = name.get_ref();
+            let wrong = format!("[{table}] {name}: there is no path beside it; path = \"FILE\" is needed, or neither");
+            self.complain(&format!("{table}.{name}"), line, wrong);
         }
     }
 
@@ -384,11 +394,31 @@ mod tests {
         assert_eq!(agent.methods.as_deref(), Some(&["agent".to_string()][..]));
         assert_eq!(agent.grants.as_ref().unwrap().invoke, ["send"]);
         assert_eq!(agent.config, serde_json::json!({"model": "small", "day": "2026-01-02"}));
-        assert_eq!(
-            complaints("[plugins.x]\npath = \"x.so\""),
-            ["2: [plugins.x] path: this build has no loader for shared libraries; only linked-in plugins run"]
-        );
         assert_eq!(complaints("plugins.x.config.a = inf").len(), 1);
+    }
+
+    #[test]
+    fn a_file_of_a_plugin_comes_with_what_it_is_checked_against() {
+        let (sum, signature) = ("AB".repeat(32), "A".repeat(86) + "==");
+        let table = format!("[plugins.x]\npath = \"x.so\"\nsha256 = \"{sum}\"\nsignature = \"{signature}\"");
+        let contents = read(&table);
+        assert!(contents.issues.is_empty(), "{:?}", contents.issues);
+        let x = &contents.plugins["x"];
+        assert_eq!(x.path.as_deref(), Some(std::path::Path::new("x.so")));
+        assert_eq!(x.sha256, Some(sum.to_lowercase()));
+        assert!(x.signature.is_some());
+        assert_eq!(
+            complaints("[plugins.x]\npath = 1\nsha256 = \"abc\"\nsignature = \"abc\""),
+            [
+                "2: [plugins.x] path = 1: a text in quotes is needed",
+                "3: [plugins.x] sha256 = \"abc\": 64 hexadecimal digits, as sha256sum prints them for the file, is needed",
+                "4: [plugins.x] signature = \"abc\": an Ed25519 signature, its 64 bytes in base64, is needed",
+            ]
+        );
+        assert_eq!(
+            complaints(&format!("[plugins.x]\nsha256 = \"{sum}\"")),
+            ["2: [plugins.x] sha256: there is no path beside it; path = \"FILE\" is needed, or neither"]
+        );
     }
 
     #[test]

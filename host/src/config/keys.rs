@@ -4,7 +4,7 @@
 use schemas::protocol;
 use serde_json::{Value, json};
 
-use super::limits;
+use super::{limits, plugin_host};
 
 /// One key of the file.
 #[derive(Debug)]
@@ -48,6 +48,10 @@ pub enum Kind {
     Path,
     /// A text that nothing may show.
     Secret,
+    /// A SHA-256 in hexadecimal digits.
+    Sha256,
+    /// An Ed25519 signature in base64.
+    Signature,
 }
 
 /// The value of a key that was not given.
@@ -95,7 +99,7 @@ impl Key {
 
 /// All keys under `[gateway]`.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    GENERAL.iter().chain(limits::KEYS)
+    GENERAL.iter().chain(plugin_host::KEYS).chain(limits::KEYS)
 }
 
 /// The key at a dotted path.
@@ -254,12 +258,6 @@ const GENERAL: &[Key] = &[
         Kind::Span { min: 1, max: 3_650 * 86_400 },
         Fallback::Text("30d"),
         "Life of a device token; past half of it the next connect hands out a fresh one.",
-    ),
-    key(
-        "gateway.plugins.drain_ms",
-        Kind::Whole { min: 0, max: 600_000 },
-        Fallback::Whole(5_000),
-        "How long a plugin that is being stopped may take to end its own work.",
     ),
     key(
         "gateway.methods.allow",

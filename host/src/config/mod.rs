@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod methods;
 mod network;
+mod plugin_host;
 mod plugins;
 mod schema;
 mod settings;
@@ -25,16 +26,16 @@ pub use issue::{ConfigError, Issue};
 pub use limits::Limits;
 pub use methods::{MethodRules, Rule};
 pub use network::{Bind, IpRange};
+pub use plugin_host::PluginHostSettings;
 pub(crate) use plugins::sounds_secret;
 pub use plugins::{Grants, Isolation, PluginSettings};
 pub use settings::{
-    AuthMode, AuthSettings, ControlUiSettings, Gateway, LogFormat, LogSettings, MetricsSettings, PluginHostSettings,
-    SessionSettings,
+    AuthMode, AuthSettings, ControlUiSettings, Gateway, LogFormat, LogSettings, MetricsSettings, SessionSettings,
 };
 pub use sources::Overrides;
 
 use crate::secret::Secret;
-use crate::state;
+use crate::{registry, state};
 
 /// What stands in place of a secret wherever a configuration is shown.
 pub const REDACTED: &str = "__OPENCLAW_REDACTED__";
@@ -84,6 +85,9 @@ impl Config {
         if !issues.is_empty() {
             return Err(ConfigError { file: path, issues });
         }
+        for path in contents.plugins.values_mut().filter_map(|plugin| plugin.path.as_mut()) {
+            *path = sources::expand_home(&path.to_string_lossy(), &env);
+        }
         let file = found.map(|found| ConfigFile {
             sha256: hex(&Sha256::digest(found.text.as_bytes())),
             text: Secret::new(found.text),
@@ -103,16 +107,22 @@ impl Config {
         Config { warnings: warnings(&gateway), file, gateway, plugins, shown }
     }
 
-    /// Refuses tables of plugins that do not exist.
+    /// Refuses tables of plugins that do not exist: `known` are linked in, the others need a file and a name of the form
+    /// that plugins have.
     pub fn check_plugin_ids(&self, known: &[&str]) -> Result<(), ConfigError> {
-        let unknown = self.plugins.iter().filter(|(id, _)| !known.contains(&id.as_str()));
-        let issues: Vec<_> = unknown
-            .map(|(id, settings)| Issue {
+        let wrong = |id: &str, settings: &PluginSettings| match &settings.path {
+            _ if known.contains(&id) => None,
+            None => Some(format!("no such plugin{}", suggest::hint(id, known.iter().copied()))),
+            Some(_) => registry::check_id(id).err(),
+        };
+        let issue = |(id, settings): (&String, &PluginSettings)| {
+            wrong(id, settings).map(|wrong| Issue {
                 path: format!("plugins.{id}"),
-                message: format!("[plugins.{id}]: no such plugin{}", suggest::hint(id, known.iter().copied())),
+                message: format!("[plugins.{id}]: {wrong}"),
                 line: settings.line,
             })
-            .collect();
+        };
+        let issues: Vec<_> = self.plugins.iter().filter_map(issue).collect();
         let file = self.file.as_ref().map(|file| file.path.clone());
         if issues.is_empty() { Ok(()) } else { Err(ConfigError { file, issues }) }
     }
@@ -120,6 +130,26 @@ impl Config {
     /// The settings of a plugin, its own or the defaults.
     pub fn plugin(&self, id: &str) -> PluginSettings {
         self.plugins.get(id).cloned().unwrap_or_default()
+    }
+
+    /// The library of a plugin, if its settings name one: a relative path is seen from the folder of the configuration
+    /// file (without one, from where the program runs), and if nothing is there, from `gateway.plugins.directory`.
+    pub fn plugin_file(&self, settings: &PluginSettings) -> Option<PathBuf> {
+        let named = settings.path.as_ref()?;
+        let beside = sources::beside(self.file.as_ref().map(|file| file.path.as_path()), named.clone());
+        let beside = std::path::absolute(&beside).unwrap_or(beside);
+        let kept = self.gateway.plugins.directory.join(named);
+        let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        Some(if !is_there(&beside) && is_there(&kept) { kept } else { beside })
+    }
+
+    /// Keys of `[gateway]` that differ from those before and hold after a restart only; secrets among them without their
+    /// values, which are compared by the file's text.
+    pub fn needs_restart(&self, before: &Config) -> Vec<String> {
+        let mut keys = Vec::new();
+        differences("gateway", &before.shown["gateway"], &self.shown["gateway"], &mut keys);
+        keys.retain(|key| !key.starts_with("gateway.methods") && !key.starts_with("gateway.plugins"));
+        keys
     }
 
     /// The addresses to listen on. The first must be bound; the others may fail.
@@ -154,6 +184,26 @@ impl Default for Config {
     }
 }
 
+/// Paths of the values that differ.
+fn differences(path: &str, before: &Value, after: &Value, keys: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for name in names {
+                let (before, after) = (before.get(name), after.get(name));
+                differences(
+                    &format!("{path}.{name}"),
+                    before.unwrap_or(&Value::Null),
+                    after.unwrap_or(&Value::Null),
+                    keys,
+                );
+            }
+        }
+        _ if before != after => keys.push(path.to_string()),
+        _ => {}
+    }
+}
+
 /// Why a gateway that other machines might reach must not start.
 fn lacks_secret(gateway: &Gateway) -> Option<&'static str> {
     let secret = match gateway.auth.mode {
@@ -178,6 +228,9 @@ fn warnings(gateway: &Gateway) -> Vec<String> {
     }
     if gateway.allowed_origins.iter().any(|origin| origin == "*") {
         warnings.push("gateway.allowed_origins holds \"*\": every web page may try to connect");
+    }
+    if gateway.plugins.allow_unpinned {
+        warnings.push("gateway.plugins.allow_unpinned is on: libraries of plugins are loaded whatever they hold");
     }
     if gateway.allowed_hosts.iter().any(|host| host == "*") {
         warnings.push("gateway.allowed_hosts holds \"*\": pages can reach the gateway under names of their own");

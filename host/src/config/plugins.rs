@@ -1,5 +1,10 @@
 //! `[plugins.<id>]`: what the host decides about a plugin, and the author's own keys, which it hands on unread.
 
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::Signature;
 use serde_json::{Map, Value, json};
 
 use super::file::texts;
@@ -10,6 +15,13 @@ use super::keys::{Fallback, Key, Kind};
 pub struct PluginSettings {
     /// Whether it runs.
     pub enabled: bool,
+    /// Its shared library, with `~` replaced but perhaps relative; see [`super::Config::plugin_file`]. Without one it is
+    /// linked in.
+    pub path: Option<PathBuf>,
+    /// SHA-256 of the library, in lower-case hex.
+    pub sha256: Option<String>,
+    /// Signature over the bytes of the library.
+    pub signature: Option<Signature>,
     /// The methods it may serve; all of its own if none are named.
     pub methods: Option<Vec<String>>,
     /// What it may call and hear, where the operator says so.
@@ -20,6 +32,21 @@ pub struct PluginSettings {
     pub config: Value,
     /// Where its table begins in the file.
     pub line: Option<usize>,
+}
+
+/// Where a table stands in the file is no part of what it says.
+impl PartialEq for PluginSettings {
+    fn eq(&self, other: &Self) -> bool {
+        let PluginSettings { enabled, path, sha256, signature, methods, grants, isolation, config, line: _ } = self;
+        *enabled == other.enabled
+            && *path == other.path
+            && *sha256 == other.sha256
+            && *signature == other.signature
+            && *methods == other.methods
+            && *grants == other.grants
+            && *isolation == other.isolation
+            && *config == other.config
+    }
 }
 
 /// What a plugin may do in its own name.
@@ -44,6 +71,9 @@ impl Default for PluginSettings {
     fn default() -> Self {
         PluginSettings {
             enabled: true,
+            path: None,
+            sha256: None,
+            signature: None,
             methods: None,
             grants: None,
             isolation: None,
@@ -69,6 +99,25 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Whether the plugin runs. Without it, its methods and events do not exist.",
     },
     Key {
+        path: "plugins.<id>.path",
+        kind: Kind::Path,
+        fallback: Fallback::None,
+        doc: "The plugin's shared library. A relative one is looked for beside config.toml, then in \
+              gateway.plugins.directory. Absent: the plugin is linked in.",
+    },
+    Key {
+        path: "plugins.<id>.sha256",
+        kind: Kind::Sha256,
+        fallback: Fallback::None,
+        doc: "SHA-256 of the library in hexadecimal; needed unless gateway.plugins.allow_unpinned is on.",
+    },
+    Key {
+        path: "plugins.<id>.signature",
+        kind: Kind::Signature,
+        fallback: Fallback::None,
+        doc: "Ed25519 signature over the bytes of the library, in base64; needed if gateway.plugins.keys names any key.",
+    },
+    Key {
         path: "plugins.<id>.methods",
         kind: Kind::List,
         fallback: Fallback::None,
@@ -78,7 +127,8 @@ pub(super) const KEYS: &[Key] = &[
         path: "plugins.<id>.isolation",
         kind: Kind::Choice(&["inline", "pool"]),
         fallback: Fallback::None,
-        doc: "Where its calls run: \"inline\" on the connection's worker, \"pool\" on a pool of their own.",
+        doc: "Where its calls run: \"inline\" on the connection's worker, \"pool\" on a pool of their own. If absent, a \
+              linked-in plugin's run inline and a loaded one's on the pool.",
     },
     Key {
         path: "plugins.<id>.grants.invoke",
@@ -99,6 +149,9 @@ impl PluginSettings {
     pub(super) fn take(&mut self, name: &str, value: &Value) {
         match name {
             "enabled" => self.enabled = value.as_bool().unwrap_or(true),
+            "path" => self.path = value.as_str().map(PathBuf::from),
+            "sha256" => self.sha256 = value.as_str().map(str::to_ascii_lowercase),
+            "signature" => self.signature = value.as_str().and_then(signature),
             "methods" => self.methods = Some(texts(value)),
             "isolation" => {
                 self.isolation = Some(if value == "pool" { Isolation::Pool } else { Isolation::Inline });
@@ -112,6 +165,15 @@ impl PluginSettings {
     /// The settings without secrets.
     pub(super) fn redacted(&self) -> Value {
         let mut shown = json!({"enabled": self.enabled, "config": redacted(&self.config)});
+        if let Some(path) = &self.path {
+            shown["path"] = json!(path.to_string_lossy());
+        }
+        if let Some(sha256) = &self.sha256 {
+            shown["sha256"] = json!(sha256);
+        }
+        if let Some(signature) = &self.signature {
+            shown["signature"] = json!(STANDARD.encode(signature.to_bytes()));
+        }
         if let Some(methods) = &self.methods {
             shown["methods"] = json!(methods);
         }
@@ -123,6 +185,11 @@ impl PluginSettings {
         }
         shown
     }
+}
+
+/// Reads a signature.
+pub(super) fn signature(text: &str) -> Option<Signature> {
+    STANDARD.decode(text.trim()).ok().and_then(|bytes| Signature::from_slice(&bytes).ok())
 }
 
 /// An author's keys without what looks like a secret by its name.

@@ -56,7 +56,13 @@ fn property(key: &Key) -> Value {
         Kind::Flag => "boolean",
         Kind::Whole { .. } => "integer",
         Kind::List => "array",
-        Kind::Text | Kind::Choice(_) | Kind::Span { .. } | Kind::Path | Kind::Secret => "string",
+        Kind::Text
+        | Kind::Choice(_)
+        | Kind::Span { .. }
+        | Kind::Path
+        | Kind::Secret
+        | Kind::Sha256
+        | Kind::Signature => "string",
     };
     property.insert("type".to_string(), json!(kind));
     property.insert("description".to_string(), json!(key.doc.trim()));
@@ -78,7 +84,10 @@ fn property(key: &Key) -> Value {
         Kind::Secret => {
             property.insert("writeOnly".to_string(), json!(true));
         }
-        Kind::Flag | Kind::Text | Kind::Span { .. } | Kind::Path => {}
+        Kind::Sha256 => {
+            property.insert("pattern".to_string(), json!("^[0-9A-Fa-f]{64}$"));
+        }
+        Kind::Flag | Kind::Text | Kind::Span { .. } | Kind::Path | Kind::Signature => {}
     }
     Value::Object(property)
 }
@@ -99,5 +108,6 @@ mod tests {
         let plugin = &schema["properties"]["plugins"]["additionalProperties"]["properties"];
         assert_eq!(plugin["enabled"]["default"], true);
         assert_eq!(plugin["grants"]["properties"]["hear"]["type"], "array");
+        assert_eq!(plugin["sha256"]["pattern"], "^[0-9A-Fa-f]{64}$");
     }
 }

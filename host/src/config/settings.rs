@@ -12,6 +12,7 @@ use super::keys::{self, Kind};
 use super::limits::Limits;
 use super::methods::{MethodRules, Rule};
 use super::network::{Bind, IpRange, normalized_origin};
+use super::plugin_host::{self, PluginHostSettings};
 use super::sources::{Environment, beside, expand_home, lacks_home};
 use crate::secret::Secret;
 
@@ -133,13 +134,6 @@ impl AuthMode {
     }
 }
 
-/// `[gateway.plugins]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginHostSettings {
-    /// Milliseconds a plugin that is being stopped may take to end its own work.
-    pub drain_ms: u64,
-}
-
 /// Makes the typed configuration. With issues the result is not to be used.
 pub(super) fn assemble(
     values: &Values,
@@ -194,10 +188,11 @@ impl Assembly<'_> {
     fn gateway(&mut self) -> Gateway {
         let values = self.values;
         let text = |path| values.text(path).unwrap_or_default();
+        let state_dir = self.state_dir();
         Gateway {
             bind: self.bind(),
             port: values.whole("gateway.port") as u16,
-            state_dir: self.state_dir(),
+            state_dir: state_dir.clone(),
             trusted_proxies: self.each("gateway.trusted_proxies", "an IP address or network", |text| text.parse().ok()),
             allowed_origins: self.each(
                 "gateway.allowed_origins",
@@ -221,7 +216,7 @@ impl Assembly<'_> {
             },
             auth: self.auth(),
             limits: self.limits(),
-            plugins: PluginHostSettings { drain_ms: values.whole("gateway.plugins.drain_ms") },
+            plugins: self.plugins(&state_dir),
             methods: MethodRules {
                 everyone: self.rule("gateway.methods.allow", "gateway.methods.deny"),
                 operator: self.rule("gateway.methods.operator.allow", "gateway.methods.operator.deny"),
@@ -357,6 +352,16 @@ impl Assembly<'_> {
             self.complain(path, &right);
         }
         limits
+    }
+
+    fn plugins(&mut self, state_dir: &Path) -> PluginHostSettings {
+        let path = "gateway.plugins.directory";
+        let directory = match self.values.text(path) {
+            Some(text) => self.expanded(path, &text),
+            None => state_dir.join("plugins"),
+        };
+        let keys = self.each("gateway.plugins.keys", plugin_host::KEY_EXPECTED, plugin_host::public_key);
+        PluginHostSettings::read(self.values, std::path::absolute(&directory).unwrap_or(directory), keys)
     }
 
     fn rule(&self, allow: &str, deny: &str) -> Rule {

@@ -236,3 +236,43 @@ fn the_default_is_what_an_empty_file_says() {
     assert_eq!(defaults.gateway.methods, MethodRules::default());
     assert!(defaults.plugins.is_empty() && defaults.warnings.is_empty());
 }
+
+#[test]
+fn a_plugins_file_is_looked_for_beside_the_configuration_and_then_in_the_folder_of_plugins() {
+    let folder = tempfile::tempdir().unwrap();
+    let (beside, kept) = (folder.path().join("x.so"), folder.path().join("state/plugins/x.so"));
+    let path = folder.path().join("config.toml");
+    fs::write(
+        &path,
+        "[gateway]\nstate_dir = \"state\"\n[plugins.x]\npath = \"x.so\"\n[plugins.y]\npath = \"~/y.so\"\n",
+    )
+    .unwrap();
+    let config = Config::load(Overrides { config: Some(path), ..Overrides::default() }, environment(&[])).unwrap();
+    let found = |id: &str| config.plugin_file(&config.plugin(id)).unwrap();
+    assert_eq!(found("x"), beside, "a file that is nowhere is missed where it should be");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "").unwrap();
+    assert_eq!(found("x"), kept);
+    fs::write(&beside, "").unwrap();
+    assert_eq!(found("x"), beside);
+    assert_eq!(found("y"), Path::new("/nonexistent/home/y.so"));
+    assert_eq!(config.plugin_file(&config.plugin("status")), None);
+}
+
+#[test]
+fn keys_and_names_of_loaded_plugins_are_checked_before_anything_starts() {
+    assert_eq!(
+        refused("[gateway.plugins]\nkeys = [\"abc\"]"),
+        "config.toml:2: [gateway.plugins] keys = [\"abc\"]: an Ed25519 public key, its 32 bytes in base64, is needed in \
+         place of \"abc\""
+    );
+    assert!(
+        refused("[plugins.x]\npath = \"x.so\"\nsha256 = \"5\"").starts_with("config.toml:3: [plugins.x] sha256 = ")
+    );
+    let config = load("[plugins.\"../x\"]\npath = \"x.so\"\n[plugins.y]\npath = \"y.so\"", Overrides::default(), &[]);
+    let error = config.unwrap().check_plugin_ids(&[]).unwrap_err();
+    assert_eq!(error.issues.len(), 1);
+    assert!(error.issues[0].message.starts_with("[plugins.../x]: id \"../x\" must be"), "{error}");
+    let warned = load("[gateway.plugins]\nallow_unpinned = true", Overrides::default(), &[]).unwrap();
+    assert!(warned.warnings[0].contains("allow_unpinned"));
+}

@@ -9,7 +9,8 @@ use crate::gateway::Gateway;
 use crate::redact;
 
 pub(super) fn read(gateway: &Gateway) -> ConfigDocument {
-    let file = gateway.config.file.as_ref();
+    let config = gateway.live.load();
+    let file = config.file.as_ref();
     let text = file.map(|file| file.text.expose());
     ConfigDocument {
         path: file.map(|file| file.path.display().to_string()),
@@ -17,7 +18,7 @@ pub(super) fn read(gateway: &Gateway) -> ConfigDocument {
         raw: text.map(redact::toml_text),
         hash: file.map_or_else(|| schemas::device::hex(&Sha256::digest(b"")), |file| file.sha256.clone()),
         parsed: text.map_or_else(|| json!({}), redact::toml_value),
-        config: gateway.config.redacted(),
+        config: config.redacted(),
     }
 }
 

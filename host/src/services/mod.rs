@@ -7,7 +7,7 @@ mod pairing;
 
 use std::sync::Arc;
 
-use plugin_api::catalogue::{self, NamedThing};
+use plugin_api::catalogue::{self, NamedThing, PluginId};
 use plugin_api::{Exposure, Idempotency, MethodSpec, OnDisconnect, Replies};
 use schemas::ErrorShape;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authority::Authority;
 use crate::gateway::Gateway;
+use crate::plugins::live;
 
 pub use pairing::publish as publish_pairing_events;
 
@@ -61,6 +62,11 @@ impl HostService {
             "host.connections.get" => answer(&connections::get(gateway, parse(params)?)?),
             "host.connections.list" => answer(&connections::list(gateway)),
             "host.gateway.info" => answer(&gateway.info()),
+            "host.plugins.reload" => {
+                let PluginId { id } = parse(params)?;
+                let outcome = live::reload(gateway, &id).await;
+                answer(&outcome.ok_or_else(|| ErrorShape::invalid_request(format!("no such plugin: {id}")))?)
+            }
             "host.registry.describe" => {
                 let NamedThing { name } = parse(params)?;
                 let entry = gateway.registry.load().describe(&name);

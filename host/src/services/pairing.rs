@@ -1,7 +1,6 @@
 //! `host.pairing.*`: the one way in which plugins reach the pairing book, with the rights of whom they act for.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
@@ -112,11 +111,5 @@ fn end(connection: &Connection) {
 /// Waits until the connection's requests are answered, for a short while at most.
 async fn answered(connection: &Connection) {
     const PATIENCE: Duration = Duration::from_secs(1);
-    const PAUSE: Duration = Duration::from_millis(2);
-    let idle = async {
-        while connection.in_flight.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let _ = tokio::time::timeout(PATIENCE, idle).await;
+    let _ = tokio::time::timeout(PATIENCE, connection.idle()).await;
 }

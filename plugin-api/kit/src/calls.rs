@@ -10,11 +10,20 @@ use serde_json::{Value, json};
 
 use crate::clock::Due;
 use crate::outcome::CancelReason;
-use crate::rows::{covers, service};
+use crate::rows::{MethodRow, covers, service};
 use crate::sink::SinkQueue;
 use crate::stub::{Asked, StubCall};
 use crate::who::Who;
-use crate::world::{Callee, Heard, LiveCall, State, World};
+use crate::world::{Callee, Heard, LiveCall, Stage, State, World};
+
+/// In what form a request is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handing {
+    /// As this version of the interface has it.
+    Plain,
+    /// In a longer record, as a later host would.
+    OfLaterMinor,
+}
 
 /// Calls may lead to calls this deep.
 const DEEPEST: u32 = 8;
@@ -23,35 +32,38 @@ impl World {
     /// A test asks; returns the call's number.
     pub(crate) fn ask(self: &Arc<Self>, who: Who, method: &str, params: &Value) -> gwp_call {
         let mut state = self.change();
-        let call = state.next();
-        state.pending.insert(call, Heard::default());
-        if who.conn != 0 {
-            state.conns.insert(who.conn);
+        let (call, live) = state.admit(who, method, params);
+        if let Some(live) = live {
+            self.begin(&mut state, call, live);
         }
-        let refusal = match state.methods.get(method) {
-            _ if state.ended => Some(CancelReason::Stop.error()),
-            Some((_, row)) => row.admit(&who).and_then(|()| row.check_params(params)).err(),
-            None => Some(ErrorShape::invalid_request(format!("unknown method: {method}"))),
+        call
+    }
+
+    /// As [`World::ask`], but on this thread, which is inside of the plugin meanwhile.
+    pub(crate) fn ask_here(self: &Arc<Self>, who: Who, method: &str, params: &Value, how: Handing) -> gwp_call {
+        let (call, live) = {
+            let mut state = self.change();
+            let (call, live) = state.admit(who, method, params);
+            let live = live.map(|live| state.enter(call, live));
+            (call, live.is_some())
         };
-        if let Some(error) = refusal {
-            state.pending.entry(call).or_default().result = Some(Err(error));
-            return call;
+        if live {
+            self.hand_over(call, how);
         }
-        let (plugin, row) = state.methods[method].clone();
-        let live = LiveCall {
-            callee: Callee::Plugin(plugin),
-            method: method.to_string(),
-            params: params.to_string(),
-            key: row.key(params),
-            who,
-            depth: 0,
-            timeout_ms: row.spec.timeout_ms.unwrap_or(0),
-            deadline: None,
-            invoker: None,
-            parent: None,
-            row: Some(row),
+        call
+    }
+
+    /// Hands over a call to a method that the manifest does not declare, which a gateway would not do.
+    pub(crate) fn ask_undeclared(self: &Arc<Self>, who: Who, method: &str) -> gwp_call {
+        let call = {
+            let mut state = self.change();
+            let call = state.next();
+            state.pending.insert(call, Heard::of(method, &json!({})));
+            let live = LiveCall::of_test(0, who, method, &json!({}), None);
+            state.enter(call, live);
+            call
         };
-        self.begin(&mut state, call, live);
+        self.hand_over(call, Handing::Plain);
         call
     }
 
@@ -158,6 +170,10 @@ impl World {
     pub(crate) fn reply(&self, plugin: usize, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
         let mut state = self.change();
         let is_final = matches!(kind, GWP_FINAL | GWP_ERROR | GWP_ERROR_PAYLOAD);
+        if state.instances[plugin].stage == Stage::Destroyed {
+            state.blame(plugin, "answered a call after it was destroyed");
+            return GWP_GONE;
+        }
         let Some(live) = state.calls.get(&call).filter(|live| live.callee == Callee::Plugin(plugin)) else {
             if is_final && state.answered.contains(&call) {
                 state.blame(plugin, "answered a call a second time");
@@ -209,23 +225,18 @@ impl World {
         state.deliver(call, kind, value);
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State, call: gwp_call, mut live: LiveCall) {
-        if live.timeout_ms > 0 {
-            let timer = state.next();
-            state.clock.set(timer, live.timeout_ms, Due::Deadline(call));
-            live.deadline = Some(timer);
-        }
+    fn begin(self: &Arc<Self>, state: &mut State, call: gwp_call, live: LiveCall) {
         let blocking = match live.callee {
             Callee::Plugin(plugin) => state.instances[plugin].manifest.blocking,
             Callee::Stub => false,
         };
-        state.calls.insert(call, live);
+        state.enter(call, live);
         let world = self.clone();
-        let work = move || world.hand_over(call);
+        let work = move || world.hand_over(call, Handing::Plain);
         if blocking { self.pool.run_blocking(work) } else { self.pool.run(work) }
     }
 
-    fn hand_over(self: &Arc<Self>, call: gwp_call) {
+    fn hand_over(self: &Arc<Self>, call: gwp_call, how: Handing) {
         let (callee, method, params, key, who, deadline_ms) = {
             let state = self.look();
             let Some(live) = state.calls.get(&call) else { return };
@@ -249,7 +260,10 @@ impl World {
             params: params.as_bytes(),
             idempotency_key: key.as_deref(),
         };
-        instance.call(&request);
+        match how {
+            Handing::Plain => instance.call(&request),
+            Handing::OfLaterMinor => instance.call_of_later_minor(&request),
+        }
     }
 
     fn ask_stub(self: &Arc<Self>, call: gwp_call, method: &str) {
@@ -268,7 +282,62 @@ impl World {
     }
 }
 
+impl Heard {
+    fn of(method: &str, params: &Value) -> Self {
+        Heard { method: method.to_string(), params: params.clone(), ..Heard::default() }
+    }
+}
+
+impl LiveCall {
+    /// A call that a test asked for; `row` is absent for a method that the manifest does not declare.
+    fn of_test(plugin: usize, who: Who, method: &str, params: &Value, row: Option<Arc<MethodRow>>) -> Self {
+        LiveCall {
+            callee: Callee::Plugin(plugin),
+            method: method.to_string(),
+            params: params.to_string(),
+            key: row.as_ref().and_then(|row| row.key(params)),
+            who,
+            depth: 0,
+            timeout_ms: row.as_ref().and_then(|row| row.spec.timeout_ms).unwrap_or(0),
+            deadline: None,
+            invoker: None,
+            parent: None,
+            row,
+        }
+    }
+}
+
 impl State {
+    /// The number of a test's call, and the call unless it is refused already.
+    fn admit(&mut self, who: Who, method: &str, params: &Value) -> (gwp_call, Option<LiveCall>) {
+        let call = self.next();
+        self.pending.insert(call, Heard::of(method, params));
+        if who.conn != 0 {
+            self.conns.insert(who.conn);
+        }
+        let refusal = match self.methods.get(method) {
+            _ if self.ended => Some(CancelReason::Stop.error()),
+            Some((_, row)) => row.admit(&who).and_then(|()| row.check_params(params)).err(),
+            None => Some(ErrorShape::invalid_request(format!("unknown method: {method}"))),
+        };
+        if let Some(error) = refusal {
+            self.pending.entry(call).or_default().result = Some(Err(error));
+            return (call, None);
+        }
+        let (plugin, row) = self.methods[method].clone();
+        (call, Some(LiveCall::of_test(plugin, who, method, params, Some(row))))
+    }
+
+    /// Keeps a call, with its deadline.
+    fn enter(&mut self, call: gwp_call, mut live: LiveCall) {
+        if live.timeout_ms > 0 {
+            let timer = self.next();
+            self.clock.set(timer, live.timeout_ms, Due::Deadline(call));
+            live.deadline = Some(timer);
+        }
+        self.calls.insert(call, live);
+    }
+
     /// Hands an answer to whoever waits for it; a final one ends the call.
     fn deliver(&mut self, call: gwp_call, kind: i32, value: Value) {
         if kind == GWP_INTERIM {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use plugin_api::abi::gwp_entry;
 use plugin_api::catalogue;
 use plugin_api::hosting::{self, Instance};
-use plugin_api::{Manifest, Plugin, glue};
+use plugin_api::{LinkedPlugin, Manifest, Plugin, glue};
 use schemas::ErrorShape;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -47,6 +47,26 @@ impl Harness {
     pub fn of_entry(entry: &'static gwp_entry) -> Self {
         let state = State { kv_cap: 1 << 20, conns: BTreeSet::from([1]), ..State::default() };
         Harness { plugins: vec![Member::read(entry)], state, real_time: false, patience: Duration::from_secs(10) }
+    }
+
+    /// A harness around the plugin in this shared library. Fails the test if the file holds none.
+    #[cfg(feature = "load")]
+    #[track_caller]
+    pub fn of_file(path: impl AsRef<std::path::Path>) -> Self {
+        let path = path.as_ref();
+        Self::of_entry(hosting::open(path).unwrap_or_else(|why| panic!("{}: {why}", path.display())))
+    }
+
+    /// A harness around what `plugin_api::plugin!` registered under this id, which runs as its registration says.
+    #[track_caller]
+    pub fn registered(id: &str) -> Self {
+        let mut entries = plugin_api::inventory::iter::<LinkedPlugin>().map(|plugin| plugin.entry);
+        let is_it = |entry: &&'static gwp_entry| {
+            let text = hosting::manifest(entry).unwrap_or_else(|why| panic!("{why}"));
+            Manifest::parse(text).is_ok_and(|manifest| manifest.id == id)
+        };
+        let entry = entries.find(is_it).unwrap_or_else(|| panic!("nothing is registered as {id}"));
+        Self::of_entry(entry)
     }
 
     /// Its configuration: an object, as `[plugins.<id>.config]` would hold it.
@@ -111,6 +131,12 @@ impl Harness {
         self
     }
 
+    /// From the start on, this extension, or `emit`, `log` or `reply`, answers with this code; see [`Running::refuse`].
+    pub(crate) fn refusing(mut self, extension: &str, code: i32) -> Self {
+        self.state.refused.insert(extension.to_string(), code);
+        self
+    }
+
     /// Real time instead of virtual.
     pub fn real_time(mut self) -> Self {
         self.real_time = true;
@@ -161,33 +187,24 @@ impl Harness {
 
     #[track_caller]
     fn start_up(self) -> (Running, Result<(), i32>) {
+        let made = self.make().unwrap_or_else(|why| panic!("{why}"));
+        made.go_live()
+    }
+
+    /// Makes the instances, and does not start them; or says which could not be made and why.
+    pub(crate) fn make(self) -> Result<Made, String> {
         let real_time = self.real_time;
         let (world, data, members) = self.prepare();
         for (index, member) in members.iter().enumerate() {
             match create(&world, index, member, &data) {
                 Ok(instance) => world.change().instances[index].instance = Some(Arc::new(instance)),
-                Err(why) => panic!("{} could not be made: {why}", member.manifest.id),
+                Err(why) => {
+                    world.pool.close();
+                    return Err(format!("{} could not be made: {why}", member.manifest.id));
+                }
             }
         }
-        if real_time {
-            let world = world.clone();
-            std::thread::Builder::new()
-                .name("kit-clock".into())
-                .spawn(move || world.run_real_clock())
-                .expect("a test can start a thread");
-        }
-        let mut started = Ok(());
-        // The one under test comes last: it may call the others as soon as it starts.
-        for index in (0..members.len()).rev() {
-            let instance = {
-                let mut state = world.change();
-                state.instances[index].stage = Stage::Running;
-                state.instances[index].instance.clone()
-            };
-            started = started.and(instance.map_or(Ok(()), |instance| instance.start()));
-        }
-        world.settle_workers();
-        (Running::new(world, data), started)
+        Ok(Made { world, data, real_time })
     }
 
     #[track_caller]
@@ -214,6 +231,104 @@ impl Harness {
         }
         let data = tempfile::tempdir().expect("a test can make a folder");
         (World::new(state, patience), data, plugins)
+    }
+}
+
+/// Instances that were made and not started.
+pub(crate) struct Made {
+    pub(crate) world: Arc<World>,
+    data: TempDir,
+    real_time: bool,
+}
+
+impl Made {
+    /// Starts them; `Err` is the code of the first that did not start.
+    pub(crate) fn go_live(self) -> (Running, Result<(), i32>) {
+        let Made { world, data, real_time } = self;
+        if real_time {
+            let world = world.clone();
+            std::thread::Builder::new()
+                .name("kit-clock".into())
+                .spawn(move || world.run_real_clock())
+                .expect("a test can start a thread");
+        }
+        let mut started = Ok(());
+        let members = world.look().instances.len();
+        // The one under test comes last: it may call the others as soon as it starts.
+        for index in (0..members).rev() {
+            let instance = {
+                let mut state = world.change();
+                state.instances[index].stage = Stage::Running;
+                state.instances[index].instance.clone()
+            };
+            started = started.and(instance.map_or(Ok(()), |instance| instance.start()));
+        }
+        world.settle_workers();
+        (Running::new(world, data), started)
+    }
+
+    /// As a [`Running`] that was never started: it can be stopped.
+    pub(crate) fn unstarted(self) -> Running {
+        Running::new(self.world, self.data)
+    }
+}
+
+/// Attempts to make an instance from a setup that no gateway would give.
+pub(crate) struct Trying {
+    world: Arc<World>,
+    data: TempDir,
+    entry: &'static gwp_entry,
+}
+
+impl Trying {
+    #[track_caller]
+    pub(crate) fn new(harness: Harness) -> Self {
+        let entry = harness.plugins[0].entry;
+        let (world, data, _) = harness.prepare();
+        Trying { world, data, entry }
+    }
+
+    /// Its folder for data.
+    pub(crate) fn data_dir(&self) -> std::path::PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// Makes one and destroys it at once, or says why there is none.
+    pub(crate) fn create(&self, setup: &str) -> Result<(), String> {
+        self.world.change().instances[0].stage = Stage::Created;
+        let services = Arc::new(Services { world: self.world.clone(), plugin: 0 });
+        let made = Instance::create(self.entry, services, setup).map_err(|error| error.to_string())?;
+        let (told, done) = std::sync::mpsc::channel();
+        made.stop(move || {
+            // Nobody listens any more when it took too long.
+            let _ = told.send(());
+        });
+        // Without an end it is left alone: nothing is destroyed that may still run.
+        if done.recv_timeout(self.world.patience).is_ok() {
+            made.destroy();
+        }
+        self.world.settle();
+        Ok(())
+    }
+
+    /// What the plugin did that it should not, and what it left behind.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut state = self.world.change();
+        let (timers, authorities) = (state.clock.set_by(0), state.principals.len());
+        for (count, what) in
+            [(timers, "timers"), (state.subscriptions.len(), "subscriptions"), (authorities, "authorities")]
+        {
+            if count > 0 {
+                state.blame(0, format_args!("left {count} {what} behind when `create` failed"));
+            }
+        }
+        std::mem::take(&mut state.violations)
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        self.world.pool.close();
     }
 }
 

@@ -48,6 +48,9 @@
 mod harness;
 mod running;
 
+pub mod checks;
+mod transcript;
+
 mod outcome;
 pub mod sample;
 mod stub;
@@ -55,6 +58,7 @@ mod who;
 
 mod calls;
 mod clock;
+mod made_up;
 mod pool;
 mod rows;
 mod services;
@@ -65,5 +69,6 @@ pub use harness::Harness;
 pub use outcome::{CancelReason, Outcome, PendingCall};
 pub use running::Running;
 pub use stub::{Asked, StubCall};
+pub use transcript::same;
 pub use who::Who;
 pub use world::{Emitted, LogLine};

@@ -316,6 +316,12 @@ impl Running {
         self.world.wait(&format!("the end of `{what}`"), |_| done.load(Ordering::Acquire).then_some(()));
     }
 
+    /// Lets it be, whatever state it is in.
+    pub(crate) fn abandon(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.end_world();
+    }
+
     fn end_world(&self) {
         self.world.change().ended = true;
         self.world.pool.close();

@@ -62,3 +62,9 @@ pub fn gateway_info() -> GatewayInfo {
         session_defaults: Default::default(),
     }
 }
+
+/// Values that fit a JSON Schema: its author's examples, the smallest one, and one with everything optional in it. Empty if
+/// none could be made up.
+pub fn fitting(schema: &serde_json::Value) -> Vec<serde_json::Value> {
+    crate::made_up::values(schema)
+}

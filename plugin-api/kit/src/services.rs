@@ -16,6 +16,9 @@ pub(crate) struct Services {
     pub(crate) plugin: usize,
 }
 
+/// What to refuse to have errors refused as well, which [`crate::Running::refuse`] of `reply` lets pass.
+pub(crate) const EVERY_REPLY: &str = "every reply";
+
 /// What a function does, as far as the life of an instance matters.
 #[derive(PartialEq, Eq)]
 enum Effect {
@@ -117,8 +120,12 @@ impl HostServices for Services {
     }
 
     fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
-        let refused = self.world.look().refused.get("reply").copied();
+        let (refused, every) = {
+            let state = self.world.look();
+            (state.refused.get("reply").copied(), state.refused.get(EVERY_REPLY).copied())
+        };
         match refused {
+            _ if every.is_some() => every.unwrap_or(GWP_GONE),
             Some(code) if kind != GWP_ERROR => code,
             _ => self.world.reply(self.plugin, call, kind, json),
         }
@@ -129,6 +136,12 @@ impl HostServices for Services {
     }
 
     fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
+        let mut state = self.world.change();
+        if target == "panic" && state.instances[self.plugin].stage == Stage::Destroyed {
+            state.blame(self.plugin, format_args!("`destroy` panicked: {message}"));
+            return GWP_GONE;
+        }
+        drop(state);
         code(self.enter("log", "log", Effect::Inward).map(|mut state| {
             if !fields.is_empty() && !serde_json::from_str::<Value>(fields).is_ok_and(|fields| fields.is_object()) {
                 state.blame(self.plugin, format_args!("logged fields that are not a JSON object: {fields}"));

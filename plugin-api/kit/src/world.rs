@@ -101,6 +101,8 @@ pub(crate) enum Callee {
 /// What a test has heard of a call of its own.
 #[derive(Default)]
 pub(crate) struct Heard {
+    pub(crate) method: String,
+    pub(crate) params: Value,
     pub(crate) interims: Vec<Value>,
     pub(crate) taken: usize,
     pub(crate) result: Option<Result<Value, ErrorShape>>,

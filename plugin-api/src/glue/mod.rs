@@ -2,13 +2,18 @@
 //!
 //! Every function here that the host calls is `extern "C"` and keeps panics on this side: a panic costs one answer.
 
+#[doc(hidden)]
+pub mod home;
 pub(crate) mod raw;
+#[doc(hidden)]
+pub mod runtime;
 pub(crate) mod task;
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,18 +22,26 @@ use crate::call::{Answer, Call};
 use crate::error::MethodError;
 use crate::host::Host;
 use crate::{Plugin, Setup};
+use home::{Home, Program};
 use raw::RawHost;
+use runtime::{HostThreads, Runtime};
 use task::Suspended;
 
 /// The entry of a plugin: the same for one that is linked in and one that is loaded.
 pub const fn entry<P: Plugin>() -> gwp_entry {
+    entry_in::<P, HostThreads, Program>()
+}
+
+/// The entry of a plugin whose code runs inside this runtime and lives there.
+#[doc(hidden)]
+pub const fn entry_in<P: Plugin, R: Runtime, H: Home>() -> gwp_entry {
     gwp_entry {
         magic: GWP_MAGIC,
         size: size_of::<gwp_entry>() as u32,
         abi_minor: GWP_ABI_MINOR,
         flags: 0,
         manifest: manifest::<P>,
-        create: create::<P>,
+        create: create::<P, R, H>,
     }
 }
 
@@ -37,24 +50,56 @@ struct Instance<P> {
     plugin: Arc<P>,
     host: Host,
     calls: Arc<Suspended>,
+    methods: &'static [String],
 }
 
 unsafe extern "C" fn manifest<P: Plugin>(out: *mut gwp_bytes) {
-    let text = catch_unwind(manifest_text::<P>).unwrap_or("");
+    let text = catch_unwind(|| about::<P>().manifest.as_str()).unwrap_or("");
     // SAFETY: the host gave a place to write to.
     unsafe { *out = gwp_bytes::text(text) };
 }
 
-/// The manifest as JSON, made once a plugin type and kept: its bytes are static by contract.
-fn manifest_text<P: Plugin>() -> &'static str {
-    static TEXTS: Mutex<Option<HashMap<TypeId, &'static str>>> = Mutex::new(None);
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    texts.get_or_insert_default().entry(TypeId::of::<P>()).or_insert_with(|| P::manifest().to_json().leak())
+/// What never changes about a plugin type.
+struct About {
+    /// The manifest as JSON: its bytes are static by contract.
+    manifest: String,
+    /// Its methods, sorted: a call borrows its name from here.
+    methods: Vec<String>,
 }
 
-unsafe extern "C" fn create<P: Plugin>(host: *const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32 {
+/// Made once a plugin type and kept.
+fn about<P: Plugin>() -> &'static About {
+    static KNOWN: Mutex<Option<HashMap<TypeId, &'static About>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_default().entry(TypeId::of::<P>()).or_insert_with(|| {
+        let manifest = P::manifest();
+        let mut methods: Vec<_> = manifest.methods.iter().map(|method| method.name.clone()).collect();
+        methods.sort();
+        Box::leak(Box::new(About { manifest: manifest.to_json(), methods }))
+    })
+}
+
+/// The name of a method, from the manifest if it is there.
+fn name_of(methods: &'static [String], asked: &str) -> Cow<'static, str> {
+    match methods.binary_search_by(|name| name.as_str().cmp(asked)) {
+        Ok(place) => Cow::Borrowed(&methods[place]),
+        Err(_) => Cow::Owned(asked.to_string()),
+    }
+}
+
+unsafe extern "C" fn create<P: Plugin, R: Runtime, H: Home>(
+    host: *const gwp_host,
+    setup_json: gwp_bytes,
+    out: *mut gwp_plugin,
+) -> i32 {
+    let runtime = catch_unwind(R::prepare).unwrap_or_else(|panic| Err(panic_text(&*panic).to_string()));
+    let inside = runtime.as_ref().ok().copied().flatten();
     // SAFETY: the host passes its table, a lent text, and a place to write to.
-    let (raw, setup, out) = unsafe { (RawHost::new(host), setup_json.str(), &mut *out) };
+    let (raw, setup, out) = unsafe { (RawHost::new(host, inside), setup_json.str(), &mut *out) };
+    if let Err(why) = runtime {
+        raw.fail(&why);
+        return GWP_UNSUPPORTED;
+    }
     if (out.size as usize) < size_of::<gwp_plugin>() {
         raw.fail("this host's plugin table is older than gwp 1");
         return GWP_UNSUPPORTED;
@@ -66,8 +111,9 @@ unsafe extern "C" fn create<P: Plugin>(host: *const gwp_host, setup_json: gwp_by
             return GWP_CONFIG;
         }
     };
+    home::settle::<H>(raw);
     let host = Host::new(raw, setup.id.clone());
-    let plugin = match catch_unwind(AssertUnwindSafe(|| P::create(host.clone(), setup))) {
+    let plugin = match raw.attempt(|| P::create(host.clone(), setup)) {
         Ok(Ok(plugin)) => plugin,
         Ok(Err(error)) => {
             raw.fail(&error.to_string());
@@ -80,7 +126,8 @@ unsafe extern "C" fn create<P: Plugin>(host: *const gwp_host, setup_json: gwp_by
             return GWP_PANIC;
         }
     };
-    let instance = Box::new(Instance { plugin: Arc::new(plugin), host, calls: Arc::default() });
+    let methods = catch_unwind(|| about::<P>().methods.as_slice()).unwrap_or(&[]);
+    let instance = Box::new(Instance { plugin: Arc::new(plugin), host, calls: Arc::default(), methods });
     *out = gwp_plugin {
         size: size_of::<gwp_plugin>() as u32,
         flags: 0,
@@ -107,7 +154,7 @@ unsafe extern "C" fn start<P: Plugin>(this: *mut c_void) -> i32 {
     // SAFETY: the host calls this between `create` and `destroy`.
     let instance = unsafe { instance::<P>(this) };
     let plugin = instance.plugin.clone();
-    match catch_unwind(AssertUnwindSafe(|| plugin.start())) {
+    match instance.host.raw().attempt(|| plugin.start()) {
         Ok(Ok(())) => GWP_OK,
         Ok(Err(error)) => {
             instance.host.error(&error.to_string());
@@ -133,14 +180,14 @@ unsafe extern "C" fn call<P: Plugin>(this: *mut c_void, request: *const gwp_requ
         Call::new(
             instance.host.clone(),
             request,
-            request.method.str(),
+            name_of(instance.methods, request.method.str().unwrap_or("")),
             request.params.str(),
             request.idempotency_key.str(),
         )
     };
     let id = call.id();
     let raw = instance.host.raw();
-    let mut answer = Answer::new(instance.host.clone(), id, call.method_name());
+    let mut answer = Answer::new(raw, id, call.method_name());
     let plugin = instance.plugin.clone();
     let pending = task::start(raw, &instance.calls, id, async move {
         let reply = plugin.call(call).await;

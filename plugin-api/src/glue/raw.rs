@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::runtime::Inside;
 use super::task::Working;
 use crate::abi::*;
 
@@ -20,8 +21,10 @@ unsafe impl Send for RawHost {}
 // SAFETY: as above.
 unsafe impl Sync for RawHost {}
 
-/// Tables asked for once, when the instance is created. A host may withhold any of them.
+/// What is settled once, when the instance is created: the tables, any of which a host may withhold, and where the
+/// plugin's code runs.
 struct Extensions {
+    inside: Option<Inside>,
     exec: Option<&'static gwp_exec_v1>,
     invoke: Option<&'static gwp_invoke_v1>,
     kv: Option<&'static gwp_kv_v1>,
@@ -33,7 +36,7 @@ struct Extensions {
 impl RawHost {
     /// # Safety
     /// `table` is the pointer that the host passed to `create`.
-    pub(super) unsafe fn new(table: *const gwp_host) -> Self {
+    pub(super) unsafe fn new(table: *const gwp_host, inside: Option<Inside>) -> Self {
         // SAFETY: the interface says the table stays readable until the process ends.
         let table = unsafe { &*table };
         /// # Safety
@@ -45,6 +48,7 @@ impl RawHost {
         // SAFETY: each id is paired with its table's type.
         let extensions = unsafe {
             Extensions {
+                inside,
                 exec: find(table, extension::EXEC),
                 invoke: find(table, extension::INVOKE),
                 kv: find(table, extension::KV),
@@ -80,9 +84,19 @@ impl RawHost {
         unsafe { (self.table.log)(self.table, level, gwp_bytes::text(target), gwp_bytes::text(message), fields) }
     }
 
+    /// Runs the plugin's code where its registration said; a panic is the error.
+    pub(super) fn attempt<R>(self, body: impl FnOnce() -> R) -> std::thread::Result<R> {
+        catch_unwind(AssertUnwindSafe(|| {
+            let Some(inside) = self.extensions.inside else { return body() };
+            let (mut body, mut value) = (Some(body), None);
+            inside(&mut || value = body.take().map(|body| body()));
+            value.expect("the surroundings run what they are given, once")
+        }))
+    }
+
     /// Runs the plugin's code; a panic stays here and its message goes to the log.
     pub(crate) fn contain<R>(self, body: impl FnOnce() -> R) -> Option<R> {
-        let panic = match catch_unwind(AssertUnwindSafe(body)) {
+        let panic = match self.attempt(body) {
             Ok(value) => return Some(value),
             Err(panic) => panic,
         };

@@ -32,22 +32,34 @@ pub(crate) struct Working(Arc<Suspended>);
 
 impl Drop for Working {
     fn drop(&mut self) {
-        // Sequentially consistent like `close`, so that either this sees that somebody waits or that one sees nought.
-        if self.0.live.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.closing.load(Ordering::SeqCst) {
-            let waker = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        self.0.leave();
     }
 }
 
 impl Suspended {
     /// Counts something that runs; `None` once everything is being ended.
     pub(crate) fn work(self: &Arc<Self>) -> Option<Working> {
+        self.enter().then(|| Working(self.clone()))
+    }
+
+    /// Counts something that runs, unless everything is being ended. Whoever was counted calls [`Suspended::leave`].
+    fn enter(&self) -> bool {
         self.live.fetch_add(1, Ordering::SeqCst);
-        let working = Working(self.clone());
-        (!self.closing.load(Ordering::SeqCst)).then_some(working)
+        let open = !self.closing.load(Ordering::SeqCst);
+        if !open {
+            self.leave();
+        }
+        open
+    }
+
+    fn leave(&self) {
+        // Sequentially consistent like `close`, so that either this sees that somebody waits or that one sees nought.
+        if self.live.fetch_sub(1, Ordering::SeqCst) == 1 && self.closing.load(Ordering::SeqCst) {
+            let waker = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
     }
 
     /// Takes nothing new from now on, and drops every future where it waits.
@@ -128,22 +140,43 @@ struct Task<F> {
     state: AtomicU8,
     cancelled: AtomicBool,
     future: Mutex<Option<F>>,
-    working: Mutex<Option<Working>>,
+    /// Whether `suspended` counts it.
+    counted: AtomicBool,
+}
+
+impl<F> Task<F> {
+    fn leave(&self) {
+        if self.counted.swap(false, Ordering::AcqRel) {
+            self.suspended.leave();
+        }
+    }
+}
+
+impl<F> Drop for Task<F> {
+    fn drop(&mut self) {
+        // The future goes first: who waits for the end must not find it alive.
+        let (host, future) = (self.host, self.future.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if future.is_some() {
+            host.contain(|| *future = None);
+        }
+        self.leave();
+    }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Task<F> {
     /// `None`, and the future dropped, once everything is being ended.
     fn new(host: RawHost, suspended: &Arc<Suspended>, id: u64, state: u8, future: F) -> Option<Arc<Self>> {
-        let working = Mutex::new(Some(suspended.work()?));
-        Some(Arc::new(Task {
-            host,
-            id,
-            suspended: suspended.clone(),
-            state: AtomicU8::new(state),
-            cancelled: AtomicBool::new(false),
-            future: Mutex::new(Some(future)),
-            working,
-        }))
+        suspended.enter().then(|| {
+            Arc::new(Task {
+                host,
+                id,
+                suspended: suspended.clone(),
+                state: AtomicU8::new(state),
+                cancelled: AtomicBool::new(false),
+                future: Mutex::new(Some(future)),
+                counted: AtomicBool::new(true),
+            })
+        })
     }
 
     /// Polls until the future is done (true) or waits without having been woken meanwhile (false).
@@ -178,7 +211,7 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
         let mut slot = self.future.lock().unwrap_or_else(PoisonError::into_inner);
         self.host.contain(|| *slot = None);
         drop(slot);
-        self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.leave();
     }
 
     /// Asks the host to run it. A host that refuses is stopping this instance: the future is dropped here then.

@@ -233,8 +233,8 @@ fn a_newcomer_gets_the_summary_to_itself_and_a_crowd_costs_one_refresh() {
 #[test]
 fn a_change_of_the_registry_is_told() {
     let health = harness(&[]).start();
-    health.publish("host.registry.changed", RegistryChanged { generation: 2 });
-    health.publish("host.registry.changed", RegistryChanged { generation: 3 });
+    health.publish("host.registry.changed", RegistryChanged { generation: 2, plugins: Vec::new() });
+    health.publish("host.registry.changed", RegistryChanged { generation: 3, plugins: Vec::new() });
     assert_eq!(broadcasts(&health), 1);
     health.advance(SECOND);
     assert_eq!(broadcasts(&health), 2);
@@ -244,7 +244,7 @@ fn a_change_of_the_registry_is_told() {
 fn a_refresh_that_began_meanwhile_is_enough() {
     let health = harness(&[]).config(json!({ "refresh_ms": 1_000 })).start();
     health.advance(SECOND / 2);
-    health.publish("host.registry.changed", RegistryChanged { generation: 2 });
+    health.publish("host.registry.changed", RegistryChanged { generation: 2, plugins: Vec::new() });
     health.advance(SECOND);
     assert_eq!(broadcasts(&health), 2, "the clock's, and none for the change");
 }

@@ -1,12 +1,14 @@
 //! The gateway about itself, for operators and programs: which methods and events there are with their schemas, which
 //! plugins run, who is connected. Everything comes from the host when asked; nothing is kept here.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use plugin_api::catalogue::{Connections, PluginState, RegistryEntry, RegistryList};
+use plugin_api::catalogue::{
+    Connections, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+};
 use plugin_api::{
     Call, CreateError, EventSpec, Exposure, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
-    NoParams, Plugin, Replies, Reply, Setup,
+    NoParams, Plugin, Replies, Reply, Setup, StartError, Subscription,
 };
 use schemars::JsonSchema;
 use schemas::scope::{ADMIN, READ};
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// The plugin.
 pub struct System {
     host: Host,
+    hearing: Mutex<Option<Subscription>>,
 }
 
 static METHODS: LazyLock<Methods<System>> = LazyLock::new(|| {
@@ -42,7 +45,20 @@ static METHODS: LazyLock<Methods<System>> = LazyLock::new(|| {
             Method::operator("system.connections", &[ADMIN]).summary("Every open connection, oldest first."),
             System::connections,
         )
+        .add(
+            Method::operator("plugins.reload", &[ADMIN])
+                .summary("Makes a plugin anew, with its configuration and library as they are on disk.")
+                .description(
+                    "Calls that run are finished by the instance they reached; the next ones reach the new one. When it \
+                     cannot be made, the old one goes on and `error` says why.",
+                )
+                .effects(),
+            System::reload,
+        )
 });
+
+/// The event that tells of other methods, events or plugins.
+const CHANGED: &str = "plugins.changed";
 
 impl Plugin for System {
     fn manifest() -> Manifest {
@@ -50,16 +66,44 @@ impl Plugin for System {
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
             .summary("What the gateway serves, which plugins run, and who is connected.")
-            .invokes(&["host.registry.list", "host.connections.list"])
+            .invokes(&["host.registry.list", "host.connections.list", "host.plugins.reload"])
+            .hears(&["host.registry.changed"])
             .methods(&METHODS)
+            .event(
+                EventSpec::operator(CHANGED, &[READ])
+                    .summary("Plugins were enabled, disabled, made anew or failed; features may be others now.")
+                    .payload::<RegistryChanged>(),
+            )
     }
 
     fn create(host: Host, _: Setup) -> Result<Self, CreateError> {
-        Ok(System { host })
+        Ok(System { host, hearing: Mutex::new(None) })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let host = self.host.clone();
+        let hearing =
+            self.host.subscribe("host.registry.changed", move |event| match event.payload::<RegistryChanged>() {
+                // The first table is what everybody is greeted with.
+                Ok(changed) if changed.generation <= 1 => {}
+                Ok(changed) => {
+                    if let Err(error) = host.event(CHANGED).send(&changed) {
+                        host.warn(&format!("{CHANGED} could not be sent: {error}"));
+                    }
+                }
+                Err(error) => host.warn(&format!("{} could not be read: {error}", event.event)),
+            })?;
+        *self.hearing.lock().unwrap_or_else(PoisonError::into_inner) = Some(hearing);
+        Ok(())
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
         METHODS.dispatch(self, call)
+    }
+
+    async fn quiesce(&self) {
+        let hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(hearing);
     }
 }
 
@@ -102,6 +146,10 @@ impl System {
 
     async fn connections(self: Arc<Self>, _: Call, _: NoParams) -> Result<Connections, MethodError> {
         self.host.invoke("host.connections.list", &NoParams {}).send().await
+    }
+
+    async fn reload(self: Arc<Self>, _: Call, plugin: PluginId) -> Result<PluginReloaded, MethodError> {
+        self.host.invoke("host.plugins.reload", &plugin).send().await
     }
 
     async fn registry(&self) -> Result<RegistryList, MethodError> {

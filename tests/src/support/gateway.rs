@@ -112,6 +112,10 @@ impl Builder {
         self.state.path().join("state")
     }
 
+    fn config_file(&self) -> PathBuf {
+        self.state.path().join("test.toml")
+    }
+
     /// Starts it and waits until it accepts connections.
     pub async fn start(self) -> Gateway {
         let process = self.spawn();
@@ -135,9 +139,17 @@ impl Builder {
         (status.code().expect("it ended by itself"), process.lines().join("\n"))
     }
 
+    /// Starts it and waits until something in it takes it down: what it said before.
+    pub async fn dies(self) -> String {
+        let process = self.spawn();
+        let status = timeout(LONG, process.end()).await.expect("a gateway that is taken down ends");
+        assert_eq!(status.code(), None, "it ended by itself:\n{}", process.lines().join("\n"));
+        process.lines().join("\n")
+    }
+
     fn spawn(&self) -> Process {
         let folder = self.state.path();
-        let config = folder.join("test.toml");
+        let config = self.config_file();
         std::fs::write(&config, &self.config).expect("a file in a temporary folder");
         let mut command = Command::new(&self.program);
         if self.program == super::clawhost() {
@@ -277,6 +289,29 @@ impl Gateway {
             Ok(Ok(line)) => line,
             _ => panic!("no line with {part:?} in\n{}", self.process.lines().join("\n")),
         }
+    }
+
+    /// Every line on standard error so far that holds this.
+    pub fn log_lines(&self, part: &str) -> Vec<String> {
+        self.process.lines().into_iter().filter(|line| line.contains(part)).collect()
+    }
+
+    /// Writes its configuration anew, into the same file.
+    pub fn write_config(&self, toml: &str) {
+        std::fs::write(self.builder.config_file(), toml).expect("a file in a temporary folder");
+    }
+
+    /// Puts another file in the place of its configuration, as many editors do.
+    pub fn replace_config(&self, toml: &str) {
+        let file = self.builder.config_file();
+        let fresh = file.with_extension("new");
+        std::fs::write(&fresh, toml).expect("a file in a temporary folder");
+        std::fs::rename(fresh, file).expect("a file can take another one's place");
+    }
+
+    /// Sends SIGHUP: the wish to read the configuration again.
+    pub fn hang_up(&self) {
+        self.process.signal("HUP");
     }
 
     /// Asks it to stop, without waiting.

@@ -10,7 +10,7 @@ mod key;
 mod pattern;
 mod process;
 
-pub use binary::clawhost;
+pub use binary::{clawhost, example_library};
 pub use checks::Checks;
 pub use client::{Client, Close, Frame, PATIENCE};
 pub use connect::{Connect, Payload, Refused};

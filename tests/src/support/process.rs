@@ -89,9 +89,14 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal by its name, if it still runs.
+    pub fn signal(&self, name: &str) {
         let child = lock(&self.shared.child);
         if self.shared.state().status.is_none() {
-            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
         }
     }
 

@@ -29,7 +29,7 @@ pub struct CallArgs {
 
 /// Calls and prints the answer.
 pub fn run(args: CallArgs, context: &Context) -> Result<(), Failure> {
-    let params = params(&args.params)?;
+    let params = json_argument("--params", &args.params)?;
     let answer = context.with_gateway(async |connection| {
         if !args.expect_final {
             return Ok(connection.request_raw(&args.method, Some(&params), None).await?);
@@ -42,11 +42,12 @@ pub fn run(args: CallArgs, context: &Context) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 
-fn params(argument: &str) -> Result<Box<RawValue>, Failure> {
+/// The JSON that a flag gives as it is typed, as `@FILE`, or as `-` for standard input.
+pub fn json_argument(flag: &str, argument: &str) -> Result<Box<RawValue>, Failure> {
     let (source, text) = match argument.strip_prefix('@') {
         Some(path) => (path.to_string(), std::fs::read(path)),
         None if argument == "-" => ("standard input".to_string(), read_stdin()),
-        None => ("--params".to_string(), Ok(argument.as_bytes().to_vec())),
+        None => (flag.to_string(), Ok(argument.as_bytes().to_vec())),
     };
     let text = text.map_err(|error| Failure::usage(format!("{source}: cannot be read: {error}")))?;
     serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{source} is not JSON: {error}")))
@@ -61,6 +62,10 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn params(argument: &str) -> Result<Box<RawValue>, Failure> {
+        json_argument("--params", argument)
+    }
 
     #[test]
     fn parameters_are_taken_as_typed_or_from_a_file() {

@@ -41,7 +41,9 @@ fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Confi
 /// Tables of plugins that do not exist, in a file that has other mistakes too: all of them are told at once.
 fn unknown_plugins(text: &str) -> Vec<Issue> {
     let file: toml::Table = text.parse().unwrap_or_default();
-    let ids = file.get("plugins").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+    let tables = file.get("plugins").and_then(toml::Value::as_table).into_iter().flatten();
+    // A table with a path is that of a plugin from a shared library, which may have any id.
+    let ids = tables.filter(|(_, table)| table.get("path").is_none()).map(|(id, _)| id);
     let unknown = ids.filter(|id| !builtin::EXPECTED.contains(&id.as_str()));
     let known = || builtin::EXPECTED.iter().copied();
     let issue = |id: &String| Issue {

@@ -14,7 +14,7 @@ pub mod events;
 mod health;
 pub mod logs;
 pub mod methods;
-mod plugins;
+pub mod plugins;
 mod status;
 pub mod token;
 
@@ -26,7 +26,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Health => health::run(context),
         Command::Status => status::run(context),
         Command::Methods(args) => methods::run(args, context),
-        Command::Plugins => plugins::run(context),
+        Command::Plugins(args) => plugins::run(args, context),
         Command::Devices(command) => devices::run(command, context),
         Command::Connections => connections::run(context),
         Command::Token(command) => token::run(command, context),

@@ -3,20 +3,18 @@
 //! All scenarios run against the same two processes, one directly after the other and in changing order, so that the
 //! machine's mood hits both alike. `idle` comes first, before the allocators hold anything they could reuse.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::fanout::FanoutArguments;
 use crate::handshakes::HandshakesArguments;
 use crate::idle::IdleArguments;
 use crate::report::{Outcome, Report};
 use crate::requests::RequestsArguments;
+use crate::server::Server;
 use crate::wire::Target;
 use crate::{fanout, handshakes, idle, process, requests};
 
@@ -51,11 +49,8 @@ pub struct CompareArguments {
     pub rounds: usize,
 }
 
-/// How long a server may take to say where it listens.
-const START_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a server rests before its memory at rest is read.
 const REST: Duration = Duration::from_secs(1);
-const TOKEN: &str = "load-compare";
 
 /// One line of the table.
 struct Row {
@@ -77,7 +72,8 @@ enum Goal {
 
 pub async fn run(arguments: &CompareArguments, json: bool) -> Outcome<()> {
     let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
-    let gateway = Server::gateway(arguments, directory.path()).await?;
+    let gateway =
+        Server::gateway(&arguments.gateway_bin, arguments.gateway_config.as_deref(), directory.path()).await?;
     let bare = Server::bare(&arguments.bare_bin).await?;
     tokio::time::sleep(REST).await;
     let at_rest = (process::resident_kib(gateway.pid), process::resident_kib(bare.pid));
@@ -236,7 +232,7 @@ fn print_table(rows: &[Row], gateway: &Server, bare: &Server, at_rest: (Option<u
         "{:<22} {:>18} {first:>10.2} {second:>10.2} {:>7}  {:<16} {reached}",
         "at rest", "MiB", "", "under 20 MiB"
     );
-    let (first, second) = (millis(gateway), millis(bare));
+    let (first, second) = (gateway.start_ms(), bare.start_ms());
     let reached = word(Some(first < 100.0));
     println!("{:<22} {:>18} {first:>10.2} {second:>10.2} {:>7}  {:<16} {reached}", "start", "ms", "", "under 100 ms");
 }
@@ -252,133 +248,7 @@ fn print_json(rows: &[Row], gateway: &Server, bare: &Server, at_rest: (Option<u6
             })
         })
         .collect();
-    let start = json!({"gateway": millis(gateway), "bare": millis(bare)});
+    let start = json!({"gateway": gateway.start_ms(), "bare": bare.start_ms()});
     let rest = json!({"gateway": at_rest.0, "bare": at_rest.1});
     println!("{}", json!({"rows": lines, "startMs": start, "restKib": rest}));
-}
-
-fn millis(server: &Server) -> f64 {
-    server.start.as_secs_f64() * 1000.0
-}
-
-/// A server this tool started; it ends with this value.
-struct Server {
-    _child: Running,
-    pid: u32,
-    target: Target,
-    start: Duration,
-}
-
-impl Server {
-    async fn gateway(arguments: &CompareArguments, directory: &Path) -> Outcome<Self> {
-        let state = directory.join("state");
-        let mut command = Command::new(&arguments.gateway_bin);
-        command.args(["--port", "0", "--token", TOKEN, "--state-dir"]).arg(&state).current_dir(directory);
-        if let Some(config) = &arguments.gateway_config {
-            let config = config.canonicalize().map_err(|error| format!("{}: {error}", config.display()))?;
-            command.arg("--config").arg(config);
-        }
-        Self::start(command, &arguments.gateway_bin, Some(TOKEN), Some(&state.join("gateway.json"))).await
-    }
-
-    async fn bare(program: &Path) -> Outcome<Self> {
-        let mut command = Command::new(program);
-        command.args(["--port", "0", "--exit-on-stdin-close"]);
-        Self::start(command, program, None, None).await
-    }
-
-    /// Starts it and waits until it says where it listens, in a line of its output or in `announcement`.
-    async fn start(
-        mut command: Command,
-        program: &Path,
-        token: Option<&str>,
-        announcement: Option<&Path>,
-    ) -> Outcome<Self> {
-        let name = program.display().to_string();
-        let started = Instant::now();
-        let child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{name} cannot be started: {error}"))?;
-        let mut child = Running(child);
-        let (sender, mut lines) = mpsc::channel(64);
-        follow(child.0.stdout.take(), sender.clone());
-        follow(child.0.stderr.take(), sender);
-        let mut last = String::new();
-        let url = loop {
-            if started.elapsed() > START_PATIENCE {
-                return Err(format!("{name} did not say where it listens within {} s", START_PATIENCE.as_secs()));
-            }
-            let announced = announcement.and_then(|path| std::fs::read_to_string(path).ok());
-            if let Some(url) = announced.as_deref().and_then(address) {
-                break url;
-            }
-            match tokio::time::timeout(Duration::from_millis(5), lines.recv()).await {
-                Ok(Some(line)) => match address(&line) {
-                    Some(url) => break url,
-                    None => last = line,
-                },
-                Ok(None) => return Err(format!("{name} ended at once: {last}")),
-                Err(_) => {}
-            }
-        };
-        let start = started.elapsed();
-        // Whoever stops reading a pipe stops the writer.
-        tokio::spawn(async move { while lines.recv().await.is_some() {} });
-        let pid = child.0.id();
-        let target = Target::new(&url, token.map(str::to_string), Some(pid))?;
-        Ok(Server { _child: child, pid, target, start })
-    }
-}
-
-/// A process that is ended when this is dropped, also on the way out of a failure.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Fails when it ended by itself; then there is only its status to collect.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn follow(pipe: Option<impl Read + Send + 'static>, lines: mpsc::Sender<String>) {
-    let Some(pipe) = pipe else { return };
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines() {
-            let Ok(line) = line else { return };
-            if lines.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-}
-
-/// The first `ws://HOST:PORT` in a text.
-fn address(text: &str) -> Option<String> {
-    let rest = &text[text.find("ws://")? + 5..];
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".-:[]".contains(c))).unwrap_or(rest.len());
-    let authority = rest[..end].trim_end_matches(['.', ':', '-']);
-    authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))?;
-    Some(format!("ws://{authority}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_found_in_a_line() {
-        for line in
-            ["ready on ws://127.0.0.1:4711", r#"{"url":"ws://127.0.0.1:4711","pid":1}"#, "at ws://127.0.0.1:4711."]
-        {
-            assert_eq!(address(line).as_deref(), Some("ws://127.0.0.1:4711"), "{line}");
-        }
-        assert_eq!(address("on ws://[::1]:9 now").as_deref(), Some("ws://[::1]:9"));
-        for line in ["", "ws://", "ws://host", "ws://127.0.0.1:0", "http://127.0.0.1:1"] {
-            assert_eq!(address(line), None, "{line}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! How much can a gateway do, and what does it cost? Each scenario drives one server and reports a line for people and a
 //! line of JSON; `compare` starts a gateway and the bare server of this package, drives both in turn in one run, and
-//! prints the ratios. The tool itself is light: prebuilt frames on plain tokio-tungstenite, no client library.
+//! prints the ratios; `start` measures how long a gateway with many loaded plugins takes to accept. The tool itself is
+//! light: prebuilt frames on plain tokio-tungstenite, no client library.
 //!
 //! Server CPU time comes from the kernel's accounting of the server's process, so only Linux gives all numbers.
 
@@ -11,6 +12,8 @@ mod idle;
 mod process;
 mod report;
 mod requests;
+mod server;
+mod start;
 mod wire;
 
 use std::process::ExitCode;
@@ -35,7 +38,7 @@ struct Arguments {
 
 #[derive(Args)]
 struct ServerArguments {
-    /// Address of the server (every scenario but `compare`).
+    /// Address of the server (every scenario but `compare` and `start`).
     #[arg(long, global = true)]
     url: Option<String>,
     /// The shared token.
@@ -58,6 +61,8 @@ enum Scenario {
     Idle(idle::IdleArguments),
     /// Starts a gateway and the bare server and runs every scenario against both.
     Compare(compare::CompareArguments),
+    /// Starts a gateway with many loaded plugins, again and again.
+    Start(start::StartArguments),
 }
 
 #[tokio::main]
@@ -65,6 +70,9 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Scenario::Compare(compare) = &arguments.scenario {
         return finish(compare::run(compare, arguments.json).await.map(|()| None), arguments.json);
+    }
+    if let Scenario::Start(start) = &arguments.scenario {
+        return finish(start::run(start, arguments.json).await.map(|()| None), arguments.json);
     }
     let Some(url) = arguments.server.url else {
         eprintln!("--url is missing: the address of the server, for example ws://127.0.0.1:18789");
@@ -82,7 +90,7 @@ async fn main() -> ExitCode {
         Scenario::Handshakes(scenario) => handshakes::run(&target, scenario).await,
         Scenario::Fanout(scenario) => fanout::run(&target, scenario).await,
         Scenario::Idle(scenario) => idle::run(&target, scenario).await,
-        Scenario::Compare(_) => unreachable!("handled above"),
+        Scenario::Compare(_) | Scenario::Start(_) => unreachable!("handled above"),
     };
     finish(outcome.map(Some), arguments.json)
 }

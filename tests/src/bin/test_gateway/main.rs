@@ -3,6 +3,7 @@
 
 mod grumpy;
 mod spike;
+mod tides;
 mod vault;
 
 use plugin_health as _;

@@ -3,10 +3,16 @@
 //! [`Host::subscribe`](crate::Host::subscribe); its manifest names them under `invokes` and `hears`. A test compares this
 //! list with what the host serves.
 
+mod registry;
+
 use schemars::JsonSchema;
 use schemas::PresenceEntry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use registry::{
+    ConfigChanged, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+};
 
 use crate::manifest::{Manifest, schema_of};
 use crate::methods::NoParams;
@@ -60,13 +66,17 @@ pub const SERVICES: &[Service] = &[
     service::<RenameDevice, RenameDevice>("host.pairing.rename", "Gives a device a label."),
     service::<TokenScope, TokenRotated>("host.pairing.token.rotate", "Replaces a device's token."),
     service::<TokenOf, TokenRevoked>("host.pairing.token.revoke", "Revokes a device's token."),
+    service::<PluginId, PluginReloaded>(
+        "host.plugins.reload",
+        "Makes a plugin anew, with its configuration and library as they are on disk.",
+    ),
     service::<NamedThing, RegistryEntry>("host.registry.describe", "One method or event, with its schemas."),
     service::<NoParams, RegistryList>("host.registry.list", "Every plugin, method and event."),
 ];
 
 /// Every event of the host, sorted.
 pub const NOTICES: &[Notice] = &[
-    notice::<Value>("host.config.changed", "The configuration changed while running."),
+    notice::<ConfigChanged>("host.config.changed", "The configuration changed while running."),
     notice::<ConnectionClosed>("host.connection.closed", "A connection has gone; after its last call."),
     notice::<ConnectionOpened>("host.connection.opened", "A connection was accepted; before its first call."),
     notice::<PendingDevice>("host.pairing.requested", "A device asks to be paired."),
@@ -535,72 +545,6 @@ pub struct TokenRevoked {
     pub role: String,
     /// When, in milliseconds since the epoch.
     pub revoked_at_ms: u64,
-}
-
-/// A method's or event's name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct NamedThing {
-    /// The name.
-    pub name: String,
-}
-
-/// A method or an event of the registry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RegistryEntry {
-    /// `method` or `event`.
-    pub kind: String,
-    /// The plugin that owns it; `host` for the host's own.
-    pub plugin: String,
-    /// Its row of the manifest.
-    pub spec: Value,
-}
-
-/// Everything the registry holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RegistryList {
-    /// Sorted by id; failed and disabled ones included.
-    pub plugins: Vec<PluginState>,
-    /// Sorted by name, internal ones included.
-    pub methods: Vec<RegistryEntry>,
-    /// Sorted by name, internal ones included.
-    pub events: Vec<RegistryEntry>,
-}
-
-/// A plugin and how it is doing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PluginState {
-    /// Its id.
-    pub id: String,
-    /// Its version.
-    pub version: String,
-    /// What it is for.
-    #[serde(default)]
-    pub summary: String,
-    /// `linked` or `loaded`.
-    pub origin: String,
-    /// `running`, `disabled` (by config) or `failed`.
-    pub state: String,
-    /// Why it failed: in the operator's words, without secrets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Names of its enabled methods.
-    pub methods: Vec<String>,
-    /// Names of its events.
-    pub events: Vec<String>,
-    /// Calls since the start.
-    pub calls: u64,
-    /// Calls that failed.
-    pub errors: u64,
-    /// Calls that panicked.
-    pub panics: u64,
-}
-
-/// Payload of `host.registry.changed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RegistryChanged {
-    /// How often the registry has changed.
-    pub generation: u64,
 }
 
 /// JSON Schema of the manifest document itself.

@@ -1,0 +1,173 @@
+//! `clawhost plugins add`: from a file to a plugin in the configuration, with a look at what it is and what it wants.
+
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clawhost::config::Config;
+use clawhost::state::read_gateway_json;
+use plugin_api::Manifest;
+use serde_json::json;
+use tempfile::NamedTempFile;
+use toml_edit::DocumentMut;
+
+use super::LibraryArgs;
+use super::check::Plan;
+use super::file::Library;
+use super::table::{self, Entry, Grants};
+use super::{check, child, manifest};
+use crate::builtin;
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::show::{clean, print};
+
+/// Arguments of `plugins add`.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// Grant what the plugin asks for without asking back
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Checks, shows, asks, writes.
+pub fn run(args: AddArgs, context: &Context) -> Result<(), Failure> {
+    let config = args.library.config()?;
+    let place = Place::find(context)?;
+    let library = Library::look(&args.library.file)?;
+    if check::make(&library, &Plan::all(config.as_ref()), context)?.iter().any(check::Checked::failed) {
+        return Err(Failure::failed("the plugin does not do what the interface asks; nothing was written"));
+    }
+    let manifest = read_manifest(&library)?;
+    if !context.json {
+        print(&format!("\n{}\n", manifest::render(&manifest, context.style)))?;
+    }
+    let mut document: DocumentMut =
+        place.text.parse().map_err(|error| Failure::usage(format!("{}: {error}", place.path.display())))?;
+    let given = Grants::given(&document, &manifest.id);
+    let wanted = Grants::wanted(&manifest).beyond(&given);
+    if !wanted.is_empty() && !args.yes {
+        confirm(&manifest.id, &wanted)?;
+    }
+    let path = library.path.to_str().ok_or_else(|| Failure::usage("the path of the file is not UTF-8"))?;
+    let is_update = table::exists(&document, &manifest.id);
+    let grants = if wanted.is_empty() { Grants::default() } else { given.and(wanted) };
+    let sha256 = Some(library.sha256.as_str());
+    let entry = Entry { id: &manifest.id, path, sha256, grants: &grants, config: config.as_ref() };
+    table::write(&mut document, &entry).map_err(|why| Failure::usage(format!("{}: {why}", place.path.display())))?;
+    place.write(&document.to_string())?;
+    say(&manifest, &place, is_update, context)
+}
+
+fn say(manifest: &Manifest, place: &Place, is_update: bool, context: &Context) -> Result<(), Failure> {
+    let running = read_gateway_json(&place.state_dir).is_some();
+    if context.json {
+        let said = json!({ "id": manifest.id, "version": manifest.version, "config": place.path, "updated": is_update,
+                           "running": running });
+        return print(&format!("{said}\n"));
+    }
+    let done = if is_update { "updated" } else { "wrote" };
+    let effect = match running {
+        true => "the gateway that is running watches its configuration: it takes this up at once",
+        false => "the next start takes this up",
+    };
+    print(&format!("{done} [plugins.{}] in {}; {effect}\n", clean(&manifest.id), place.path.display()))
+}
+
+/// The manifest, of a plugin that a table of its own can switch on.
+pub fn read_manifest(library: &Library) -> Result<Manifest, Failure> {
+    let text = child::manifest(&library.copy)?;
+    let manifest = Manifest::parse(&text).map_err(|error| Failure::failed(format!("the manifest: {error}")))?;
+    if builtin::EXPECTED.contains(&manifest.id.as_str()) {
+        return Err(Failure::failed(format!("{} is a plugin that is linked into this gateway already", manifest.id)));
+    }
+    Ok(manifest)
+}
+
+/// Asks whoever sits at the terminal; without one, somebody has to have said so on the command line.
+fn confirm(id: &str, wanted: &Grants) -> Result<(), Failure> {
+    let list = |what: &str, names: &[String]| match names.is_empty() {
+        true => String::new(),
+        false => format!("  {what} {}\n", clean(&names.join(", "))),
+    };
+    let asked = format!("{}{}", list("call", &wanted.invoke), list("hear", &wanted.hear));
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!(
+            "{id} asks to be granted, in its own name:\n{asked}nobody is at a terminal to be asked; --yes grants it. \
+             Nothing was written"
+        )));
+    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{} asks to be granted, in its own name:\n{asked}grant it? [y/N] ", clean(id));
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    match read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        true => Ok(()),
+        false => Err(Failure::failed("not granted; nothing was written")),
+    }
+}
+
+/// The configuration file that is written to.
+struct Place {
+    path: PathBuf,
+    text: String,
+    state_dir: PathBuf,
+}
+
+impl Place {
+    /// The file that a gateway started here would read; the one in the state folder if there is none yet.
+    fn find(context: &Context) -> Result<Self, Failure> {
+        let config = Config::load(context.target.overrides(), |name| std::env::var(name).ok());
+        let config = config.map_err(|error| Failure::usage(error.to_string()))?;
+        let state_dir = config.gateway.state_dir.clone();
+        let (path, text) = match config.file {
+            Some(file) => (file.path, file.text.expose().to_string()),
+            None => (state_dir.join("config.toml"), String::new()),
+        };
+        // The file itself is replaced, not a link to it.
+        let path = path.canonicalize().unwrap_or(path);
+        Ok(Place { path, text, state_dir })
+    }
+
+    /// Replaces the file at once and as a whole, if it is right; who may read it stays as it is.
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        if let Some(issue) = Config::validate_text(text).first() {
+            return Err(Failure::failed(format!("{}; nothing was written to {}", issue.message, self.path.display())));
+        }
+        replace(&self.path, text)
+            .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", self.path.display())))
+    }
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // A temporary file is for its owner only, which is also right for a configuration that is new.
+    let mut file = NamedTempFile::new_in(folder)?;
+    if let Ok(old) = std::fs::metadata(path) {
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(old.permissions().mode() & 0o7777))?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_keeps_its_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new/config.toml");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        replace(&path, "a").unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&path, "b").unwrap();
+        assert_eq!((mode(), std::fs::read_to_string(&path).unwrap().as_str()), (0o640, "b"));
+    }
+}

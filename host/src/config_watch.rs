@@ -1,0 +1,95 @@
+//! Reads the configuration again when its file changes, and on SIGHUP. A file that is wrong changes nothing: the last good
+//! configuration stays, and the log says what is wrong with the new one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+
+use crate::config::{Config, ConfigError};
+use crate::gateway::Gateway;
+use crate::plugins::live;
+
+/// Editors write in several steps: the file is read when nothing has happened to it for this long.
+const QUIET: Duration = Duration::from_millis(150);
+/// What was read counts when nothing happens to the file for this long after it: whoever began to write at that moment has
+/// perhaps emptied it first.
+const SETTLED: Duration = Duration::from_millis(50);
+
+/// Follows the file and the signal until the gateway ends.
+pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
+    let (touched, mut touches) = mpsc::channel(1);
+    let file = gateway.config.file.as_ref().map(|file| file.path.as_path());
+    // Held as long as this runs: dropping it ends the watch.
+    let _watcher = file.and_then(|file| watch(file, touched));
+    // It may have changed between the start and the watch.
+    take_over(&gateway, gateway.plugins.read_again(), false).await;
+    loop {
+        tokio::select! {
+            Some(()) = touches.recv() => {
+                let found = read_settled(&gateway, &mut touches).await;
+                take_over(&gateway, found, false).await;
+            }
+            Some(()) = hangup.recv() => take_over(&gateway, gateway.plugins.read_again(), true).await,
+            else => return,
+        }
+    }
+}
+
+/// Reads the file when nobody is writing it.
+async fn read_settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<Result<Config, ConfigError>> {
+    loop {
+        while let Ok(Some(())) = tokio::time::timeout(QUIET, touches.recv()).await {}
+        let found = gateway.plugins.read_again();
+        if !matches!(tokio::time::timeout(SETTLED, touches.recv()).await, Ok(Some(()))) {
+            return found;
+        }
+    }
+}
+
+/// `files`: libraries that are loaded without a checksum are looked at too.
+async fn take_over(gateway: &Arc<Gateway>, found: Option<Result<Config, ConfigError>>, files: bool) {
+    let outcome = match found {
+        Some(Ok(config)) => {
+            let sum = |config: &Config| config.file.as_ref().map(|file| file.sha256.clone());
+            if !files && sum(&config) == sum(&gateway.live.load()) {
+                return;
+            }
+            live::apply(gateway, config, files).await
+        }
+        Some(Err(error)) => Err(error),
+        None => return,
+    };
+    if let Err(error) = outcome {
+        tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
+    }
+}
+
+/// Watches the folder: many editors replace the file.
+fn watch(file: &Path, touched: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let name = file.file_name()?.to_os_string();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tell = move |event: notify::Result<notify::Event>| {
+        let concerns = |event: &notify::Event| {
+            !event.kind.is_access() && event.paths.iter().any(|path| path.file_name() == Some(&name))
+        };
+        if event.is_ok_and(|event| concerns(&event)) {
+            // One that waits already is enough.
+            let _ = touched.try_send(());
+        }
+    };
+    let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, file = %file.display(), "changes of the configuration are not noticed; SIGHUP still works");
+            None
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Where the code of one plugin runs: on the gateway's workers, or on threads of its own. Sockets, ticks and other plugins
+//! go on when every thread of a pool is blocked.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads at most for jobs that a plugin says may block.
+const BLOCKING_THREADS: usize = 16;
+/// How long a thread of a pool waits for more work before it ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Where one plugin's code runs. Copies share the threads.
+#[derive(Clone)]
+pub struct Place(Arc<Threads>);
+
+struct Threads {
+    name: String,
+    workers: Handle,
+    /// Calls, timers and events, if they do not run on the workers.
+    pool: Option<Pool>,
+    /// Jobs that may block; its threads start with the first one.
+    blocking: OnceLock<Option<Pool>>,
+}
+
+impl Place {
+    /// On the gateway's workers.
+    pub fn workers(plugin: &str, workers: Handle) -> Self {
+        Place(Arc::new(Threads { name: plugin.to_string(), workers, pool: None, blocking: OnceLock::new() }))
+    }
+
+    /// On at most so many threads of its own, which start when there is work.
+    pub fn pool(plugin: &str, workers: Handle, threads: usize) -> std::io::Result<Self> {
+        let pool = Some(Pool::new(plugin, threads)?);
+        Ok(Place(Arc::new(Threads { name: plugin.to_string(), workers, pool, blocking: OnceLock::new() })))
+    }
+
+    /// Whether it has threads of its own.
+    pub fn is_pool(&self) -> bool {
+        self.0.pool.is_some()
+    }
+
+    /// Runs this soon. It must not block, unless the place is a pool.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.0.pool {
+            Some(pool) => pool.run(job),
+            None => drop(self.0.workers.spawn(async move { job() })),
+        }
+    }
+
+    /// Runs this after so many milliseconds, unless the task is aborted before.
+    pub fn run_after(&self, ms: u64, job: impl FnOnce() + Send + 'static) -> tokio::task::AbortHandle {
+        let place = self.clone();
+        let waiting = async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            match &place.0.pool {
+                Some(pool) => pool.run(job),
+                None => job(),
+            }
+        };
+        self.0.workers.spawn(waiting).abort_handle()
+    }
+
+    /// Runs this where it may block. False when there is no thread to be had.
+    pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        let pool = self.0.blocking.get_or_init(|| Pool::new(&self.0.name, BLOCKING_THREADS).ok());
+        match pool {
+            Some(pool) => {
+                pool.run(job);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Threads that take jobs in order. The blocking threads of a runtime that is never driven: they start when there is work
+/// and end when there is none.
+struct Pool(Option<Runtime>);
+
+impl Pool {
+    fn new(plugin: &str, threads: usize) -> std::io::Result<Self> {
+        // The system cuts names of threads at 15 bytes.
+        let runtime = Builder::new_current_thread()
+            .thread_name(format!("plugin {plugin}"))
+            .max_blocking_threads(threads.max(1))
+            .thread_keep_alive(KEEP_ALIVE)
+            .build()?;
+        Ok(Pool(Some(runtime)))
+    }
+
+    fn run(&self, job: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            drop(runtime.spawn_blocking(job));
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Waits for nobody: a thread may be blocked for good.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_blocked_pool_blocks_itself_only() {
+        let stuck = Place::pool("stuck", Handle::current(), 1).unwrap();
+        let free = Place::pool("free", Handle::current(), 1).unwrap();
+        let (release, blocked) = mpsc::channel::<()>();
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        let mut told = told;
+        stuck.run(move || assert!(blocked.recv().is_err()));
+        let (second, third) = (tell.clone(), tell.clone());
+        stuck.run(move || second.send("stuck").unwrap());
+        free.run(move || tell.send("free").unwrap());
+        assert_eq!(told.recv().await, Some("free"));
+        let worker = third.clone();
+        Place::workers("w", Handle::current()).run(move || worker.send("worker").unwrap());
+        assert_eq!(told.recv().await, Some("worker"));
+        assert!(stuck.run_blocking(move || third.send("blocking").unwrap()));
+        assert_eq!(told.recv().await, Some("blocking"));
+        drop(release);
+        assert_eq!(told.recv().await, Some("stuck"));
+    }
+}
