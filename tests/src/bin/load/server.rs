@@ -1,7 +1,7 @@
 //! Servers that this tool starts, and how long they take to say where they listen.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,11 +32,11 @@ impl Server {
         let announcement = state.join("gateway.json");
         // One that was killed has left its own there.
         let _ = std::fs::remove_file(&announcement);
-        let mut command = Command::new(program);
+        // It runs in a folder of its own, where no configuration lies that it could find.
+        let mut command = Command::new(absolute(program)?);
         command.args(["--port", "0", "--token", TOKEN, "--state-dir"]).arg(&state).current_dir(directory);
         if let Some(config) = config {
-            let config = config.canonicalize().map_err(|error| format!("{}: {error}", config.display()))?;
-            command.arg("--config").arg(config);
+            command.arg("--config").arg(absolute(config)?);
         }
         Self::start(command, program, Some(TOKEN), Some(&announcement)).await
     }
@@ -48,7 +48,7 @@ impl Server {
 
     /// The bare server.
     pub async fn bare(program: &Path) -> Outcome<Self> {
-        let mut command = Command::new(program);
+        let mut command = Command::new(absolute(program)?);
         command.args(["--port", "0", "--exit-on-stdin-close"]);
         Self::start(command, program, None, None).await
     }
@@ -108,6 +108,11 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The same file from any folder.
+fn absolute(file: &Path) -> Outcome<PathBuf> {
+    file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn follow(pipe: Option<impl Read + Send + 'static>, lines: mpsc::Sender<String>) {
