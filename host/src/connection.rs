@@ -36,6 +36,8 @@ pub struct Upgraded<S> {
     pub stream: S,
     /// Bytes read beyond the upgrade.
     pub read_ahead: Vec<u8>,
+    /// Bytes that grant the upgrade, to be written before anything else.
+    pub held: Vec<u8>,
     /// Facts of the upgrade request.
     pub peer: Peer,
     /// When the socket was accepted.
@@ -55,11 +57,11 @@ struct Ending {
 
 /// Runs a connection to its end.
 pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
-    let Upgraded { stream, read_ahead, peer, accepted_at, pending, open: _open } = upgraded;
+    let Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open: _open } = upgraded;
     let limits = gateway.limits();
     let outbox = Arc::new(gateway.outbox());
     let counters = (gateway.metrics.bytes_in.clone(), gateway.metrics.bytes_out.clone());
-    let mut socket = Socket::new(stream, read_ahead, outbox.clone(), limits.max_preauth_bytes, counters);
+    let mut socket = Socket::new(stream, (read_ahead, held), outbox.clone(), limits.max_preauth_bytes, counters);
     let deadline = accepted_at + Duration::from_millis(limits.handshake_timeout_ms);
     gateway.metrics.connections_opened.increment(1);
     gateway.metrics.connections.increment(1.0);

@@ -23,6 +23,7 @@ use crate::auth;
 use crate::connection::{self, Upgraded};
 use crate::doorkeeper::{Doorkeeper, Open, Pending};
 use crate::doors;
+use crate::doorway::{Doorway, Holding};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
 use crate::locality::Peer;
@@ -83,8 +84,13 @@ impl Visit {
         }
         let budget = Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
         let granted: Mutex<Option<Granted>> = Mutex::new(None);
+        let holding = Holding::default();
+        let stream = Doorway::new(stream, holding.clone());
         let service = service_fn(|request| {
             let answer = self.answer(request, &granted);
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                holding.begin();
+            }
             async move { Ok::<_, Infallible>(answer) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -102,8 +108,8 @@ impl Visit {
             let accepted_at = self.accepted_at;
             let gateway = self.gateway;
             gateway.runtime.clone().spawn(async move {
-                let Some((stream, read_ahead)) = socket_of(upgrade).await else { return };
-                let upgraded = Upgraded { stream, read_ahead, peer, accepted_at, pending, open };
+                let Some((stream, read_ahead, held)) = socket_of(upgrade).await else { return };
+                let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
                 connection::run(gateway, upgraded).await;
             });
         }
@@ -223,10 +229,12 @@ impl Visit {
     }
 }
 
-/// The socket of a granted upgrade, and what was read beyond it. HTTP's own buffers end here.
-async fn socket_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
-    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((io.into_inner(), read_buf.to_vec()))
+/// The socket of a granted upgrade, what was read beyond it, and the grant itself, which is yet to be written. HTTP's own
+/// buffers end here.
+async fn socket_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>, Vec<u8>)> {
+    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<TcpStream>>>().ok()?;
+    let (stream, held) = io.into_inner().into_parts();
+    Some((stream, read_buf.to_vec(), held))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

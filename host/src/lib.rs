@@ -31,6 +31,7 @@ pub mod device_auth;
 pub mod dispatch;
 pub mod doorkeeper;
 pub mod doors;
+pub mod doorway;
 pub mod events;
 pub mod failures;
 pub mod frames;

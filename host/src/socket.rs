@@ -66,7 +66,7 @@ pub struct Socket<S> {
     outbox: Arc<Outbox>,
     /// Bytes taken from the outbox, and how many of them are written.
     writing: (Vec<u8>, usize),
-    /// How many bytes of `writing` were counted by the outbox.
+    /// How many bytes of `writing` were counted by the outbox and are still to be told of as written.
     counted: usize,
     /// Nothing was left to read, and the task is woken when there is.
     drained: bool,
@@ -74,12 +74,12 @@ pub struct Socket<S> {
 }
 
 impl<S: Stream> Socket<S> {
-    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it.
+    /// Takes over a stream after the upgrade, with what was read beyond it and what is to be written before any frame.
     ///
     /// Until [`Socket::authenticated`] is called at most `preauth_bytes` are read.
     pub fn new(
         stream: S,
-        read_ahead: Vec<u8>,
+        (read_ahead, held): (Vec<u8>, Vec<u8>),
         outbox: Arc<Outbox>,
         preauth_bytes: usize,
         bytes: (Counter, Counter),
@@ -90,7 +90,7 @@ impl<S: Stream> Socket<S> {
             .max_message_size(Some(preauth_bytes))
             .max_frame_size(Some(preauth_bytes));
         let budget = Some(preauth_bytes.saturating_sub(read_ahead.len()));
-        let pipe = Pipe { stream, waker: Waker::noop().clone(), control: Vec::new(), budget, bytes_in: bytes.0 };
+        let pipe = Pipe { stream, waker: Waker::noop().clone(), control: held, budget, bytes_in: bytes.0 };
         let frames = WebSocket::from_partially_read(pipe, read_ahead, Role::Server, Some(config));
         Socket { frames, outbox, writing: (Vec::new(), 0), counted: 0, drained: false, bytes_out: bytes.1 }
     }
@@ -159,14 +159,15 @@ impl<S: Stream> Socket<S> {
             }
             // A spent buffer is given back: an idle connection holds none.
             self.writing = (std::mem::take(&mut self.frames.get_mut().control), 0);
-            if self.writing.0.is_empty() {
-                match self.outbox.take(context.waker()) {
-                    Some(bytes) => {
-                        self.counted = bytes.len();
-                        self.writing = (bytes, 0);
-                    }
-                    None => return Pin::new(&mut self.frames.get_mut().stream).poll_flush(context),
+            if let Some(bytes) = self.outbox.take(context.waker()) {
+                self.counted = bytes.len();
+                match &mut self.writing.0 {
+                    control if control.is_empty() => *control = bytes,
+                    control => control.extend_from_slice(&bytes),
                 }
+            }
+            if self.writing.0.is_empty() {
+                return Pin::new(&mut self.frames.get_mut().stream).poll_flush(context);
             }
         }
     }
