@@ -89,13 +89,33 @@ impl std::fmt::Display for TooManyScopes {
 /// Scopes that some method or event needs; the place in the list is the bit.
 static NEEDED: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
+/// Gives bits to all of these scopes, or to none: a plugin that is refused takes nothing from those that are not.
+pub fn reserve<'a>(scopes: impl Iterator<Item = &'a String>) -> Result<(), TooManyScopes> {
+    let mut needed = NEEDED.write().unwrap_or_else(PoisonError::into_inner);
+    let known = needed.len();
+    for scope in scopes {
+        if !needed.contains(scope) {
+            needed.push(scope.clone());
+        }
+    }
+    if needed.len() > u64::BITS as usize {
+        needed.truncate(known);
+        return Err(TooManyScopes);
+    }
+    Ok(())
+}
+
 fn bit_of(scope: &str) -> Result<u64, TooManyScopes> {
     let mut needed = NEEDED.write().unwrap_or_else(PoisonError::into_inner);
-    let place = needed.iter().position(|known| known == scope).unwrap_or_else(|| {
-        needed.push(scope.to_string());
-        needed.len() - 1
-    });
-    if place < u64::BITS as usize { Ok(1 << place) } else { Err(TooManyScopes) }
+    let place = match needed.iter().position(|known| known == scope) {
+        Some(place) => place,
+        None if needed.len() == u64::BITS as usize => return Err(TooManyScopes),
+        None => {
+            needed.push(scope.to_string());
+            needed.len() - 1
+        }
+    };
+    Ok(1 << place)
 }
 
 /// The bits of every needed scope that the held ones satisfy.
@@ -103,7 +123,6 @@ pub fn satisfied_bits(held: &[String]) -> u64 {
     let needed = NEEDED.read().unwrap_or_else(PoisonError::into_inner);
     needed
         .iter()
-        .take(u64::BITS as usize)
         .enumerate()
         .filter(|(_, needed)| scope::any_satisfies(held, needed))
         .fold(0, |bits, (place, _)| bits | 1 << place)

@@ -7,6 +7,7 @@ use schemas::frame::write;
 use schemas::protocol::Version;
 use schemas::{ErrorShape, error::code};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
@@ -69,6 +70,20 @@ impl<'a> Answer<'a> {
         !matches!(self, Answer::Interim(_))
     }
 
+    /// Whether it says that its method panicked.
+    pub fn is_panic(&self) -> bool {
+        let names_it = || self.json().windows(PANICKED.len()).any(|window| window == PANICKED.as_bytes());
+        self.is_error() && names_it() && self.error().is_some_and(|error| is_panic(&error))
+    }
+
+    /// Why a plugin's word for it is not enough: a failure has to be an error, with a payload or without.
+    pub fn is_well_formed(&self) -> bool {
+        match self {
+            Answer::Interim(json) | Answer::Payload(json) => serde_json::from_slice::<&RawValue>(json).is_ok(),
+            Answer::Error(_) | Answer::ErrorWithPayload(_) => self.error().is_some(),
+        }
+    }
+
     /// The error in it.
     pub fn error(&self) -> Option<ErrorShape> {
         match self {
@@ -113,12 +128,12 @@ impl Asker {
         match self {
             Asker::Frame { connection, id } => respond(connection, id, answer),
             Asker::Plugin { mailbox, gateway, number } => {
-                if answer.is_final()
-                    && let Some(gateway) = gateway.upgrade()
-                {
-                    gateway.plugin_books.invocation_ended(*number);
+                // One last word: whoever takes the invocation out of the books says it, an answer or a cancellation.
+                let is_over = || gateway.upgrade().is_none_or(|gateway| !gateway.plugin_books.end_invocation(*number));
+                if answer.is_final() && is_over() {
+                    return;
                 }
-                mailbox.send(answer.kind(), answer.json().into());
+                mailbox.send(answer.kind(), for_plugin(answer));
             }
             Asker::Once(slot) if answer.is_final() => {
                 if let Some(slot) = slot.take() {
@@ -139,6 +154,31 @@ impl Asker {
     pub fn is_frame_of(&self, number: u64) -> bool {
         matches!(self, Asker::Frame { connection, .. } if connection.number == number)
     }
+}
+
+/// What the glue of a plugin answers for a method that panicked, in `details.code`.
+const PANICKED: &str = "METHOD_PANICKED";
+
+fn is_panic(error: &ErrorShape) -> bool {
+    error.details.as_ref().is_some_and(|details| details["code"] == PANICKED)
+}
+
+/// The bytes for another plugin. That a method panicked is counted against its own plugin, not against one that called it
+/// and passes the error on.
+fn for_plugin(answer: Answer<'_>) -> Arc<[u8]> {
+    if !answer.is_panic() {
+        return answer.json().into();
+    }
+    let mut error = answer.error().unwrap_or_else(|| ErrorShape::unavailable("the method failed"));
+    error.details = Some(json!({ "code": "METHOD_FAILED" }));
+    let json = match answer {
+        Answer::ErrorWithPayload(json) => {
+            let payload = serde_json::from_slice::<ErrorAndPayload>(json).ok().map(|both| both.payload);
+            serde_json::to_vec(&json!({ "error": error, "payload": payload }))
+        }
+        _ => serde_json::to_vec(&error),
+    };
+    json.unwrap_or_default().into()
 }
 
 /// Queues a response frame.

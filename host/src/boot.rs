@@ -29,6 +29,7 @@ use crate::gateway_key::GatewayKey;
 use crate::handshake::{ControlUi, HandshakeSettings};
 use crate::host_side::PluginBooks;
 use crate::idempotency::{Idempotency, IdempotencyLimits};
+use crate::mailbox::Room;
 use crate::metrics::Metrics;
 use crate::outbox::{self, OutboxLimits};
 use crate::pairing::{Pairing, PairingSettings};
@@ -256,13 +257,14 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         buffered_total: limits.max_buffered_total_bytes,
     };
     let outboxes = Arc::new(outbox::Shared::new(outbox_limits, &metrics));
+    let plugin_books = PluginBooks::new(Room::new(limits, &metrics));
     Ok(Gateway {
         metrics,
         registry: ArcSwap::from_pointee(Registry::default()),
         connections: Connections::new(),
         calls: Calls::new(),
         subscriptions: Subscriptions::default(),
-        plugin_books: PluginBooks::default(),
+        plugin_books,
         snapshot: SnapshotStore::default(),
         idempotency,
         pairing,

@@ -35,6 +35,11 @@ pub struct OpenCall {
     pub timer: Option<AbortHandle>,
     /// Where it stands with the plugin.
     pub stage: Stage,
+    /// When the plugin got it.
+    pub handed_over: Instant,
+    /// What it is called with, until a thread of the plugin takes it. It goes with the call: one that ends while it waits
+    /// for a thread is never made.
+    pub waiting: Option<Box<Waiting>>,
     /// Whether its plugin counts it among those that run.
     pub in_flight: bool,
     /// Calls that end with it.
@@ -56,14 +61,24 @@ impl OpenCall {
     }
 }
 
+/// What a call is made with.
+pub struct Waiting {
+    /// JSON text.
+    pub params: Box<str>,
+    /// The idempotency key, for methods that take one.
+    pub key: Option<Box<str>>,
+}
+
 /// Where a call stands with the plugin that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The plugin has the worker.
+    /// It waits for a thread of the plugin's own.
+    Queued,
+    /// The plugin has the thread.
     HandingOver,
     /// The same, for so long that the watchdog has said so.
     Stalled,
-    /// The plugin gave the worker back and answers later.
+    /// The plugin gave the thread back and answers later.
     Waiting,
 }
 

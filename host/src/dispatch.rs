@@ -1,6 +1,5 @@
 //! From a request to whoever answers it: registry entry → access → parameters → idempotency → call → answers.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -17,13 +16,14 @@ use serde_json::json;
 use crate::access;
 use crate::answer::{Answer, Asker};
 use crate::authority::Authority;
-use crate::calls::{InFlight, OpenCall, Stage};
+use crate::calls::{InFlight, OpenCall, Stage, Waiting};
 use crate::connections::Connection;
 use crate::gateway::Gateway;
+use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
 use crate::idempotency::Decision;
 use crate::plugin::RunningPlugin;
 use crate::plugins::live;
-use crate::registry::{Handler, MethodEntry};
+use crate::registry::{Handler, MethodEntry, Registry};
 
 /// A call about to be made.
 pub struct Start<'a> {
@@ -49,18 +49,6 @@ pub struct Start<'a> {
     pub number: u64,
 }
 
-thread_local! {
-    /// How deep the call is that this thread is handing to a plugin right now; 0 outside of one.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The call that this thread is handing to a plugin right now, until it is answered; 0 otherwise.
-    static HANDING: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How deep a call would be that a plugin starts on this thread now, in its own name and on nobody's account.
-pub fn ambient_depth() -> usize {
-    DEPTH.get() + 1
-}
-
 /// Handles a message of an accepted connection.
 pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str) {
     let Some(request) = Request::parse(text) else { return bad_frame(gateway, connection, text) };
@@ -74,13 +62,8 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
         }
         None => Err(access::unknown_method(&request.method, &connection.authority)),
     };
-    let checked = checked.and_then(|method| {
-        if registry.permits(connection.authority.role(), &request.method) {
-            Ok(method)
-        } else {
-            Err(ErrorShape::invalid_request(format!("method not allowed: {}", method.spec.name)))
-        }
-    });
+    let checked = checked
+        .and_then(|method| check_rules(&registry, connection.authority.role(), &method.spec.name).map(|()| method));
     let method = match checked {
         Ok(method) => method,
         Err(error) => {
@@ -111,10 +94,20 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
     self::start(gateway, start);
 }
 
+/// Whether the operator's rules let this role have a method, on its own socket or through a plugin.
+pub fn check_rules(registry: &Registry, role: &str, method: &str) -> Result<(), ErrorShape> {
+    if registry.permits(role, method) {
+        return Ok(());
+    }
+    Err(ErrorShape::invalid_request(format!("method not allowed: {method}")))
+}
+
 /// Makes a call whose rights were checked. The asker hears of every outcome.
 pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
     let method = start.method;
-    if let Some(fault) = method.params_fault(start.params) {
+    if !is_checked_in_place(method)
+        && let Some(fault) = method.params_fault(start.params)
+    {
         let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
         method.metrics.errors.increment(1);
         return start.asker.refuse(&error);
@@ -178,10 +171,12 @@ pub fn reply(gateway: &Arc<Gateway>, plugin: &RunningPlugin, number: u64, kind: 
 
 /// Ends a call from this side: its asker hears the error, and the plugin that it is over.
 pub fn end(gateway: &Arc<Gateway>, number: u64, reason: i32, error: &ErrorShape) {
-    if let Some(call) = gateway.calls.take(number) {
-        let method = call.method.clone();
+    if let Some(mut call) = gateway.calls.take(number) {
+        // With the call goes what the watchdog would see.
+        handover::name_stall(gateway, &mut call);
+        let told = tell_cancelled(&call, number, reason);
         settle(gateway, number, call, Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
-        tell_cancelled(&method, number, reason);
+        told();
     }
 }
 
@@ -216,9 +211,9 @@ pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
             && let Some(mut call) = gateway.calls.take(number)
         {
             call.asker = Asker::Nobody;
-            let method = call.method.clone();
+            let told = tell_cancelled(&call, number, GWP_CANCEL_DISCONNECT);
             settle(gateway, number, call, Answer::Error(b"{}"));
-            tell_cancelled(&method, number, GWP_CANCEL_DISCONNECT);
+            told();
         }
     }
 }
@@ -269,6 +264,8 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
         deadline_ms,
         timer: None,
         stage: Stage::HandingOver,
+        handed_over: started,
+        waiting: None,
         in_flight: false,
         children: Vec::new(),
         slot,
@@ -277,6 +274,8 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
         Handler::Plugin(plugin) => {
             if plugin.place.is_pool() {
                 call.count();
+                call.stage = Stage::Queued;
+                call.waiting = Some(Box::new(Waiting { params: params.into(), key: key.map(Box::from) }));
             }
             gateway.calls.open(number, call);
             // Looked at when the call is entered: whoever ends an instance says so first and looks for its calls then.
@@ -285,10 +284,12 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
             }
             let name = method.spec.name.as_str();
             let params = params.as_bytes();
-            let request =
+            let mut request =
                 CallRequest { call: number, conn, deadline_ms, flags, method: name, params, idempotency_key: key };
             if plugin.place.is_pool() {
-                hand_over_to_pool(plugin, method, &request, depth);
+                request.params = b"";
+                request.idempotency_key = None;
+                hand_over_to_pool(gateway, plugin, method, &request, depth);
             } else if hand_over(gateway, plugin, method, &request, depth, started) {
                 return;
             }
@@ -332,12 +333,11 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
         now.access.check(name, &authority)
     };
     let allowed = match slot {
-        Some(_) if !registry.permits(authority.role(), name) => {
-            Err(ErrorShape::invalid_request(format!("method not allowed: {name}")))
-        }
-        _ => allowed,
+        Some(_) => allowed.and_then(|()| check_rules(&registry, authority.role(), name)),
+        None => allowed,
     };
-    let fault = now.params_fault(params).map(|fault| format!("invalid {name} params: {fault}"));
+    let fault = if is_checked_in_place(now) { None } else { now.params_fault(params) };
+    let fault = fault.map(|fault| format!("invalid {name} params: {fault}"));
     if let Err(error) = allowed.and(fault.map_or(Ok(()), |fault| Err(ErrorShape::invalid_request(fault)))) {
         return asker.refuse(&error);
     }
@@ -355,77 +355,12 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
     }
 }
 
-/// Hands a request to a plugin on this thread. Tells whether it was answered meanwhile.
-fn hand_over(
-    gateway: &Gateway,
-    plugin: &RunningPlugin,
-    method: &MethodEntry,
-    request: &CallRequest<'_>,
-    depth: usize,
-    started: Instant,
-) -> bool {
-    let outer = (DEPTH.replace(depth), HANDING.replace(request.call));
-    plugin.call(request);
-    let answered = HANDING.get() != request.call;
-    DEPTH.set(outer.0);
-    HANDING.set(outer.1);
-    let kept = started.elapsed();
-    if answered {
-        method.metrics.microseconds.add(kept.as_micros() as u64);
-    }
-    if kept >= Duration::from_millis(gateway.limits().worker_stall_ms) {
-        method.metrics.stalls.increment(1);
-        gateway.metrics.limit_hit("worker_stall_ms");
-        tracing::warn!(method = method.spec.name, plugin = &*plugin.id, ?kept, "a method kept a worker too long");
-    }
-    answered
-}
-
-/// Looks for calls whose plugin has not given the worker back: names them in the log, and answers those whose time is up.
-/// Called from a thread that no plugin can block.
-pub fn watch(gateway: &Arc<Gateway>) {
-    let patience = Duration::from_millis(gateway.limits().worker_stall_ms);
-    let held = |call: &OpenCall| call.stage != Stage::Waiting && matches!(call.method.handler, Handler::Plugin(_));
-    for number in gateway.calls.numbers(|call| held(call) && call.started.elapsed() >= patience) {
-        let overdue = gateway.calls.with(number, |call| {
-            let held = call.started.elapsed();
-            if call.stage == Stage::HandingOver {
-                call.stage = Stage::Stalled;
-                tracing::warn!(
-                    method = call.method.spec.name,
-                    plugin = call.method.owner(),
-                    ?held,
-                    "a method is blocking a worker"
-                );
-            }
-            (call.deadline_ms > 0 && held.as_millis() as u64 >= call.deadline_ms)
-                .then(|| (call.method.spec.name.clone(), call.deadline_ms))
-        });
-        if let Some(Some((name, deadline_ms))) = overdue {
-            time_out(gateway, number, &name, deadline_ms);
-        }
-    }
-}
-
-/// Hands a request to a plugin that has threads of its own.
-fn hand_over_to_pool(plugin: &Arc<RunningPlugin>, method: &Arc<MethodEntry>, request: &CallRequest<'_>, depth: usize) {
-    let (instance, method) = (plugin.clone(), method.clone());
-    let params = request.params.to_vec();
-    let key = request.idempotency_key.map(str::to_string);
-    let CallRequest { call, conn, deadline_ms, flags, .. } = *request;
-    plugin.place.run(move || {
-        let outer = DEPTH.replace(depth);
-        let (method, params) = (method.spec.name.as_str(), params.as_slice());
-        let idempotency_key = key.as_deref();
-        instance.call(&CallRequest { call, conn, deadline_ms, flags, method, params, idempotency_key });
-        DEPTH.set(outer);
-    });
-}
-
 /// Notes that the plugin answers later, if it has not answered yet, and ends the call when its time is up.
 fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
     gateway.calls.with(number, |call| {
-        call.stage = Stage::Waiting;
+        if !is_checked_in_place(&call.method) {
+            call.stage = Stage::Waiting;
+        }
         call.count();
         if deadline_ms == 0 {
             return;
@@ -440,7 +375,8 @@ fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
     });
 }
 
-fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
+/// Ends a call whose time is up.
+pub fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
     gateway.metrics.limit_hit("method_timeout_ms");
     let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
         .with_details(json!({ "code": "METHOD_TIMEOUT", "timeoutMs": deadline_ms }));
@@ -448,7 +384,7 @@ fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
 }
 
 /// Delivers the final answer of a call that was taken out.
-fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
+pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
     if let Some(timer) = call.timer.take() {
         timer.abort();
     }
@@ -468,10 +404,7 @@ fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answe
         }
     };
     let failed = answer.is_error() || code != GWP_OK;
-    if HANDING.get() == number {
-        // Whoever is handing it over on this thread measures it.
-        HANDING.set(0);
-    } else {
+    if !handover::answered(number) {
         call.method.metrics.microseconds.add(call.started.elapsed().as_micros() as u64);
     }
     if failed {
@@ -483,7 +416,7 @@ fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answe
         }
         if failed {
             plugin.errors.fetch_add(1, Ordering::Relaxed);
-            if is_panic(answer) {
+            if answer.is_panic() {
                 let limits = &gateway.live.load().gateway.plugins;
                 let window = Duration::from_millis(limits.max_panics_window_ms);
                 if plugin.panicked(limits.max_panics as usize, window) {
@@ -505,17 +438,16 @@ fn fault(answer: Answer<'_>, max_bytes: usize, trusted: bool) -> Option<(i32, &'
     if json.len() > max_bytes {
         return Some((GWP_TOO_LARGE, "the answer is larger than the gateway passes on"));
     }
-    let well_formed = trusted || serde_json::from_slice::<&serde_json::value::RawValue>(json).is_ok();
-    if !well_formed { Some((GWP_INVALID, "the method gave a broken answer")) } else { None }
+    (!trusted && !answer.is_well_formed()).then_some((GWP_INVALID, "the method gave a broken answer"))
 }
 
-fn is_panic(answer: Answer<'_>) -> bool {
-    answer.error().and_then(|error| error.details).is_some_and(|details| details["code"] == "METHOD_PANICKED")
-}
-
-fn tell_cancelled(method: &MethodEntry, number: u64, reason: i32) {
-    if let Handler::Plugin(plugin) = &method.handler {
-        plugin.cancel(number, reason);
+/// What tells the plugin that this call has ended without it, once it has. One that it never got is no news to it.
+fn tell_cancelled(call: &OpenCall, number: u64, reason: i32) -> impl FnOnce() + use<> {
+    let method = call.waiting.is_none().then(|| call.method.clone());
+    move || {
+        if let Some(Handler::Plugin(plugin)) = method.as_ref().map(|method| &method.handler) {
+            plugin.cancel(number, reason);
+        }
     }
 }
 

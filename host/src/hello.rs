@@ -105,7 +105,8 @@ fn with_newcomer<'a>(list: &'a str, newcomer: Option<&PresenceEntry>) -> Cow<'a,
     let Some(entry) = newcomer else { return list.into() };
     let row = serde_json::to_string(entry).unwrap_or_default();
     let id = entry.device_id.as_deref().or(entry.instance_id.as_deref());
-    let body = list.trim().trim_start_matches('[').trim_end_matches(']');
+    // The store takes nothing but a list of objects.
+    let body = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or_default().trim();
     // Only a list that mentions the newcomer needs a closer look.
     if id.is_none_or(|id| !list.contains(id)) {
         return if body.is_empty() { format!("[{row}]").into() } else { format!("[{row},{body}]").into() };

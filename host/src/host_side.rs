@@ -1,6 +1,8 @@
 //! The host as one plugin instance sees it: what stands behind the C table the instance was given.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -15,17 +17,22 @@ use crate::answer::Asker;
 use crate::authority::Authority;
 use crate::dispatch::{self, Start};
 use crate::gateway::Gateway;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Room};
 use crate::plugin::RunningPlugin;
 use crate::registry::Handler;
+use crate::snapshot::Unpublished;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
-use crate::{events, grants};
+use crate::{events, grants, handover};
 
 /// One instance's view of the host, until it is cut off: what an instance says after its end gets `GWP_GONE`.
 pub struct HostSide {
     /// Behind an atomic pointer rather than two weak ones: looking at it touches no count that all workers share.
     link: ArcSwapOption<Link>,
     timers: Arc<Mutex<HashMap<u64, Timer>>>,
+    /// Whether `create` has returned. Before that an instance has no effects, and none of its jobs runs.
+    is_created: AtomicBool,
+    /// Jobs that wait for that.
+    waiting: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
 
 /// Both ends of the view. It holds them alive, so whoever ends an instance cuts it off.
@@ -34,10 +41,11 @@ struct Link {
     plugin: Arc<RunningPlugin>,
 }
 
-/// A timer of a plugin.
+/// A timer of a plugin, whose instance is there until the job has run.
 struct Timer {
     job: Job,
     task: Option<AbortHandle>,
+    plugin: Arc<RunningPlugin>,
 }
 
 /// A call that a plugin made.
@@ -58,22 +66,50 @@ pub struct Retained {
 }
 
 /// Authorities that plugins keep, and calls that plugins make.
-#[derive(Default)]
 pub struct PluginBooks {
     principals: Mutex<HashMap<u64, Retained>>,
     invocations: Mutex<HashMap<u64, Invoked>>,
+    /// Of every mailbox.
+    room: Room,
 }
 
 impl PluginBooks {
+    /// Empty ones, for mailboxes with this much room.
+    pub fn new(room: Room) -> Self {
+        PluginBooks { principals: Mutex::default(), invocations: Mutex::default(), room }
+    }
+
+    /// A mailbox in front of a sink of this plugin.
+    fn mailbox(&self, sink: Sink, plugin: &Arc<RunningPlugin>) -> Arc<Mailbox> {
+        Mailbox::new(sink, plugin.clone(), self.room.clone())
+    }
+
     /// Forgets all that an instance kept and called; whoever answers it now finds nobody.
     pub fn instance_ended(&self, instance: u64) {
         lock(&self.principals).retain(|_, retained| retained.plugin != instance);
-        lock(&self.invocations).retain(|_, invoked| invoked.plugin != instance);
+        let mut ended = Vec::new();
+        lock(&self.invocations).retain(|_, invoked| {
+            let keep = invoked.plugin != instance;
+            if !keep {
+                ended.push(invoked.mailbox.clone());
+            }
+            keep
+        });
+        for mailbox in ended {
+            mailbox.close();
+        }
     }
 
-    /// Forgets an invocation whose last answer is on its way.
-    pub fn invocation_ended(&self, number: u64) {
-        lock(&self.invocations).remove(&number);
+    /// Takes an invocation out, which only one succeeds in: whoever does says the last word to its sink.
+    pub fn end_invocation(&self, number: u64) -> bool {
+        lock(&self.invocations).remove(&number).is_some()
+    }
+
+    /// Ends what plugins keep of authorities for which this holds.
+    pub fn revoke(&self, which: impl Fn(&Authority) -> bool) {
+        for retained in lock(&self.principals).values().filter(|retained| which(&retained.authority)) {
+            retained.authority.revoke();
+        }
     }
 }
 
@@ -83,13 +119,27 @@ impl HostSide {
         Arc::new(HostSide {
             link: ArcSwapOption::from_pointee(Link { gateway: gateway.clone(), plugin: plugin.clone() }),
             timers: Arc::default(),
+            is_created: AtomicBool::new(false),
+            waiting: Mutex::default(),
         })
+    }
+
+    /// `create` has returned: what it asked for runs now, and from here on the instance may have effects.
+    pub fn created(&self) {
+        let waiting = {
+            let mut waiting = lock(&self.waiting);
+            self.is_created.store(true, Ordering::Release);
+            std::mem::take(&mut *waiting)
+        };
+        waiting.into_iter().for_each(|job| job());
     }
 
     /// From now on the instance hears `GWP_GONE`. Timers that wait are forgotten: their jobs never run.
     pub fn cut_off(&self) {
         self.link.store(None);
-        lock(&self.timers).clear();
+        lock(&self.waiting).clear();
+        let timers = std::mem::take(&mut *lock(&self.timers));
+        timers.into_values().filter_map(|timer| timer.task).for_each(|task| task.abort());
     }
 
     /// Runs this with both ends, or answers that they are gone.
@@ -104,6 +154,32 @@ impl HostSide {
         self.link.load().as_ref().map(|link| (link.gateway.clone(), link.plugin.clone()))
     }
 
+    /// Both ends, for something that has an effect, which `create` must not have: it may yet fail, or be for a plugin whose
+    /// instance before it goes on.
+    fn live(&self, what: &str) -> Result<(Arc<Gateway>, Arc<RunningPlugin>), i32> {
+        let both = self.both().ok_or(GWP_GONE)?;
+        if self.is_created.load(Ordering::Acquire) {
+            return Ok(both);
+        }
+        tracing::warn!(
+            plugin = &*both.1.id,
+            what,
+            "refused within `create`, which has no effects; `start` is for them"
+        );
+        Err(GWP_DENIED)
+    }
+
+    /// Runs this once `create` has returned, which is nearly always now.
+    fn when_created(&self, job: impl FnOnce() + Send + 'static) {
+        if !self.is_created.load(Ordering::Acquire) {
+            let mut waiting = lock(&self.waiting);
+            if !self.is_created.load(Ordering::Acquire) {
+                return waiting.push(Box::new(job));
+            }
+        }
+        job();
+    }
+
     /// Whose rights an invocation runs with, how deep it is, and which call it ends with.
     fn authority_of(
         &self,
@@ -113,7 +189,7 @@ impl HostSide {
     ) -> Result<(Arc<Authority>, usize, Option<u64>), i32> {
         let (own_grants, principal) = (asked & GWP_OWN_GRANTS != 0, asked & !GWP_OWN_GRANTS);
         if principal == 0 {
-            return Ok((plugin.authority.clone(), dispatch::ambient_depth(), None));
+            return Ok((plugin.authority.clone(), handover::ambient_depth(), None));
         }
         let retained = lock(&gateway.plugin_books.principals).get(&principal).cloned();
         let retained = retained.filter(|retained| retained.plugin == plugin.number).ok_or(GWP_GONE)?;
@@ -135,12 +211,17 @@ impl HostServices for HostSide {
     }
 
     fn emit(&self, event: EmittedEvent<'_>) -> i32 {
-        self.with(|gateway, plugin| events::emit(gateway, plugin, event))
+        match self.live("emit") {
+            Ok((gateway, plugin)) => events::emit(&gateway, &plugin, event),
+            Err(code) => code,
+        }
     }
 
     fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
         let link = self.link.load();
         let plugin = link.as_ref().map_or("?", |link| &link.plugin.id);
+        let [target, message, fields] = [target, message, fields].map(one_line);
+        let (target, fields) = (&*target, &*fields);
         match level {
             1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
             2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
@@ -152,31 +233,44 @@ impl HostServices for HostSide {
     }
 
     fn soon(&self, job: Job) -> i32 {
-        self.with(|_, plugin| {
-            plugin.place.run(move || job.run());
-            GWP_OK
-        })
+        let Some((_, plugin)) = self.both() else { return GWP_GONE };
+        self.when_created(move || {
+            let place = plugin.place.clone();
+            place.run(move || run_for(plugin, job));
+        });
+        GWP_OK
     }
 
     fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
         let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
-        lock(&self.timers).insert(number, Timer { job, task: None });
+        {
+            let mut timers = lock(&self.timers);
+            // Looked at with the lock held: whoever cuts the instance off does that first, and clears the timers then.
+            if self.link.load().is_none() {
+                return Err(GWP_GONE);
+            }
+            timers.insert(number, Timer { job, task: None, plugin: plugin.clone() });
+        }
         let timers = self.timers.clone();
-        let task = plugin.place.run_after(ms, move || {
-            let due = lock(&timers).remove(&number);
-            if let Some(timer) = due {
-                timer.job.run();
+        self.when_created(move || {
+            let due = timers.clone();
+            let task = plugin.place.run_after(ms, move || {
+                let timer = lock(&due).remove(&number);
+                if let Some(Timer { job, plugin, .. }) = timer {
+                    run_for(plugin, job);
+                }
+            });
+            if let Some(timer) = lock(&timers).get_mut(&number) {
+                timer.task = Some(task);
             }
         });
-        if let Some(timer) = lock(&self.timers).get_mut(&number) {
-            timer.task = Some(task);
-        }
         Ok(number)
     }
 
     fn cancel_timer(&self, timer: u64) -> i32 {
-        match lock(&self.timers).remove(&timer) {
+        let timer = lock(&self.timers).remove(&timer);
+        match timer {
             Some(timer) => {
                 if let Some(task) = timer.task {
                     task.abort();
@@ -188,11 +282,19 @@ impl HostServices for HostSide {
     }
 
     fn blocking(&self, job: Job) -> i32 {
-        self.with(|_, plugin| if plugin.place.run_blocking(move || job.run()) { GWP_OK } else { GWP_BUSY })
+        let Some((_, plugin)) = self.both() else { return GWP_GONE };
+        if !plugin.place.can_block() {
+            return GWP_BUSY;
+        }
+        self.when_created(move || {
+            let place = plugin.place.clone();
+            place.run_blocking(move || run_for(plugin, job));
+        });
+        GWP_OK
     }
 
     fn invoke(&self, invocation: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
-        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
+        let (gateway, plugin) = self.live("invoke")?;
         let (authority, depth, parent) = self.authority_of(&gateway, &plugin, invocation.authority)?;
         if !grants::any_matches(&plugin.may_invoke, invocation.method) {
             tracing::warn!(plugin = &*plugin.id, method = invocation.method, "a call that the plugin is not granted");
@@ -204,7 +306,7 @@ impl HostServices for HostSide {
         serde_json::from_str::<&RawValue>(params).map_err(|_| GWP_INVALID)?;
 
         let number = gateway.calls.next_number();
-        let mailbox = Mailbox::new(sink, plugin.place.clone());
+        let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
         lock(&gateway.plugin_books.invocations)
             .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone() });
         let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
@@ -266,7 +368,10 @@ impl HostServices for HostSide {
     }
 
     fn kv_write(&self, ops: &[KvWrite<'_>], durable: Sink) -> i32 {
-        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let (gateway, plugin) = match self.live("kv.write") {
+            Ok(both) => both,
+            Err(code) => return code,
+        };
         let ops = ops.iter().map(|op| {
             let write = match op.value {
                 Some(value) => KvOp::set(op.key, value),
@@ -278,7 +383,7 @@ impl HostServices for HostSide {
                 (false, None) => write,
             }
         });
-        let mailbox = Mailbox::new(durable, plugin.place.clone());
+        let mailbox = gateway.plugin_books.mailbox(durable, &plugin);
         let told = mailbox.clone();
         let written = gateway.kv.write(
             &plugin.id,
@@ -303,13 +408,13 @@ impl HostServices for HostSide {
     }
 
     fn subscribe(&self, pattern: &str, sink: Sink) -> Result<u64, i32> {
-        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
+        let (gateway, plugin) = self.live("events.subscribe")?;
         if !grants::covers_pattern(&plugin.may_hear, pattern) {
             tracing::warn!(plugin = &*plugin.id, pattern, "a subscription that the plugin is not granted");
             return Err(GWP_DENIED);
         }
         let number = gateway.calls.next_number();
-        let mailbox = Mailbox::new(sink, plugin.place.clone());
+        let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
         gateway.subscriptions.add(&gateway.connections, number, plugin.number, pattern, mailbox);
         Ok(number)
     }
@@ -338,7 +443,12 @@ impl HostServices for HostSide {
         let (authority, depth) = found.flatten().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
         let retained = Retained { plugin: plugin.number, authority, call, depth };
-        lock(&gateway.plugin_books.principals).insert(number, retained);
+        let mut principals = lock(&gateway.plugin_books.principals);
+        if principals.len() >= gateway.limits().max_principals {
+            gateway.metrics.limit_hit("max_principals");
+            return Err(GWP_BUSY);
+        }
+        principals.insert(number, retained);
         Ok(number)
     }
 
@@ -355,13 +465,53 @@ impl HostServices for HostSide {
     }
 
     fn publish(&self, key: &str, json: &[u8]) -> i32 {
-        let Some((gateway, _)) = self.both() else { return GWP_GONE };
-        if json.len() > gateway.limits().max_outbound_bytes {
+        let (gateway, plugin) = match self.live("snapshot.publish") {
+            Ok(both) => both,
+            Err(code) => return code,
+        };
+        if json.len() > gateway.limits().max_snapshot_bytes {
+            gateway.metrics.limit_hit("max_snapshot_bytes");
             return GWP_TOO_LARGE;
         }
-        let Ok(json) = serde_json::from_slice::<&RawValue>(json) else { return GWP_INVALID };
-        if gateway.snapshot.publish(key, json.get()) { GWP_OK } else { GWP_NOT_FOUND }
+        let serves = |id: &str| gateway.registry.load().plugin(id).is_some();
+        match gateway.snapshot.publish(key, json, &plugin.id, serves) {
+            Ok(()) => GWP_OK,
+            Err(Unpublished::NoSuchPart) => GWP_NOT_FOUND,
+            Err(Unpublished::Shape) => GWP_INVALID,
+            Err(Unpublished::Owned(owner)) => {
+                tracing::warn!(
+                    plugin = &*plugin.id,
+                    key,
+                    owner = &*owner,
+                    "a part of hello-ok that another plugin keeps"
+                );
+                GWP_DENIED
+            }
+        }
     }
+}
+
+/// Runs a job of an instance, which is freed after it at the earliest.
+fn run_for(plugin: Arc<RunningPlugin>, job: Job) {
+    job.run();
+    drop(plugin);
+}
+
+/// A text of a plugin as one line of bounded length: a log has lines of its own only.
+fn one_line(text: &str) -> Cow<'_, str> {
+    const MAX: usize = 8 * 1024;
+    let cut = crate::frames::cut(text, MAX);
+    if cut.len() == text.len() && !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(cut.len() + 16);
+    for c in cut.chars() {
+        if c.is_control() && c != '\t' { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    if cut.len() < text.len() {
+        line.push_str(&format!(" … ({} bytes)", text.len()));
+    }
+    line.into()
 }
 
 /// Makes a plugin's call, if the caller's rights and the depth allow it.
@@ -375,7 +525,12 @@ fn start_invocation(gateway: &Arc<Gateway>, mut start: Start<'_>) {
     // With a caller's rights, methods of sockets ask for that caller's scopes; internal ones are a matter of grants.
     if !start.authority.is_plugin() && !start.method.access.is_internal() {
         let name = start.method.spec.name.clone();
-        if let Err(error) = start.method.access.check(&name, &start.authority) {
+        let checked = start
+            .method
+            .access
+            .check(&name, &start.authority)
+            .and_then(|()| dispatch::check_rules(&gateway.registry.load(), start.authority.role(), &name));
+        if let Err(error) = checked {
             return start.asker.refuse(&error);
         }
     }

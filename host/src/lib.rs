@@ -38,6 +38,7 @@ pub mod frames;
 pub mod gateway;
 pub mod gateway_key;
 pub mod grants;
+pub mod handover;
 pub mod handshake;
 pub mod hello;
 pub mod host_side;

@@ -1,49 +1,75 @@
 //! Delivers values to one place of a plugin: in order, one at a time, never from within a host function that the plugin
-//! is calling.
+//! is calling, and never after the plugin's instance has been freed: whoever delivers holds it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_OK};
+use metrics::Counter;
+use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_INTERIM, GWP_OK, GWP_SINK_EVENT};
 use plugin_api::hosting::Sink;
 use tokio::sync::oneshot;
 
-use crate::place::Place;
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use crate::plugin::RunningPlugin;
 
-/// Letters that wait for one sink at most: a plugin that is blocked for good must not fill the memory.
-const MAX_LETTERS: usize = 16 * 1024;
 /// How long a sink may take before nobody waits for it any more.
 const STUCK: Duration = Duration::from_millis(250);
+
+/// How much may wait for one sink: a plugin that is blocked for good must not fill the memory. What comes then is lost to
+/// it, but for last answers, of which there is one a call.
+#[derive(Clone)]
+pub struct Room {
+    /// `plugin_backlog_events`
+    pub letters: usize,
+    /// `plugin_backlog_bytes`
+    pub bytes: usize,
+    /// Counts what was lost, by the limit.
+    pub lost: [Counter; 2],
+}
+
+impl Room {
+    /// As these limits say.
+    pub fn new(limits: &Limits, metrics: &Metrics) -> Self {
+        Room {
+            letters: limits.plugin_backlog_events,
+            bytes: limits.plugin_backlog_bytes,
+            lost: ["plugin_backlog_events", "plugin_backlog_bytes"].map(|limit| metrics.limit(limit)),
+        }
+    }
+}
 
 /// A queue in front of a sink.
 pub struct Mailbox {
     sink: Sink,
-    place: Place,
+    room: Room,
     queue: Mutex<Queue>,
     /// Held while the sink runs.
     running: Mutex<()>,
 }
 
-#[derive(Default)]
 struct Queue {
     letters: VecDeque<Letter>,
+    /// Bytes of the letters.
+    bytes: usize,
     /// Since when somebody has been looking for letters, or is about to.
     scheduled: Option<Instant>,
     overflowed: bool,
     closed: bool,
+    /// Whose sink it is; let go of when nothing more is delivered.
+    owner: Option<Arc<RunningPlugin>>,
 }
 
 impl Queue {
-    fn has_room(&mut self) -> bool {
-        let full = self.letters.len() >= MAX_LETTERS;
-        if full && !self.closed && !std::mem::replace(&mut self.overflowed, true) {
-            tracing::warn!(
-                waiting = MAX_LETTERS,
-                "a plugin does not hear its events; those that come now are lost to it"
-            );
-        }
-        !full && !self.closed
+    fn push(&mut self, letter: Letter) {
+        self.bytes += letter.json.len();
+        self.letters.push_back(letter);
+    }
+
+    fn forget_letters(&mut self) {
+        self.letters.clear();
+        self.bytes = 0;
     }
 }
 
@@ -54,14 +80,26 @@ struct Letter {
 }
 
 impl Mailbox {
-    /// A mailbox whose letters are delivered at this place.
-    pub fn new(sink: Sink, place: Place) -> Arc<Self> {
-        Arc::new(Mailbox { sink, place, queue: Mutex::default(), running: Mutex::new(()) })
+    /// A mailbox of this plugin, whose code runs in its place.
+    pub fn new(sink: Sink, owner: Arc<RunningPlugin>, room: Room) -> Arc<Self> {
+        let queue = Queue {
+            letters: VecDeque::new(),
+            bytes: 0,
+            scheduled: None,
+            overflowed: false,
+            closed: false,
+            owner: Some(owner),
+        };
+        Arc::new(Mailbox { sink, room, queue: Mutex::new(queue), running: Mutex::new(()) })
     }
 
     /// Queues a value.
     pub fn send(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) {
-        self.post(Letter { kind, json, delivered: None });
+        let mut queue = self.lock();
+        if self.has_room(&mut queue, kind, &json) {
+            queue.push(Letter { kind, json, delivered: None });
+            self.schedule(&mut queue);
+        }
     }
 
     /// Delivers a value here and now, behind those that wait. When another thread is delivering, or the sink has a place of
@@ -71,17 +109,18 @@ impl Mailbox {
     /// For the host's own threads only: never from within a host function that a plugin is calling.
     pub fn send_now(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
-        if !queue.has_room() {
+        if !self.has_room(&mut queue, kind, &json) {
             return None;
         }
-        if queue.scheduled.is_some() || self.place.is_pool() {
+        let has_place = queue.owner.as_ref().is_some_and(|owner| owner.place.is_pool());
+        if queue.scheduled.is_some() || has_place {
             let (delivered, heard) = oneshot::channel();
-            queue.letters.push_back(Letter { kind, json, delivered: Some(delivered) });
+            queue.push(Letter { kind, json, delivered: Some(delivered) });
             let is_stuck = queue.scheduled.is_some_and(|since| since.elapsed() > STUCK);
             self.schedule(&mut queue);
             return (!is_stuck).then_some(heard);
         }
-        queue.letters.push_back(Letter { kind, json, delivered: None });
+        queue.push(Letter { kind, json, delivered: None });
         queue.scheduled = Some(Instant::now());
         drop(queue);
         self.deliver();
@@ -90,11 +129,13 @@ impl Mailbox {
 
     /// Delivers nothing any more. `GWP_BUSY` when the sink is running right now and so may still be using what it owns.
     pub fn close(&self) -> i32 {
-        {
+        let owner = {
             let mut queue = self.lock();
             queue.closed = true;
-            queue.letters.clear();
-        }
+            queue.forget_letters();
+            queue.owner.take()
+        };
+        drop(owner);
         if self.running.try_lock().is_ok() { GWP_OK } else { GWP_BUSY }
     }
 
@@ -103,53 +144,79 @@ impl Mailbox {
     pub fn end(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> i32 {
         let mut queue = self.lock();
         queue.closed = true;
-        queue.letters.clear();
+        queue.forget_letters();
         if self.running.try_lock().is_ok() {
+            let owner = queue.owner.take();
+            drop(queue);
+            drop(owner);
             return GWP_OK;
         }
-        queue.letters.push_back(Letter { kind, json, delivered: None });
+        queue.push(Letter { kind, json, delivered: None });
         self.schedule(&mut queue);
         GWP_GONE
     }
 
-    fn post(self: &Arc<Self>, letter: Letter) {
-        let mut queue = self.lock();
-        if queue.has_room() {
-            queue.letters.push_back(letter);
-            self.schedule(&mut queue);
+    /// Whether a letter may wait too. What is not the last word may be lost to a plugin that does not hear.
+    fn has_room(&self, queue: &mut Queue, kind: i32, json: &[u8]) -> bool {
+        if queue.closed {
+            return false;
         }
+        let may_be_lost = matches!(kind, GWP_SINK_EVENT | GWP_INTERIM);
+        let limit = if queue.letters.len() >= self.room.letters {
+            0
+        } else if !queue.letters.is_empty() && queue.bytes + json.len() > self.room.bytes {
+            1
+        } else {
+            return true;
+        };
+        if may_be_lost {
+            self.room.lost[limit].increment(1);
+            if !std::mem::replace(&mut queue.overflowed, true) {
+                let plugin = queue.owner.as_ref().map(|owner| &*owner.id);
+                let (letters, bytes) = (queue.letters.len(), queue.bytes);
+                tracing::warn!(plugin, letters, bytes, "a plugin does not hear its events; some are lost to it");
+            }
+        }
+        !may_be_lost
     }
 
     /// Sees to it that somebody looks for letters.
     fn schedule(self: &Arc<Self>, queue: &mut Queue) {
-        if queue.scheduled.is_none() {
+        if queue.scheduled.is_none()
+            && let Some(owner) = &queue.owner
+        {
             queue.scheduled = Some(Instant::now());
             let mailbox = self.clone();
-            self.place.run(move || mailbox.deliver());
+            owner.place.run(move || mailbox.deliver());
         }
     }
 
     fn deliver(&self) {
         let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let letter = {
-                let mut queue = self.lock();
-                match queue.letters.pop_front() {
-                    Some(letter) => {
-                        queue.scheduled = Some(Instant::now());
-                        letter
-                    }
-                    None => {
-                        queue.scheduled = None;
-                        return;
-                    }
-                }
-            };
+        while let Some((letter, owner)) = self.next() {
             self.sink.send(letter.kind, &letter.json);
+            // Nothing of the instance runs here any more: from now on it may be freed.
+            drop(owner);
             if let Some(delivered) = letter.delivered {
                 let _ = delivered.send(());
             }
         }
+    }
+
+    /// The next letter, and the instance it is for, which lives on until it was delivered.
+    fn next(&self) -> Option<(Letter, Arc<RunningPlugin>)> {
+        let mut queue = self.lock();
+        let owner = queue.owner.clone();
+        if let (Some(letter), Some(owner)) = (queue.letters.pop_front(), owner) {
+            queue.bytes -= letter.json.len();
+            queue.scheduled = Some(Instant::now());
+            return Some((letter, owner));
+        }
+        queue.scheduled = None;
+        let last = if queue.closed { queue.owner.take() } else { None };
+        drop(queue);
+        drop(last);
+        None
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {

@@ -20,20 +20,29 @@ struct Threads {
     workers: Handle,
     /// Calls, timers and events, if they do not run on the workers.
     pool: Option<Pool>,
+    /// One thread beside the pool, for what must not wait behind its jobs.
+    aside: OnceLock<Option<Pool>>,
     /// Jobs that may block; its threads start with the first one.
     blocking: OnceLock<Option<Pool>>,
+}
+
+impl Threads {
+    fn new(plugin: &str, workers: Handle, pool: Option<Pool>) -> Arc<Self> {
+        let name = plugin.to_string();
+        Arc::new(Threads { name, workers, pool, aside: OnceLock::new(), blocking: OnceLock::new() })
+    }
 }
 
 impl Place {
     /// On the gateway's workers.
     pub fn workers(plugin: &str, workers: Handle) -> Self {
-        Place(Arc::new(Threads { name: plugin.to_string(), workers, pool: None, blocking: OnceLock::new() }))
+        Place(Threads::new(plugin, workers, None))
     }
 
     /// On at most so many threads of its own, which start when there is work.
     pub fn pool(plugin: &str, workers: Handle, threads: usize) -> std::io::Result<Self> {
         let pool = Some(Pool::new(plugin, threads)?);
-        Ok(Place(Arc::new(Threads { name: plugin.to_string(), workers, pool, blocking: OnceLock::new() })))
+        Ok(Place(Threads::new(plugin, workers, pool)))
     }
 
     /// Whether it has threads of its own.
@@ -46,6 +55,17 @@ impl Place {
         match &self.0.pool {
             Some(pool) => pool.run(job),
             None => drop(self.0.workers.spawn(async move { job() })),
+        }
+    }
+
+    /// Runs this soon, beside the jobs of the pool and not behind them.
+    pub fn run_aside(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.0.pool {
+            None => self.run(job),
+            Some(pool) => {
+                let aside = self.0.aside.get_or_init(|| Pool::new(&self.0.name, 1).ok());
+                aside.as_ref().unwrap_or(pool).run(job);
+            }
         }
     }
 
@@ -62,16 +82,20 @@ impl Place {
         self.0.workers.spawn(waiting).abort_handle()
     }
 
-    /// Runs this where it may block. False when there is no thread to be had.
-    pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) -> bool {
-        let pool = self.0.blocking.get_or_init(|| Pool::new(&self.0.name, BLOCKING_THREADS).ok());
-        match pool {
-            Some(pool) => {
-                pool.run(job);
-                true
-            }
-            None => false,
+    /// Whether there are threads for what may block.
+    pub fn can_block(&self) -> bool {
+        self.blocking().is_some()
+    }
+
+    /// Runs this where it may block, if [`Place::can_block`].
+    pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
+        if let Some(pool) = self.blocking() {
+            pool.run(job);
         }
+    }
+
+    fn blocking(&self) -> Option<&Pool> {
+        self.0.blocking.get_or_init(|| Pool::new(&self.0.name, BLOCKING_THREADS).ok()).as_ref()
     }
 }
 
@@ -126,7 +150,8 @@ mod tests {
         let worker = third.clone();
         Place::workers("w", Handle::current()).run(move || worker.send("worker").unwrap());
         assert_eq!(told.recv().await, Some("worker"));
-        assert!(stuck.run_blocking(move || third.send("blocking").unwrap()));
+        assert!(stuck.can_block());
+        stuck.run_blocking(move || third.send("blocking").unwrap());
         assert_eq!(told.recv().await, Some("blocking"));
         drop(release);
         assert_eq!(told.recv().await, Some("stuck"));

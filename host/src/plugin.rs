@@ -60,6 +60,8 @@ pub struct RunningPlugin {
     pub errors: AtomicU64,
     /// Calls that panicked.
     pub panics: AtomicU64,
+    /// Held while a `[control]` function of it runs: there is one at a time.
+    control: Arc<tokio::sync::Mutex<()>>,
     retired: AtomicBool,
     quiesced: AtomicBool,
     /// Its `stop` has begun: nothing is handed over from now on.
@@ -93,6 +95,7 @@ impl RunningPlugin {
             in_flight: AtomicUsize::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            control: Arc::default(),
             retired: AtomicBool::new(false),
             quiesced: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -106,15 +109,17 @@ impl RunningPlugin {
 
     /// Gives it its instance, and the instance's view of the host.
     pub fn install(&self, instance: Instance, view: Arc<HostSide>) {
-        if self.instance.set((instance, view)).is_err() {
+        if self.instance.set((instance, view.clone())).is_err() {
             tracing::error!(plugin = &*self.id, "a second instance was dropped");
         }
+        view.created();
     }
 
     /// `[control]` Goes live.
     pub fn start(&self) -> Result<(), String> {
         let instance = self.instance().ok_or("it has no instance")?;
-        instance.start().map_err(|code| format!("start failed with code {code}; the log has the reason"))
+        let _turn = self.control.try_lock().map_err(|_| "another function of its life has not returned")?;
+        instance.start().map_err(|failure| failure.to_string())
     }
 
     /// `[worker]` Hands over a request, unless the instance is being stopped: whoever does that has ended its calls.
@@ -132,7 +137,8 @@ impl RunningPlugin {
                 instance.cancel(call, reason);
             }
         };
-        if self.place.is_pool() { self.place.run(tell) } else { tell() }
+        // Not behind the calls: one of them may be waiting for just this.
+        if self.place.is_pool() { self.place.run_aside(tell) } else { tell() }
     }
 
     /// `[control]` Lets it end its own work, once, for at most `patience`. False if it did not say done in time.
@@ -149,11 +155,16 @@ impl RunningPlugin {
         self.retire();
         // What waits for a thread of its own came before the end, cancellations among it.
         if self.place.is_pool() {
-            let (reached, turn) = oneshot::channel();
+            let (begun, told) = (oneshot::channel(), oneshot::channel());
             self.place.run(move || {
-                let _ = reached.send(());
+                let _ = begun.0.send(());
             });
-            let _ = tokio::time::timeout(POOL_PATIENCE.min(patience), turn).await;
+            self.place.run_aside(move || {
+                let _ = told.0.send(());
+            });
+            for turn in [begun.1, told.1] {
+                let _ = tokio::time::timeout(POOL_PATIENCE.min(patience), turn).await;
+            }
         }
         if self.ending.swap(true, Ordering::SeqCst) {
             return true;
@@ -217,15 +228,18 @@ impl RunningPlugin {
         }
     }
 
-    /// Begins one of the ends and waits for its `done`. A loaded plugin has a thread for it, since it may block there.
+    /// Begins one of the ends and waits for its `done`. A loaded plugin has a thread for it, since it may block there. One in
+    /// which an earlier function of its life has not returned is not called again.
     async fn finish(
         self: &Arc<Self>,
         patience: Duration,
         begin: impl FnOnce(&Instance, Box<dyn FnOnce() + Send>) + Send + 'static,
     ) -> bool {
+        let Ok(turn) = tokio::time::timeout(patience, self.control.clone().lock_owned()).await else { return false };
         let (done, finished) = oneshot::channel();
         let plugin = self.clone();
         let begin = move || {
+            let _turn = turn;
             if let Some(instance) = plugin.instance() {
                 begin(
                     instance,
@@ -265,7 +279,12 @@ impl Drop for RunningPlugin {
                 Origin::Linked => instance.destroy(),
                 // It may block. Without a thread it is leaked.
                 Origin::Loaded => {
-                    let _ = std::thread::Builder::new().name(format!("end {}", self.id)).spawn(|| instance.destroy());
+                    let (id, number) = (self.id.clone(), self.number);
+                    let free = move || {
+                        instance.destroy();
+                        tracing::info!(plugin = &*id, instance = number, "an instance was freed");
+                    };
+                    let _ = std::thread::Builder::new().name(format!("end {}", self.id)).spawn(free);
                 }
             }
         }

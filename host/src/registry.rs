@@ -10,7 +10,7 @@ use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconne
 use schemas::hello::Features;
 use serde_json::Value;
 
-use crate::access::{Access, TooManyScopes};
+use crate::access::{self, Access, TooManyScopes};
 use crate::config::MethodRules;
 use crate::metrics::{MethodMetrics, Metrics};
 use crate::plugin::RunningPlugin;
@@ -356,9 +356,9 @@ pub fn check_names(manifest: &Manifest) -> Result<(), String> {
     let names =
         manifest.methods.iter().map(|method| &method.name).chain(manifest.events.iter().map(|event| &event.name));
     for name in names {
-        if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '*')
-        {
-            return Err(format!("name {name:?} must be 1 to 128 characters without spaces and '*'"));
+        if name.is_empty() || name.len() > 128 || !name.chars().all(|c| c.is_ascii_graphic() && !"*\"\\".contains(c)) {
+            let form = "1 to 128 visible ASCII characters without '*', quotes and backslashes";
+            return Err(format!("name {name:?} must be {form}"));
         }
         if name == "connect" || name.starts_with("host.") || HOST_EVENTS.iter().any(|(own, _)| name == own) {
             return Err(format!("name {name:?} is reserved for the host"));
@@ -375,14 +375,11 @@ pub fn check_schemas(manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks who may use what a manifest offers: roles and scopes that exist.
-pub fn check_access(manifest: &Manifest) -> Result<(), String> {
-    let methods = manifest.methods.iter().map(|method| ("method", &method.name, method.role, &method.scopes));
-    let events = manifest.events.iter().map(|event| ("event", &event.name, event.role, &event.scopes));
-    for (kind, name, role, scopes) in methods.chain(events) {
-        Access::new(role, scopes).map_err(|error| format!("{kind} {name:?}: {error}"))?;
-    }
-    Ok(())
+/// Makes sure that there are bits for the scopes of a manifest.
+pub fn reserve_scopes(manifest: &Manifest) -> Result<(), String> {
+    let methods = manifest.methods.iter().flat_map(|method| &method.scopes);
+    let events = manifest.events.iter().flat_map(|event| &event.scopes);
+    access::reserve(methods.chain(events)).map_err(|error| error.to_string())
 }
 
 /// Appends a list.

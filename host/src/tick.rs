@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::{dispatch, events};
+use crate::{events, handover};
 
 /// How often the watchdog looks.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ impl Ticker {
                     return;
                 }
                 let Some(gateway) = gateway.upgrade() else { return };
-                dispatch::watch(&gateway);
+                handover::watch(&gateway);
                 gateway.deliver();
                 if Instant::now() >= next_tick {
                     events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);

@@ -186,7 +186,7 @@ struct gwp_host {
                  gwp_bytes target,
                  gwp_bytes message,
                  gwp_bytes fields);
-  /* Only inside `create`: why it fails, for the operator. */
+  /* Only inside `create` and `start`: why it fails, for the operator. */
   void (*fail)(const gwp_host *host, gwp_bytes why);
 };
 
@@ -229,7 +229,8 @@ struct gwp_entry {
   uint32_t flags;
   /* `[control]` The manifest; pure, static, the same bytes every time. */
   void (*manifest)(gwp_bytes *out);
-  /* `[control]` Makes an instance without outward effect. */
+  /* `[control]` Makes an instance, without outward effect. Until it has returned, whatever would have one
+     (`emit`, `invoke`, `subscribe`, `write`, `publish`) answers `GWP_DENIED`, and jobs wait. */
   int32_t (*create)(const gwp_host *host, gwp_bytes setup_json, gwp_plugin *out);
 };
 

@@ -116,7 +116,7 @@ pub struct gwp_host {
         message: gwp_bytes,
         fields: gwp_bytes,
     ) -> i32,
-    /// Only inside `create`: why it fails, for the operator.
+    /// Only inside `create` and `start`: why it fails, for the operator.
     pub fail: unsafe extern "C" fn(host: *const gwp_host, why: gwp_bytes),
 }
 
@@ -159,7 +159,8 @@ pub struct gwp_entry {
     pub flags: u32,
     /// `[control]` The manifest; pure, static, the same bytes every time.
     pub manifest: unsafe extern "C" fn(out: *mut gwp_bytes),
-    /// `[control]` Makes an instance without outward effect.
+    /// `[control]` Makes an instance, without outward effect. Until it has returned, whatever would have one
+    /// (`emit`, `invoke`, `subscribe`, `write`, `publish`) answers `GWP_DENIED`, and jobs wait.
     pub create: unsafe extern "C" fn(host: *const gwp_host, setup_json: gwp_bytes, out: *mut gwp_plugin) -> i32,
 }
 
@@ -418,7 +419,8 @@ impl gwp_bytes {
     /// # Safety
     /// `ptr` is NULL, or points to `len` readable bytes that nobody writes while `'a` lasts.
     pub unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.ptr.is_null() {
+        // A length that no memory has is somebody's mistake; nothing is read for it.
+        if self.ptr.is_null() || self.len > isize::MAX as usize {
             return &[];
         }
         // SAFETY: the caller's promise.
@@ -432,5 +434,82 @@ impl gwp_bytes {
     pub unsafe fn str<'a>(self) -> Option<&'a str> {
         // SAFETY: the caller's promise.
         std::str::from_utf8(unsafe { self.bytes() }).ok()
+    }
+}
+
+/// A record of the interface: it begins with its own size, and later minors add fields at its end.
+///
+/// # Safety
+/// The type is `repr(C)`, its first field is `size: u32`, and all bytes zero are a value of it.
+pub(crate) unsafe trait Record: Copy {
+    /// Its size in 1.0: no filler has a shorter one.
+    const OLDEST: usize;
+}
+
+// SAFETY: `repr(C)`, begins with `size`, and holds integers and pointers only.
+unsafe impl Record for gwp_request {
+    const OLDEST: usize = 80;
+}
+
+// SAFETY: as above.
+unsafe impl Record for gwp_event {
+    const OLDEST: usize = 56;
+}
+
+// SAFETY: as above.
+unsafe impl Record for gwp_kv_op {
+    const OLDEST: usize = 56;
+}
+
+/// Reads a record of whatever minor: fields that its filler does not know are zero, fields that are not known here are
+/// passed over. `None` when it is no record.
+///
+/// # Safety
+/// `at` is NULL, or aligned and points to as many readable bytes as the size it begins with says, at least four.
+pub(crate) unsafe fn read_record<T: Record>(at: *const T) -> Option<T> {
+    if at.is_null() || !at.is_aligned() {
+        return None;
+    }
+    // SAFETY: a record begins with its size.
+    let size = unsafe { at.cast::<u32>().read() } as usize;
+    if size < T::OLDEST {
+        return None;
+    }
+    let mut record = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: both hold as many bytes, and all zero is a value of the type.
+    unsafe {
+        std::ptr::copy_nonoverlapping(at.cast::<u8>(), record.as_mut_ptr().cast(), size.min(size_of::<T>()));
+        Some(record.assume_init())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_may_be_shorter_or_longer_than_the_one_known_here() {
+        /// A record that has grown since 1.0.
+        #[derive(Clone, Copy)]
+        #[repr(C)]
+        struct Grown {
+            size: u32,
+            old: u32,
+            new: u64,
+        }
+        // SAFETY: `repr(C)`, begins with `size`, integers only.
+        unsafe impl Record for Grown {
+            const OLDEST: usize = 8;
+        }
+        let filled = |size| Grown { size, old: 1, new: 2 };
+        // SAFETY: each is a whole record.
+        let read = |record: &Grown| unsafe { read_record(record) }.map(|record| (record.old, record.new));
+        assert_eq!(read(&filled(8)), Some((1, 0)), "an older filler");
+        assert_eq!(read(&filled(16)), Some((1, 2)));
+        assert_eq!(read(&filled(7)), None);
+        let longer = [filled(32), filled(0)];
+        assert_eq!(read(&longer[0]), Some((1, 2)), "a later filler");
+        // SAFETY: NULL is allowed.
+        assert!(unsafe { read_record::<Grown>(std::ptr::null()) }.is_none());
     }
 }

@@ -14,7 +14,7 @@ use crate::program::repository;
 use crate::support::example_library;
 
 /// The methods of the plugin in C, each named after what it does.
-const MISDEEDS: [&str; 15] = [
+const MISDEEDS: [&str; 18] = [
     "echo",
     "last",
     "twice",
@@ -23,6 +23,9 @@ const MISDEEDS: [&str; 15] = [
     "malformed",
     "latin",
     "two_values",
+    "no_error",
+    "half_error",
+    "shout",
     "huge",
     "undeclared",
     "interim",
@@ -83,6 +86,15 @@ impl Shelf {
 
     /// The same with a manifest of the test's own, which need not be JSON.
     pub fn c_with(&self, id: &str, manifest: &str, definitions: &[&str]) -> Option<PathBuf> {
+        self.c_from("hostile.c", id, manifest, definitions)
+    }
+
+    /// The plugin in C that uses all of the host at once, `restless`; see `tests/fixtures/restless.c`.
+    pub fn restless(&self) -> Option<PathBuf> {
+        self.c_from("restless.c", "restless", &restless().to_string(), &[])
+    }
+
+    fn c_from(&self, source: &str, id: &str, manifest: &str, definitions: &[&str]) -> Option<PathBuf> {
         let compiler = Compiler::find(Language::C)?;
         let library = self.path().join(format!("{id}.so"));
         // JSON's way to write a text is C's way too, as long as it is ASCII.
@@ -90,7 +102,7 @@ impl Shelf {
         let definitions: Vec<String> = definitions.iter().map(|definition| format!("-D{definition}")).collect();
         let mut more = vec!["-pthread", manifest.as_str()];
         more.extend(definitions.iter().map(String::as_str));
-        let source = repository().join("tests/fixtures/hostile.c");
+        let source = repository().join("tests/fixtures").join(source);
         compiler.library(&compiler::include(), &source, &more, &library).unwrap_or_else(|why| panic!("{id}: {why}"));
         fs::set_permissions(&library, Permissions::from_mode(0o644)).expect("a file of ours can be changed");
         Some(library)
@@ -111,6 +123,24 @@ pub fn manifest(id: &str) -> Value {
     json!({
         "manifest": 1, "id": id, "version": "1.0.0", "config": create,
         "methods": MISDEEDS.iter().map(method).collect::<Vec<_>>(),
+    })
+}
+
+/// The manifest of `restless`.
+fn restless() -> Value {
+    let names = ["echo", "haunt", "counted", "eager", "race", "keep", "use", "run", "publish", "deafen", "noise"];
+    let method = |name: &&str| {
+        json!({
+            "name": format!("restless.{name}"), "role": "operator", "scopes": [], "params": { "type": "object" },
+            "timeoutMs": if *name == "race" { 120_000 } else { 20_000 },
+            "onDisconnect": if *name == "run" { "detach" } else { "cancel" },
+        })
+    };
+    json!({
+        "manifest": 1, "id": "restless", "version": "1.0.0",
+        "config": { "type": "object", "properties": { "create": { "type": "string" } }, "additionalProperties": false },
+        "methods": names.iter().map(method).collect::<Vec<_>>(),
+        "events": [{ "name": "restless.noise", "role": "operator", "scopes": ["operator.admin"], "to": "broadcast" }],
     })
 }
 

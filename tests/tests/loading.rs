@@ -248,6 +248,12 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
         ("future", changed("future", &|it| it["requires"] = json!(["gwp.exec/1", "gwp.time-travel/1"]))),
         ("draft", changed("draft", &|it| it["requires"] = json!(["draft.http/1"]))),
         ("version", changed("version", &|it| it["manifest"] = json!(2))),
+        (
+            "scopes",
+            changed("scopes", &|it| it["methods"][0]["scopes"] = (0..80).map(|n| json!(format!("s.{n}"))).collect()),
+        ),
+        ("hidden", changed("hidden", &|it| it["methods"][0]["name"] = json!("hidden.\u{200b}echo"))),
+        ("lacking", shelf.c("lacking", &["LACKS_A_FUNCTION"])),
         ("status", shelf.c("status", &[])),
     ];
     let mut config: String =
@@ -276,6 +282,9 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
         ("future", &["gwp.time-travel/1", "does not offer"]),
         ("draft", &["draft.http/1", "allow_draft_extensions = true"]),
         ("version", &["manifest version 2"]),
+        ("scopes", &["more than 64 different scopes"]),
+        ("hidden", &["visible ASCII"]),
+        ("lacking", &["the system cannot load it", "a_function_of_nobody"]),
         ("bbb", &["\"common.echo\"", "claimed by \"aaa\" and by \"bbb\""]),
         ("status", &["\"status\" is linked into this program", "cannot take its place", "status.so"]),
     ];
@@ -295,7 +304,8 @@ async fn a_plugin_that_does_not_come_up_holds_up_nobody() {
         ("blocks", &["create took longer than 300 ms", "create_ms"]),
         ("empty", &["start failed with code -2"]),
         ("haunts", &["the moon is full"]),
-        ("start-fails", &["start failed with code -1"]),
+        ("rants", &["x ERROR the gateway"]),
+        ("start-fails", &["start failed: the stars are wrong"]),
         ("start-blocks", &["start took longer than 300 ms"]),
     ];
     for (id, _) in faults.iter().chain(&[("fine", &[][..])]) {
@@ -307,7 +317,11 @@ async fn a_plugin_that_does_not_come_up_holds_up_nobody() {
     let mut client = gateway.admin().await;
     assert_eq!(client.ok("fine.echo", json!({ "a": 1 })).await, json!({ "a": 1 }));
     client.close().await;
-    assert_eq!(fs::read_dir(gateway.state_file("plugins/loading")).expect("a folder").count(), 0, "nobody died");
+    // Code of these two still runs: if the process dies of it, the next one knows of whom.
+    let notes = fs::read_dir(gateway.state_file("plugins/loading")).expect("a folder");
+    let mut notes: Vec<_> = notes.map(|note| note.expect("a note").file_name()).collect();
+    notes.sort();
+    assert_eq!(notes, ["blocks", "start-blocks"]);
 }
 
 #[tokio::test]
@@ -383,7 +397,7 @@ async fn answers_that_are_none_reach_nobody() {
         last(&mut client, -4).await;
         assert_eq!(client.ok("bad.foreign", json!({})).await, "from afar");
         assert_eq!(client.ok("bad.stranger", json!({})).await, -4, "a call that is not its own");
-        for method in ["bad.malformed", "bad.latin", "bad.two_values"] {
+        for method in ["bad.malformed", "bad.latin", "bad.two_values", "bad.no_error", "bad.half_error"] {
             let error = client.refused(method, json!({})).await;
             assert_eq!((&*error.code, &*error.message), ("UNAVAILABLE", "the method gave a broken answer"), "{method}");
             last(&mut client, -1).await;
@@ -405,6 +419,23 @@ async fn answers_that_are_none_reach_nobody() {
         let told = stopped.state_dir().join("data/bad/after-destroy");
         assert_eq!(fs::read_to_string(&told).expect("it was destroyed"), "-4");
     }
+}
+
+#[tokio::test]
+async fn a_plugin_writes_one_line_at_a_time_into_the_log() {
+    let shelf = Shelf::default();
+    let Some(file) = shelf.c("bad", &[]) else { return };
+    let gateway = Gateway::with_config(&table("bad", &file)).await;
+    let mut client = gateway.admin().await;
+    client.ok("bad.shout", json!({})).await;
+    let line = gateway.log_line("the gateway was taken over").await;
+    assert!(
+        line.contains("x\\nERROR the gateway") && line.contains("(1048") && line.len() < 20_000,
+        "{} bytes",
+        line.len()
+    );
+    assert!(gateway.log_lines("").iter().all(|line| !line.starts_with("ERROR")));
+    client.close().await;
 }
 
 #[tokio::test]

@@ -73,6 +73,22 @@ async fn a_plugin_that_panics_too_often_is_made_anew_and_then_taken_out() {
 }
 
 #[tokio::test]
+async fn a_plugin_is_made_anew_of_the_code_that_ran() {
+    let shelf = Shelf::default();
+    let gateway = start(PROGRAM, &reborn(&shelf, 'a', "max_panics = 1", "")).await;
+    let mut client = gateway.admin().await;
+    let first = instance(&mut client).await;
+    // The operator may put another file there while this one runs, and has not asked for it yet.
+    shelf.reborn('b');
+    client.refused("reborn.panic", json!({})).await;
+    changed(&mut client, "reborn").await;
+    let now = client.ok("reborn.who", json!({})).await;
+    assert_eq!(now["build"], "1.0.0-build-a");
+    assert_ne!(now["instance"], first);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn a_plugin_that_blocks_all_its_threads_is_left_behind() {
     let shelf = Shelf::default();
     let host = "pool_threads = 2\ndrain_ms = 100\ndrain_detached_ms = 100";

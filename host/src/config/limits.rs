@@ -69,6 +69,14 @@ limits! {
     max_in_flight: usize = 128, 1..=100_000;
     /// Calls into one plugin that run at once.
     max_plugin_in_flight: usize = 4_096, 1..=1_000_000;
+    /// Events and interim answers that wait for one subscription or call of a plugin; what comes then is lost to it.
+    plugin_backlog_events: usize = 16_384, 1..=1_000_000;
+    /// The same in bytes.
+    plugin_backlog_bytes: usize = 16 * MIB, KIB..=4096 * MIB;
+    /// Callers' rights that plugins keep beyond the calls, all together.
+    max_principals: usize = 65_536, 1..=10_000_000;
+    /// Largest part of the snapshot in hello-ok that a plugin may publish, in bytes.
+    max_snapshot_bytes: usize = MIB, KIB..=64 * MIB;
     /// Refused calls after which a connection is closed.
     max_refused_calls: usize = 100, 1..=1_000_000;
     /// Wrong secrets from one address, within auth_failure_window_ms, that lock it out.

@@ -32,7 +32,9 @@ impl Marker {
 
 impl Drop for Marker {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             let note = self.0.display();
             tracing::warn!(%error, %note, "a note cannot be deleted; the next start will leave the plugin out");
         }
@@ -46,6 +48,11 @@ pub fn check(folder: &Path, id: &str, sha256: &str) -> Result<(), Fault> {
         Ok(text) if text.trim() == sha256 => Err(Fault::Crashed { marker: path }),
         _ => Ok(()),
     }
+}
+
+/// Forgets what is noted of a plugin, if anything is.
+pub fn clear(folder: &Path, id: &str) {
+    let _ = fs::remove_file(place(folder, id));
 }
 
 /// Where the note of a plugin is. Ids have no characters that mean anything in a path.

@@ -10,6 +10,7 @@ use schemas::ErrorShape;
 use crate::calls::OpenCall;
 use crate::dispatch;
 use crate::gateway::Gateway;
+use crate::host_side::HostSide;
 use crate::plugin::RunningPlugin;
 use crate::registry::Handler;
 
@@ -35,6 +36,16 @@ pub async fn stop(gateway: &Gateway, plugin: &Arc<RunningPlugin>, patience: Dura
     if !plugin.stop(patience).await {
         tracing::warn!(plugin = &*plugin.id, "the plugin did not stop in time; its instance is abandoned");
     }
+    forget_books(gateway, plugin);
+}
+
+/// Forgets an instance that was never made: what its `create` left behind runs no more.
+pub fn forget(gateway: &Gateway, plugin: &RunningPlugin, view: &HostSide) {
+    view.cut_off();
+    forget_books(gateway, plugin);
+}
+
+fn forget_books(gateway: &Gateway, plugin: &RunningPlugin) {
     gateway.subscriptions.remove_all(plugin.number);
     gateway.plugin_books.instance_ended(plugin.number);
 }

@@ -49,6 +49,15 @@ struct Book {
     generation: u64,
 }
 
+/// Which code a new instance is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Code {
+    /// Of the file that the configuration names, as it is now.
+    AsConfigured,
+    /// Of the library that runs already.
+    AsRunning,
+}
+
 /// A new instance that is in no table yet.
 struct Fresh {
     plugin: Arc<RunningPlugin>,
@@ -129,6 +138,8 @@ pub async fn reload(gateway: &Arc<Gateway>, id: &str) -> Option<PluginReloaded> 
     // Whatever else was changed in the file holds from now on too: it is the configuration in force.
     let mut ids = differing(gateway, &mut book, &config, false);
     ids.insert(id.to_string());
+    // Whoever asks for it by name wants it tried again, whatever an earlier process died of.
+    crate::loader::marker::clear(&gateway.folders.libraries(), id);
     let outcome = take_over(gateway, &mut book, &config, ids).await;
     let error = outcome.into_iter().find(|(of, _)| of == id || of.is_empty()).map(|(_, why)| why);
     Some(PluginReloaded { reloaded: error.is_none(), error, plugin: state_of(gateway, id) })
@@ -179,7 +190,7 @@ async fn take_over(
         book.rounds.remove(id);
     }
     let ids: Vec<String> = ids.into_iter().collect();
-    let faults = change(gateway, book, config, &ids).await;
+    let faults = change(gateway, book, config, &ids, Code::AsConfigured).await;
     drop(events::notify(gateway, "host.config.changed", &ConfigChanged { plugins: ids }));
     faults
 }
@@ -207,7 +218,7 @@ pub fn panicked_too_often(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>) {
         let again = book.rounds.insert(id.clone(), Instant::now()).is_some_and(|last| last.elapsed() < memory);
         if !again {
             tracing::error!(plugin = id, panics = limits.max_panics, "a plugin panics too often; it is made anew");
-            change(&gateway, &mut book, &config, &[id]).await;
+            change(&gateway, &mut book, &config, &[id], Code::AsRunning).await;
             return;
         }
         let why = format!(
@@ -231,13 +242,15 @@ async fn change(
     book: &mut Book,
     config: &Arc<Config>,
     ids: &[String],
+    code: Code,
 ) -> Vec<(String, String)> {
     let before = gateway.live.load_full();
     let table = gateway.registry.load_full();
     let mut faults = Vec::new();
     for id in ids {
         let outcome = if is_wanted(book, config, id) {
-            replace(gateway, book, config, &before, id).await
+            let library = (code == Code::AsRunning).then(|| book.libraries.get(id.as_str()).cloned()).flatten();
+            replace(gateway, book, config, &before, id, library).await
         } else {
             remove(gateway, book, config, id).await
         };
@@ -294,10 +307,11 @@ async fn replace(
     config: &Arc<Config>,
     before: &Arc<Config>,
     id: &str,
+    library: Option<Admitted>,
 ) -> Result<(), String> {
     let registry = gateway.registry.load_full();
     let old = registry.plugin(id).cloned();
-    let fresh = match make(gateway, book, config, id, None).await {
+    let fresh = match make(gateway, book, config, id, library).await {
         Ok(fresh) => fresh,
         Err(why) if old.is_some() => return Err(format!("{why}; the instance before it goes on")),
         Err(why) => return Err(give_up(gateway, book, config, id, why)),

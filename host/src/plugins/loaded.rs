@@ -12,7 +12,7 @@ use plugin_api::hosting::Instance;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{PluginSet, Prepared, check_manifest, failed, place, prepare};
+use super::{PluginSet, Prepared, check_manifest, end, failed, place, prepare};
 use crate::claims::Claims;
 use crate::config::{Config, PluginSettings};
 use crate::gateway::Gateway;
@@ -20,7 +20,6 @@ use crate::host_side::HostSide;
 use crate::loader::marker::{self, Marker};
 use crate::loader::{self, Admitted, Checks, Fault, Opened, Refusal};
 use crate::plugin::{Origin, RunningPlugin, described};
-use crate::registry;
 use crate::state::PluginFolders;
 
 /// Libraries of running plugins, by id.
@@ -86,7 +85,6 @@ pub fn tidy(folders: &PluginFolders, libraries: &Libraries) {
 
 /// `[control]` Goes live with a plugin, for at most `create_ms`.
 pub async fn start(gateway: &Gateway, plugin: &Arc<RunningPlugin>, library: &Admitted) -> Result<(), String> {
-    let _marker = note(&gateway.folders.libraries(), &plugin.id, library).map_err(|refusal| refusal.to_string())?;
     let starting = plugin.clone();
     let started = patiently(gateway, &plugin.id, library, "start", move || starting.start()).await;
     started.map_err(|refusal| refusal.to_string())?
@@ -154,10 +152,8 @@ pub async fn from_library(
 ) -> Result<Arc<RunningPlugin>, Failure> {
     let place = place(config, settings, &format!("plugins.{id}"));
     let at = |why: &dyn std::fmt::Display| format!("{place}{why}");
-    let folder = gateway.folders.libraries();
     let refused = |fault| Refusal { file: library.file.clone(), fault };
-    marker::check(&folder, id, &library.sha256).map_err(|fault| at(&refused(fault)))?;
-    let _marker = note(&folder, id, library).map_err(|refusal| at(&refusal))?;
+    marker::check(&gateway.folders.libraries(), id, &library.sha256).map_err(|fault| at(&refused(fault)))?;
 
     let file = library.clone();
     let opened = patiently(gateway, id, library, "opening it", move || file.open()).await.and_then(|opened| opened);
@@ -171,7 +167,6 @@ pub async fn from_library(
     }
     let in_manifest = |why: String| failure(at(&refused(Fault::Manifest(why))));
     check_manifest(config, &manifest).map_err(in_manifest)?;
-    registry::check_access(&manifest).map_err(in_manifest)?;
     let Prepared { plugin, setup } = prepare(gateway, config, &manifest, Origin::Loaded, settings).map_err(&failure)?;
     claims.add(&manifest, super::enabled(config)).map_err(|why| failure(in_file(why)))?;
 
@@ -185,15 +180,16 @@ pub async fn from_library(
     match created {
         Ok(instance) => plugin.install(instance, view),
         Err(why) => {
-            view.cut_off();
+            end::forget(gateway, &plugin, &view);
             return Err(failure(why));
         }
     }
     Ok(plugin)
 }
 
-/// Runs code of a plugin on a thread of its own. One that takes too long is given up: the thread and whatever it makes
-/// are left behind, since there is no sound way to end them.
+/// Runs code of a plugin on a thread of its own, with a note on disk for as long as it runs. One that takes too long is
+/// given up: the thread and whatever it makes are left behind, since there is no sound way to end them, and the note too,
+/// so that the next start knows what this process died of if it dies of that thread.
 async fn patiently<T: Send + 'static>(
     gateway: &Gateway,
     id: &str,
@@ -203,10 +199,14 @@ async fn patiently<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let refused = |fault| Refusal { file: library.file.clone(), fault };
     let patience_ms = gateway.live.load().gateway.plugins.create_ms;
+    let note = Marker::set(&gateway.folders.libraries(), id, &library.sha256).map_err(refused)?;
     let (done, outcome) = oneshot::channel();
     let plugin = id.to_string();
     let work = move || {
-        if done.send(job()).is_err() {
+        let made = job();
+        // Before anybody hears of it: the next step has a note of its own.
+        drop(note);
+        if done.send(made).is_err() {
             tracing::warn!(plugin, step, "a step of a plugin ended after it was given up; what it made is left behind");
         }
     };
@@ -219,10 +219,6 @@ async fn patiently<T: Send + 'static>(
         Ok(Err(_)) => Err(refused(Fault::Panicked { step })),
         Err(_) => Err(refused(Fault::Slow { step, patience_ms })),
     }
-}
-
-fn note(folder: &Path, id: &str, library: &Admitted) -> Result<Marker, Refusal> {
-    Marker::set(folder, id, &library.sha256).map_err(|fault| Refusal { file: library.file.clone(), fault })
 }
 
 fn refuse(set: &mut PluginSet, id: &str, manifest: Option<Manifest>, file: &Path, why: &str) {

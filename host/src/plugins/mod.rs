@@ -168,7 +168,7 @@ fn create_linked(gateway: &Arc<Gateway>, config: &Config, linked: &LinkedIn) -> 
     match Instance::create(linked.entry, view.clone(), &setup) {
         Ok(instance) => plugin.install(instance, view),
         Err(error) => {
-            view.cut_off();
+            end::forget(gateway, &plugin, &view);
             return Err(format!("{}{error}", config_place(config, &settings, id)));
         }
     }
@@ -179,7 +179,8 @@ fn create_linked(gateway: &Arc<Gateway>, config: &Config, linked: &LinkedIn) -> 
 fn check_manifest(config: &Config, manifest: &Manifest) -> Result<(), String> {
     registry::check_names(manifest)?;
     registry::check_schemas(manifest)?;
-    check_requirements(manifest, config.gateway.plugins.allow_draft_extensions)
+    check_requirements(manifest, config.gateway.plugins.allow_draft_extensions)?;
+    registry::reserve_scopes(manifest)
 }
 
 /// A plugin whose configuration was found right, before anything of it is created.

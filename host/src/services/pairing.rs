@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugin_api::Caller;
+use plugin_api::abi::GWP_CANCEL_REVOKED;
 use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
 use schemas::ErrorShape;
+use schemas::error::code;
 use schemas::protocol::close;
 use serde::Serialize;
 
 use super::{Outcome, answer, parse};
 use crate::authority::Authority;
 use crate::connections::Connection;
+use crate::dispatch;
 use crate::events;
 use crate::gateway::Gateway;
 use crate::pairing::{self, Done, ManageError, PairingEvent};
@@ -84,28 +88,44 @@ async fn finish<T: Serialize>(
     })?;
     publish(gateway, &done.events).await;
     if !done.invalidated.is_empty() {
-        let fallen = gateway.connections.list().into_iter().filter(|connection| {
-            let caller = connection.authority.caller();
-            let device = caller.device_id.as_deref();
-            done.invalidated.iter().any(|it| device == Some(&it.device_id) && caller.role == it.role)
-        });
-        let asking = authority.caller().conn_id.as_deref();
-        let (itself, others): (Vec<_>, Vec<_>) = fallen.partition(|connection| Some(connection.id.as_str()) == asking);
-        others.iter().for_each(|connection| end(connection));
+        let fallen = Fallen(done.invalidated.iter().map(|it| (it.device_id.clone(), it.role.clone())).collect());
+        let asking = authority.caller().conn_id.clone();
+        revoke(gateway, |caller| fallen.includes(caller) && (asking.is_none() || caller.conn_id != asking));
         // Who ended itself hears so first: the answer may hold its new token, which nobody else is ever told.
-        gateway.runtime.spawn(async move {
-            for connection in itself {
-                answered(&connection).await;
-                end(&connection);
+        let gateway = gateway.clone();
+        gateway.runtime.clone().spawn(async move {
+            let Some(asking) = asking else { return };
+            if let Some(itself) = gateway.connections.list().into_iter().find(|connection| connection.id == asking) {
+                answered(&itself).await;
             }
+            revoke(&gateway, |caller| fallen.includes(caller) && caller.conn_id.as_ref() == Some(&asking));
         });
     }
     answer(&done.result)
 }
 
-fn end(connection: &Connection) {
-    connection.authority.revoke();
-    connection.outbox.close(close::POLICY, "device access changed; connect again");
+/// Devices and roles that lost their standing.
+struct Fallen(Vec<(String, String)>);
+
+impl Fallen {
+    fn includes(&self, caller: &Caller) -> bool {
+        let is_theirs = |device: &str| self.0.iter().any(|(id, role)| id == device && *role == caller.role);
+        caller.device_id.as_deref().is_some_and(is_theirs)
+    }
+}
+
+/// Ends the rights of these callers: their connections, what plugins keep of them, and the calls that run with them.
+fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Caller) -> bool) {
+    const REASON: &str = "device access changed; connect again";
+    for connection in gateway.connections.list().iter().filter(|connection| which(connection.authority.caller())) {
+        connection.authority.revoke();
+        connection.outbox.close(close::POLICY, REASON);
+    }
+    gateway.plugin_books.revoke(|authority| which(authority.caller()));
+    for number in gateway.calls.numbers(|call| which(call.authority.caller())) {
+        gateway.calls.with(number, |call| call.authority.revoke());
+        dispatch::end(gateway, number, GWP_CANCEL_REVOKED, &ErrorShape::new(code::NOT_PAIRED, REASON));
+    }
 }
 
 /// Waits until the connection's requests are answered, for a short while at most.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plugin_api::abi::gwp_entry;
 use plugin_api::catalogue;
-use plugin_api::hosting::{self, Instance};
+use plugin_api::hosting::{self, Instance, StartFailure};
 use plugin_api::{LinkedPlugin, Manifest, Plugin, glue};
 use schemas::ErrorShape;
 use serde::Serialize;
@@ -164,10 +164,8 @@ impl Harness {
     /// Makes it and starts it, and gives what it logged when `start` failed. Fails the test if it went live.
     #[track_caller]
     pub fn start_error(self) -> String {
-        let (running, started) = self.start_up();
-        assert!(started.is_err(), "`start` succeeded");
-        let lines: Vec<_> = running.logs().into_iter().map(|line| line.message).collect();
-        lines.join("; ")
+        let (_running, started) = self.start_up();
+        started.expect_err("`start` succeeded").why
     }
 
     /// What the operator hears of a failed `create`, or of a configuration that its schema refuses. Fails the test if an
@@ -186,7 +184,7 @@ impl Harness {
     }
 
     #[track_caller]
-    fn start_up(self) -> (Running, Result<(), i32>) {
+    fn start_up(self) -> (Running, Result<(), StartFailure>) {
         let made = self.make().unwrap_or_else(|why| panic!("{why}"));
         made.go_live()
     }
@@ -242,8 +240,8 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Starts them; `Err` is the code of the first that did not start.
-    pub(crate) fn go_live(self) -> (Running, Result<(), i32>) {
+    /// Starts them; `Err` is of the first that did not start.
+    pub(crate) fn go_live(self) -> (Running, Result<(), StartFailure>) {
         let Made { world, data, real_time } = self;
         if real_time {
             let world = world.clone();

@@ -228,14 +228,14 @@ fn nothing_is_found_where_nothing_is_wrong() {
 fn a_panic_is_found_in_every_function() {
     finds::<{ Fault::ManifestPanics as usize }>("manifest", "the manifest cannot be read");
     finds::<{ Fault::CreatePanics as usize }>("create", "create panicked: planted");
-    finds::<{ Fault::StartPanics as usize }>("again", "`start` failed with code -9: start panicked: planted");
+    finds::<{ Fault::StartPanics as usize }>("again", "start failed: it panicked: planted");
     finds::<{ Fault::CallPanics as usize }>("answers", "once panicked: planted");
     finds::<{ Fault::CancelPanics as usize }>("cancel", "waits panicked: planted");
     finds::<{ Fault::QuiescePanics as usize }>("again", "panicked: planted");
     finds::<{ Fault::StopPanics as usize }>("silence", "panicked: planted");
     finds::<{ Fault::DestroyPanics as usize }>("create", "`destroy` panicked: planted");
     finds::<{ Fault::PanicsOnBadConfig as usize }>("bad-config", "create panicked: planted");
-    finds::<{ Fault::PanicsWithoutEvents as usize }>("bare-host", "start panicked: planted");
+    finds::<{ Fault::PanicsWithoutEvents as usize }>("bare-host", "start failed: it panicked: planted");
     finds::<{ Fault::PanicsWhenBusy as usize }>("busy-host", "panicked: planted");
 }
 

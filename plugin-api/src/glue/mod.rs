@@ -157,11 +157,11 @@ unsafe extern "C" fn start<P: Plugin>(this: *mut c_void) -> i32 {
     match instance.host.raw().attempt(|| plugin.start()) {
         Ok(Ok(())) => GWP_OK,
         Ok(Err(error)) => {
-            instance.host.error(&error.to_string());
+            instance.host.raw().fail(&error.to_string());
             GWP_INVALID
         }
         Err(panic) => {
-            instance.host.error(&format!("start panicked: {}", panic_text(&*panic)));
+            instance.host.raw().fail(&format!("it panicked: {}", panic_text(&*panic)));
             GWP_PANIC
         }
     }
@@ -171,15 +171,12 @@ unsafe extern "C" fn call<P: Plugin>(this: *mut c_void, request: *const gwp_requ
     // SAFETY: the host calls this between `create` and `destroy`.
     let instance = unsafe { instance::<P>(this) };
     // SAFETY: the host lends a record whose `size` says how much of it there is.
-    if (unsafe { (*request).size } as usize) < size_of::<gwp_request>() {
-        return;
-    }
-    // SAFETY: at least as long as the record known here; the slices are lent for this call and copied by `Call::new`.
+    let Some(request) = (unsafe { read_record(request) }) else { return };
+    // SAFETY: the slices are lent for this call and copied by `Call::new`.
     let call = unsafe {
-        let request = &*request;
         Call::new(
             instance.host.clone(),
-            request,
+            &request,
             name_of(instance.methods, request.method.str().unwrap_or("")),
             request.params.str(),
             request.idempotency_key.str(),

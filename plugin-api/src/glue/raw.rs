@@ -109,7 +109,7 @@ impl RawHost {
     }
 
     pub(super) fn fail(self, why: &str) {
-        // SAFETY: the slice outlives the call; only `create` of the glue calls this.
+        // SAFETY: the slice outlives the call; only `create` and `start` of the glue call this.
         unsafe { (self.table.fail)(self.table, gwp_bytes::text(why)) }
     }
 

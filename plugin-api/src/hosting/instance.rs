@@ -57,6 +57,26 @@ impl std::fmt::Display for EntryError {
 
 impl std::error::Error for EntryError {}
 
+/// Why an instance did not go live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartFailure {
+    /// One of the interface's codes.
+    pub code: i32,
+    /// What the plugin told the operator.
+    pub why: String,
+}
+
+impl std::fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.why.as_str() {
+            "" => write!(f, "start failed with code {} and no reason", self.code),
+            why => write!(f, "start failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartFailure {}
+
 /// The manifest text of an entry, after its header was checked.
 pub fn manifest(entry: &'static gwp_entry) -> Result<&'static str, EntryError> {
     check_header(entry.magic, entry.size)?;
@@ -127,6 +147,7 @@ unsafe fn functions_are_there(table: *const u8, functions: &[(&'static str, usiz
 /// One running instance of a plugin.
 pub struct Instance {
     plugin: gwp_plugin,
+    context: &'static HostContext,
 }
 
 // SAFETY: the interface lets the host call an instance from any of its threads; the host keeps the `[control]` order.
@@ -146,8 +167,7 @@ impl Instance {
         // SAFETY: the table is never freed; `setup_json` outlives the call; `plugin` is writable and says its size.
         let code = unsafe { (entry.create)(&context.table, gwp_bytes::text(setup_json), plugin.as_mut_ptr()) };
         if code != GWP_OK {
-            let why = context.failure.lock().map(|mut why| std::mem::take(&mut *why)).unwrap_or_default();
-            return Err(EntryError::Create(code, why));
+            return Err(EntryError::Create(code, context.take_failure()));
         }
         // SAFETY: it was initialised above, and the fields lie within it.
         unsafe { functions_are_there(plugin.as_ptr().cast(), &PLUGIN_FUNCTIONS) }?;
@@ -156,15 +176,15 @@ impl Instance {
         if (plugin.size as usize) < size_of::<gwp_plugin>() {
             return Err(EntryError::PluginSize(plugin.size));
         }
-        Ok(Instance { plugin })
+        Ok(Instance { plugin, context })
     }
 
     /// `[control]` Goes live.
-    pub fn start(&self) -> Result<(), i32> {
+    pub fn start(&self) -> Result<(), StartFailure> {
         // SAFETY: `self_` is what `create` filled in, and `destroy` has not run: it takes `self`.
         match unsafe { (self.plugin.start)(self.plugin.self_) } {
             GWP_OK => Ok(()),
-            code => Err(code),
+            code => Err(StartFailure { code, why: self.context.take_failure() }),
         }
     }
 

@@ -42,7 +42,7 @@ impl std::error::Error for OpenError {}
 pub fn open(path: &Path) -> Result<&'static gwp_entry, OpenError> {
     // SAFETY: running the initialisers of a library is what the caller asked for.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|error| OpenError::Library(error.to_string()))?;
+    let library = library.map_err(|error| OpenError::Library(in_full(&error)))?;
     // SAFETY: the pointer is only looked at through `checked`.
     let symbol: Result<Symbol<*const gwp_entry>, _> = unsafe { library.get(SYMBOL) };
     let address = symbol.map(|symbol| symbol.into_raw().cast::<gwp_entry>().cast_const());
@@ -50,4 +50,12 @@ pub fn open(path: &Path) -> Result<&'static gwp_entry, OpenError> {
     let address = address.map_err(|_| OpenError::Symbol)?;
     // SAFETY: the symbol's address is that of the library's entry, and the library is never unmapped.
     unsafe { checked(address) }.map_err(OpenError::Entry)
+}
+
+/// An error with its cause: which symbol or which other library is missing stands in the latter.
+fn in_full(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

@@ -9,7 +9,7 @@ mod table;
 
 use std::ffi::c_void;
 
-pub use instance::{EntryError, Instance, manifest};
+pub use instance::{EntryError, Instance, StartFailure, manifest};
 #[cfg(feature = "load")]
 pub use library::{OpenError, open};
 

@@ -12,7 +12,7 @@ use crate::abi::*;
 pub(super) struct HostContext {
     pub(super) table: gwp_host,
     services: Arc<dyn HostServices>,
-    pub(super) failure: Mutex<String>,
+    failure: Mutex<String>,
 }
 
 // SAFETY: `ctx` points back to the leaked value itself; everything else in it is Send and Sync.
@@ -40,6 +40,13 @@ impl HostContext {
             (*address).table.ctx = address.cast();
             &*address
         }
+    }
+}
+
+impl HostContext {
+    /// What the plugin said of why it failed, once.
+    pub(super) fn take_failure(&self) -> String {
+        self.failure.lock().map(|mut why| std::mem::take(&mut *why)).unwrap_or_default()
     }
 }
 
@@ -90,19 +97,19 @@ unsafe extern "C" fn reply(host: *const gwp_host, call: gwp_call, kind: i32, jso
 
 unsafe extern "C" fn emit(host: *const gwp_host, event: *const gwp_event) -> i32 {
     with(host, GWP_PANIC, |context| {
-        if event.is_null() {
-            return GWP_INVALID;
-        }
-        // SAFETY: the plugin lends a record; `size` says how much of it there is.
-        if (unsafe { (*event).size } as usize) < size_of::<gwp_event>() {
-            return GWP_INVALID;
-        }
-        // SAFETY: it is at least as long as the record known here, and what it points to is lent for this call.
-        let (event, name, payload) = unsafe { (&*event, text((*event).name), (*event).payload.bytes()) };
-        let conns = (!event.conns.is_null()).then(|| {
-            // SAFETY: `n_conns` numbers at `conns`, lent for this call.
-            unsafe { std::slice::from_raw_parts(event.conns, event.n_conns) }
-        });
+        // SAFETY: the plugin lends a record whose `size` says how much of it there is.
+        let Some(event) = (unsafe { read_record(event) }) else { return GWP_INVALID };
+        // SAFETY: what it points to is lent for this call.
+        let (name, payload) = unsafe { (text(event.name), event.payload.bytes()) };
+        let conns = match (event.conns.is_null(), event.n_conns) {
+            (true, _) => None,
+            (false, 0) => Some(&[][..]),
+            (false, n) if !event.conns.is_aligned() || n > isize::MAX as usize / size_of::<u64>() => {
+                return GWP_INVALID;
+            }
+            // SAFETY: aligned, and the plugin lends this many numbers for this call.
+            (false, n) => Some(unsafe { std::slice::from_raw_parts(event.conns, n) }),
+        };
         code(name.map(|name| context.services.emit(EmittedEvent { name, payload, conns, flags: event.flags })))
     })
 }
@@ -127,11 +134,18 @@ unsafe extern "C" fn log(
 unsafe extern "C" fn fail(host: *const gwp_host, why: gwp_bytes) {
     with(host, (), |context| {
         // SAFETY: lent for this call.
-        let why = String::from_utf8_lossy(unsafe { why.bytes() }).into_owned();
+        let why = reason(unsafe { why.bytes() });
         if let Ok(mut failure) = context.failure.lock() {
             *failure = why;
         }
     });
+}
+
+/// What a plugin says of why it failed, as one line of bounded length.
+fn reason(why: &[u8]) -> String {
+    const MAX: usize = 4 * 1024;
+    let why = String::from_utf8_lossy(&why[..why.len().min(MAX)]);
+    why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 static EXEC: gwp_exec_v1 = {
@@ -243,18 +257,19 @@ static KV: gwp_kv_v1 = {
 unsafe fn kv_writes<'a>(ops: *const gwp_kv_op, n: usize) -> Result<Vec<KvWrite<'a>>, i32> {
     /// More than any batch needs; keeps a wild `n` from becoming an allocation.
     const MAX_OPS: usize = 4096;
-    if ops.is_null() || n == 0 || n > MAX_OPS {
+    if ops.is_null() || !ops.is_aligned() || n == 0 || n > MAX_OPS {
         return Err(GWP_INVALID);
     }
     // SAFETY: there is at least one record.
     let stride = unsafe { (*ops).size } as usize;
-    if stride < size_of::<gwp_kv_op>() || !stride.is_multiple_of(align_of::<gwp_kv_op>()) {
+    if !stride.is_multiple_of(align_of::<gwp_kv_op>()) {
         return Err(GWP_INVALID);
     }
     (0..n)
         .map(|index| {
-            // SAFETY: within the array, aligned, and at least as long as the record known here.
-            let op = unsafe { &*ops.byte_add(index * stride) };
+            // SAFETY: within the array, aligned, and as long as the first one's size says.
+            let op = unsafe { read_record(ops.byte_add(index * stride)) }.filter(|op| op.size as usize == stride);
+            let op = op.ok_or(GWP_INVALID)?;
             // SAFETY: all three are lent for this call.
             let (key, value, expected) = unsafe { (text(op.key)?, text(op.value)?, text(op.expected)?) };
             Ok(KvWrite {

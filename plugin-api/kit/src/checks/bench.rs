@@ -144,9 +144,8 @@ impl<'s> Bench<'s> {
             }
         };
         let trial = Trial::of(running);
-        if let Err(code) = started {
-            let why: Vec<String> = trial.running.logs().into_iter().map(|line| line.message).collect();
-            self.find(format!("`start` failed with code {code}: {}", why.join("; ")));
+        if let Err(failure) = started {
+            self.find(failure.to_string());
             self.end(trial);
             return None;
         }

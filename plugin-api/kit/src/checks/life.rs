@@ -129,8 +129,8 @@ pub(super) fn again(bench: &mut Bench) -> Done {
         return Ok(());
     };
     let second = Trial::of(running);
-    if let Err(code) = started {
-        bench.find(format!("`start` of a second instance failed with code {code}"));
+    if let Err(failure) = started {
+        bench.find(format!("a second instance: {failure}"));
     }
     bench.end(first);
     asked(bench, &second, &cases, "the second instance after the end of the first");

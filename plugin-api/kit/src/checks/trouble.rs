@@ -81,9 +81,10 @@ fn create_in(bench: &mut Bench, harness: crate::Harness, cases: &[Case], place: 
     };
     let Some((running, started)) = bench.guarded(|_| made.go_live()) else { return };
     let trial = Trial::of(running);
-    if started == Err(GWP_PANIC) {
-        let why: Vec<String> = trial.running.logs().into_iter().map(|line| line.message).collect();
-        bench.find(format!("{place}: {}", why.join("; ")));
+    if let Err(failure) = started
+        && failure.code == GWP_PANIC
+    {
+        bench.find(format!("{place}: {failure}"));
     }
     for case in cases {
         bench.step(&format!("{place}: a call to {}", case.method));
