@@ -143,7 +143,7 @@ impl Registry {
         }
         for plugin in registry.plugins.clone() {
             let claim = |fault| RegistryError::new(&plugin.id, fault);
-            check_names(&plugin.manifest).map_err(claim)?;
+            plugin.manifest.check_form().map_err(claim)?;
             for spec in &plugin.manifest.methods {
                 if enabled(&plugin.id, &spec.name) {
                     registry.add_method(spec.clone(), Handler::Plugin(plugin.clone()), metrics).map_err(claim)?;
@@ -333,38 +333,6 @@ impl std::fmt::Display for RegistryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "plugin {:?}: {}", self.plugin, self.fault)
     }
-}
-
-/// The form of a plugin's id.
-pub fn check_id(id: &str) -> Result<(), String> {
-    let id_ok = id.starts_with(|c: char| c.is_ascii_lowercase())
-        && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !id_ok || id.len() > 64 || id == "host" {
-        return Err(format!(
-            "id {id:?} must be up to 64 lower-case letters, digits and '-', begin with a letter, and not be \"host\""
-        ));
-    }
-    Ok(())
-}
-
-/// Names a manifest may not use, and forms it must have.
-pub fn check_names(manifest: &Manifest) -> Result<(), String> {
-    check_id(&manifest.id)?;
-    if manifest.manifest != 1 {
-        return Err(format!("manifest version {} is not known; this gateway reads version 1", manifest.manifest));
-    }
-    let names =
-        manifest.methods.iter().map(|method| &method.name).chain(manifest.events.iter().map(|event| &event.name));
-    for name in names {
-        if name.is_empty() || name.len() > 128 || !name.chars().all(|c| c.is_ascii_graphic() && !"*\"\\".contains(c)) {
-            let form = "1 to 128 visible ASCII characters without '*', quotes and backslashes";
-            return Err(format!("name {name:?} must be {form}"));
-        }
-        if name == "connect" || name.starts_with("host.") || HOST_EVENTS.iter().any(|(own, _)| name == own) {
-            return Err(format!("name {name:?} is reserved for the host"));
-        }
-    }
-    Ok(())
 }
 
 /// Compiles every schema of a manifest, and names the method whose schema does not.

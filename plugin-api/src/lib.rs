@@ -49,6 +49,7 @@ pub mod abi;
 mod call;
 pub mod catalogue;
 mod error;
+pub mod form;
 #[allow(unsafe_code)]
 pub mod glue;
 mod host;

@@ -282,7 +282,7 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
         ("future", &["gwp.time-travel/1", "does not offer"]),
         ("draft", &["draft.http/1", "allow_draft_extensions = true"]),
         ("version", &["manifest version 2"]),
-        ("scopes", &["more than 64 different scopes"]),
+        ("scopes", &["asks for 80 different scopes", "at most 64"]),
         ("hidden", &["visible ASCII"]),
         ("lacking", &["the system cannot load it", "a_function_of_nobody"]),
         ("bbb", &["\"common.echo\"", "claimed by \"aaa\" and by \"bbb\""]),

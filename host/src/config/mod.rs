@@ -35,7 +35,7 @@ pub use settings::{
 pub use sources::Overrides;
 
 use crate::secret::Secret;
-use crate::{registry, state};
+use crate::state;
 
 /// What stands in place of a secret wherever a configuration is shown.
 pub const REDACTED: &str = "__OPENCLAW_REDACTED__";
@@ -113,7 +113,7 @@ impl Config {
         let wrong = |id: &str, settings: &PluginSettings| match &settings.path {
             _ if known.contains(&id) => None,
             None => Some(format!("no such plugin{}", suggest::hint(id, known.iter().copied()))),
-            Some(_) => registry::check_id(id).err(),
+            Some(_) => plugin_api::form::check_id(id).err(),
         };
         let issue = |(id, settings): (&String, &PluginSettings)| {
             wrong(id, settings).map(|wrong| Issue {

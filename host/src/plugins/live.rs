@@ -136,7 +136,7 @@ pub async fn reload(gateway: &Arc<Gateway>, id: &str) -> Option<PluginReloaded> 
         return None;
     }
     // Whatever else was changed in the file holds from now on too: it is the configuration in force.
-    let mut ids = differing(gateway, &mut book, &config, false);
+    let mut ids = differing(gateway, &mut book, &config, None);
     ids.insert(id.to_string());
     // Whoever asks for it by name wants it tried again, whatever an earlier process died of.
     crate::loader::marker::clear(&gateway.folders.libraries(), id);
@@ -153,7 +153,8 @@ pub async fn apply(gateway: &Arc<Gateway>, config: Config, files: bool) -> Resul
         return Ok(());
     }
     let config = usable(&book, config)?;
-    let changed = differing(gateway, &mut book, &config, files);
+    let other_files = if files { Some(other_files(&book, &config).await) } else { None };
+    let changed = differing(gateway, &mut book, &config, other_files.as_ref());
     if changed.is_empty() && gateway.live.load().gateway.methods == config.gateway.methods {
         log_needs_restart(gateway, &config);
         gateway.live.store(config);
@@ -164,16 +165,22 @@ pub async fn apply(gateway: &Arc<Gateway>, config: Config, files: bool) -> Resul
     Ok(())
 }
 
-/// The plugins that are to be made anew for this configuration, which from now on is the one that was read last.
-/// `files`: so are those whose file is another one now, and those that could not be made before.
-fn differing(gateway: &Gateway, book: &mut Book, config: &Arc<Config>, files: bool) -> BTreeSet<String> {
+/// The plugins that are to be made anew for this configuration, which from now on is the one that was read last. With
+/// `other_files` so are those, and those that could not be made before.
+fn differing(
+    gateway: &Gateway,
+    book: &mut Book,
+    config: &Arc<Config>,
+    other_files: Option<&HashSet<String>>,
+) -> BTreeSet<String> {
     let live = gateway.live.load_full();
     let before = book.read.replace(config.clone()).unwrap_or_else(|| live.clone());
     let ids: BTreeSet<&String> =
         book.linked.0.keys().chain(before.plugins.keys()).chain(config.plugins.keys()).collect();
     let changed = ids.into_iter().filter(|id| {
         let wanted = config.plugin(id);
-        before.plugin(id) != wanted || (files && (live.plugin(id) != wanted || is_another_file(book, config, id)))
+        let is_of_files = |files: &HashSet<String>| live.plugin(id) != wanted || files.contains(*id);
+        before.plugin(id) != wanted || other_files.is_some_and(is_of_files)
     });
     changed.cloned().collect()
 }
@@ -506,14 +513,19 @@ fn is_wanted(book: &Book, config: &Config, id: &str) -> bool {
     enabled && (book.linked.0.contains_key(id) || path.is_some())
 }
 
-/// Whether the file of a plugin that is loaded without a checksum has other bytes now.
-fn is_another_file(book: &Book, config: &Config, id: &str) -> bool {
-    let settings = config.plugin(id);
-    let (Some(library), Some(path), None) = (book.libraries.get(id), config.plugin_file(&settings), &settings.sha256)
-    else {
-        return false;
-    };
-    file::read(&path).is_ok_and(|found| found.sha256 != library.sha256)
+/// Plugins that are loaded without a checksum and whose file has other bytes now.
+async fn other_files(book: &Book, config: &Config) -> HashSet<String> {
+    let running = book.libraries.iter().filter_map(|(id, library)| {
+        let settings = config.plugin(id);
+        let path = config.plugin_file(&settings).filter(|_| settings.sha256.is_none())?;
+        Some((id.to_string(), path, library.sha256.clone()))
+    });
+    let running: Vec<_> = running.collect();
+    let is_other = |path: &std::path::Path, known: &str| file::read(path).is_ok_and(|found| found.sha256 != *known);
+    let looked = tokio::task::spawn_blocking(move || {
+        running.into_iter().filter(|(_, path, known)| is_other(path, known)).map(|(id, ..)| id).collect()
+    });
+    looked.await.unwrap_or_default()
 }
 
 fn note_library(book: &mut Book, id: &str, library: Option<Admitted>) {

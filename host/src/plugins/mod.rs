@@ -177,7 +177,7 @@ fn create_linked(gateway: &Arc<Gateway>, config: &Config, linked: &LinkedIn) -> 
 
 /// What its author has to have got right.
 fn check_manifest(config: &Config, manifest: &Manifest) -> Result<(), String> {
-    registry::check_names(manifest)?;
+    manifest.check_form()?;
     registry::check_schemas(manifest)?;
     check_requirements(manifest, config.gateway.plugins.allow_draft_extensions)?;
     registry::reserve_scopes(manifest)

@@ -95,13 +95,7 @@ impl EventRow {
 /// Everything a manifest declares, or why a gateway would refuse it.
 pub(crate) fn compile(manifest: &Manifest) -> Result<(Vec<MethodRow>, Vec<EventRow>), String> {
     let id = &manifest.id;
-    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if manifest.manifest != 1 {
-        return Err(format!("manifest of {id}: form {} instead of 1", manifest.manifest));
-    }
-    if id.is_empty() || !id.chars().all(letters) {
-        return Err(format!("manifest: id {id:?} is not lower-case letters, digits and `-`"));
-    }
+    manifest.check_form().map_err(|why| format!("manifest of {id}: {why}"))?;
     if let Some(unknown) = manifest.requires.iter().find(|wanted| !extension::ALL.contains(&wanted.as_str())) {
         return Err(format!("manifest of {id}: requires {unknown}, which no host of this version has"));
     }
@@ -178,9 +172,6 @@ pub(crate) fn covers(grants: &[String], wanted: &str) -> bool {
 }
 
 fn check_name(id: &str, name: &str, fresh: bool) -> Result<(), String> {
-    if name.is_empty() || name == "connect" || name == "tick" || name.starts_with("host.") {
-        return Err(format!("manifest of {id}: {name:?} is a reserved name"));
-    }
     if !fresh {
         return Err(format!("manifest of {id}: {name:?} is declared twice"));
     }

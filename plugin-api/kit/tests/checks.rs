@@ -241,10 +241,10 @@ fn a_panic_is_found_in_every_function() {
 
 #[test]
 fn the_manifest_is_held_to_its_rules() {
-    finds::<{ Fault::ReservedName as usize }>("manifest", "\"host.mine\" is a reserved name");
+    finds::<{ Fault::ReservedName as usize }>("manifest", "\"host.mine\" is reserved for the host");
     finds::<{ Fault::NoParameters as usize }>("manifest", "no parameters for once could be made up");
     let skipped = verdict(&Subject::of::<Faulty<{ Fault::ReservedName as usize }>>(), "answers");
-    assert!(matches!(&skipped, Verdict::Skipped(why) if why.contains("reserved name")), "{skipped:?}");
+    assert!(matches!(&skipped, Verdict::Skipped(why) if why.contains("is reserved for the host")), "{skipped:?}");
 }
 
 #[test]
