@@ -14,9 +14,12 @@ pub struct Turned {
     pub sentence: String,
 }
 
+/// What a list holds to mean every page, or every name.
+const ANYONE: &str = "*";
+
 /// Lets a request through or turns it away.
 ///
-/// An origin passes if it is listed, or if it is the page this very gateway serves: the same authority as `Host`, under
+/// An origin passes if it is listed or the list holds [`ANYONE`], or if it is the page this very gateway serves: the same authority as `Host`, under
 /// a name that nobody else can point at this machine (a listed host, a tailnet name, an address, `localhost`). The last
 /// condition is what stops DNS rebinding.
 pub fn check(
@@ -32,6 +35,10 @@ pub fn check(
         }
     }
     let Some(sent) = headers.get("origin") else { return Ok(()) };
+    // Before anything is read into it: sandboxed pages say `null` and pages from disk `file://`, which are no origins.
+    if holds_anyone(allowed_origins) {
+        return Ok(());
+    }
     let shown = shown(&String::from_utf8_lossy(sent.as_bytes()));
     let Some(origin) = sent.to_str().ok().and_then(Origin::parse) else {
         return Err(turned(format!(
@@ -62,11 +69,16 @@ fn is_own_page(origin: &Origin, peer: &Peer, allowed_hosts: &[String], bound_por
     origin.host == name && same_port && cannot_be_rebound(name, allowed_hosts)
 }
 
-/// Whether a name is one that an attacker's DNS server cannot answer for.
+fn holds_anyone(allowed: &[String]) -> bool {
+    allowed.iter().any(|entry| entry == ANYONE)
+}
+
+/// Whether a name is one that an attacker's DNS server cannot answer for, or that the operator lets in nevertheless.
 fn cannot_be_rebound(name: &str, allowed_hosts: &[String]) -> bool {
     name == "localhost"
         || name.parse::<IpAddr>().is_ok()
         || name.ends_with(".ts.net")
+        || holds_anyone(allowed_hosts)
         || allowed_hosts.iter().any(|allowed| locality::host_name(allowed) == name)
 }
 
@@ -204,6 +216,20 @@ mod tests {
         ] {
             assert!(knock(&headers, &origins, &[]).is_err(), "{headers:?} {origins:?}");
         }
+    }
+
+    #[test]
+    fn a_star_lets_everyone_in() {
+        let here = ("host", "127.0.0.1:18789");
+        for origin in ["https://evil.example", "null", "file://", "chrome-extension://abc", "127.0.0.1:18789", ""] {
+            let headers = [here, ("origin", origin)];
+            assert_eq!(knock(&headers, &["https://ui.example", "*"], &[]), Ok(()), "{origin:?}");
+            assert!(knock(&headers, &[], &["*"]).is_err(), "{origin:?} is not the gateway's own page under any name");
+        }
+        let rebound = [("host", "evil.example:18789"), ("origin", "http://evil.example:18789")];
+        assert_eq!(knock(&rebound, &[], &["gateway.example", "*"]), Ok(()));
+        let twice = [here, ("origin", "https://a.example"), ("origin", "https://b.example")];
+        assert!(knock(&twice, &["*"], &["*"]).is_err(), "nobody can say which of the two counts");
     }
 
     #[test]

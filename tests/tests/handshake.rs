@@ -450,6 +450,24 @@ async fn foreign_pages_are_turned_away_before_the_upgrade() {
 }
 
 #[tokio::test]
+async fn a_star_lets_every_page_or_every_name_in_and_the_log_says_so() {
+    let gateway = Gateway::with_config("[gateway]\nallowed_origins = [\"*\"]").await;
+    gateway.log_line("allowed_origins holds").await;
+    for origin in ["https://evil.example", "null", "file://"] {
+        let client = gateway.try_knock(&Knock::default().header("Origin", origin)).await;
+        assert!(client.is_ok(), "{origin}: {:?}", client.err());
+    }
+    let gateway = Gateway::with_config("[gateway]\nallowed_hosts = [\"*\"]").await;
+    gateway.log_line("allowed_hosts holds").await;
+    let port = gateway.port;
+    let page = Knock::default().header("Origin", &format!("http://any.example:{port}"));
+    let client = gateway.try_knock(&page.clone().host(&format!("any.example:{port}"))).await;
+    assert!(client.is_ok(), "a page of the gateway's under a name of somebody's: {:?}", client.err());
+    let Err(answer) = gateway.try_knock(&page).await else { panic!("somebody else's page came in") };
+    assert_eq!(answer.status, 403);
+}
+
+#[tokio::test]
 async fn hello_has_all_that_clients_need() {
     let gateway = Gateway::start().await;
     let client = gateway.connect(&Connect::operator().client("test", "test").about("instanceId", "inst-1")).await;
