@@ -1,49 +1,74 @@
 //! A configuration file as it may be shown: without what sounds like a secret by the name of its key.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use crate::config::{REDACTED, sounds_secret};
 
-/// The text with the values of secret keys replaced. A text that does not parse is not shown at all: where a secret ends
-/// is not known then.
-pub fn toml_text(text: &str) -> String {
+mod comments;
+
+/// The text with the values of secret keys replaced, and the comments that may hold a secret: an old one that somebody
+/// left there, or one in force, which are those of this text and `known`. A text that does not parse is not shown at all:
+/// where a secret ends is not known then.
+pub fn toml_text(text: &str, known: &[&str]) -> String {
     let Ok(document) = DeTable::parse(text) else { return String::new() };
-    let mut spans = Vec::new();
-    collect(document.get_ref(), &mut spans);
-    spans.sort_by_key(|span| std::cmp::Reverse(span.start));
+    let mut found = Secrets::default();
+    found.collect(document.get_ref(), false);
+    let known = found.texts.iter().map(String::as_str).chain(known.iter().copied());
+    let known: Vec<&str> = known.filter(|secret| !secret.is_empty()).collect();
+    let comments = comments::telling(text, &known).into_iter().map(|span| (span, format!("# {REDACTED}")));
+    let values = found.spans.into_iter().map(|span| (span, format!("\"{REDACTED}\"")));
+    let mut replaced: Vec<(Range<usize>, String)> = values.chain(comments).collect();
+    replaced.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
     let mut shown = text.to_string();
-    for span in spans {
-        shown.replace_range(span, &format!("\"{REDACTED}\""));
+    for (span, instead) in replaced {
+        shown.replace_range(span, &instead);
     }
     shown
 }
 
 /// The content with the values of secret keys replaced.
 pub fn toml_value(text: &str) -> Value {
-    match DeTable::parse(&toml_text(text)) {
+    match DeTable::parse(&toml_text(text, &[])) {
         Ok(document) => table(document.get_ref()),
         Err(_) => Value::Object(Map::new()),
     }
 }
 
-fn collect(table: &DeTable<'_>, spans: &mut Vec<std::ops::Range<usize>>) {
-    for (key, value) in table {
-        let hidden =
-            sounds_secret(key.get_ref()) && !matches!(value.get_ref(), DeValue::Boolean(_) | DeValue::Table(_));
-        if hidden {
-            spans.push(value.span());
-        } else {
-            collect_value(value.get_ref(), spans);
-        }
-    }
+/// Values that are not shown.
+#[derive(Default)]
+struct Secrets {
+    /// Where they stand.
+    spans: Vec<Range<usize>>,
+    /// What they say, line by line.
+    texts: Vec<String>,
 }
 
-fn collect_value(value: &DeValue<'_>, spans: &mut Vec<std::ops::Range<usize>>) {
-    match value {
-        DeValue::Table(table) => collect(table, spans),
-        DeValue::Array(items) => items.iter().for_each(|item| collect_value(item.get_ref(), spans)),
-        _ => {}
+impl Secrets {
+    /// `within` says that the name of something around this sounds secret.
+    fn collect(&mut self, table: &DeTable<'_>, within: bool) {
+        for (key, value) in table {
+            self.collect_value(value.get_ref(), value.span(), within || sounds_secret(key.get_ref()));
+        }
+    }
+
+    fn collect_value(&mut self, value: &DeValue<'_>, span: Range<usize>, secret: bool) {
+        match value {
+            DeValue::Table(table) => self.collect(table, secret),
+            DeValue::Array(items) => {
+                items.iter().for_each(|item| self.collect_value(item.get_ref(), item.span(), secret));
+            }
+            DeValue::Boolean(_) => {}
+            _ if !secret => {}
+            value => {
+                if let DeValue::String(text) = value {
+                    self.texts.extend(text.lines().map(|line| line.trim().to_string()));
+                }
+                self.spans.push(span);
+            }
+        }
     }
 }
 
@@ -83,12 +108,36 @@ maxTokens = 5
 
     #[test]
     fn secrets_are_replaced_where_they_stand() {
-        let shown = toml_text(FILE);
+        let shown = toml_text(FILE, &[]);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("# of ours") && shown.contains("token_file = \"kept\""));
         let value = toml_value(FILE);
         assert_eq!(value["gateway"]["auth"]["token"], REDACTED);
         assert_eq!(value["plugins"]["bot"]["config"]["accounts"][0]["name"], "a");
-        assert_eq!(toml_text("token = \"hunter2"), "", "an unfinished text is not shown");
+        assert_eq!(toml_text("token = \"hunter2", &[]), "", "an unfinished text is not shown");
+    }
+
+    #[test]
+    fn what_stands_below_a_secret_name_is_secret_too() {
+        let text = "[credentials]\nuser = \"hunter2\"\nkeys = [\"hunter2\", \"hunter3\"]\nstrict = true\n";
+        let hidden = format!("\"{REDACTED}\"");
+        let expected = format!("[credentials]\nuser = {hidden}\nkeys = [{hidden}, {hidden}]\nstrict = true\n");
+        assert_eq!(toml_text(text, &[]), expected);
+    }
+
+    #[test]
+    fn comments_that_may_hold_a_secret_are_blanked_and_the_others_stay() {
+        let text = include_str!("redact/commented.toml");
+        let shown = toml_text(text, &["from-the-environment"]);
+        assert_eq!(shown, include_str!("redact/commented.shown.toml"));
+        assert!(!shown.contains("hunter") && !shown.contains("from-the-environment"));
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(toml_text(&windows(text), &["from-the-environment"]), windows(&shown));
+    }
+
+    #[test]
+    fn the_file_as_it_is_shipped_is_shown_whole() {
+        const SHIPPED: &str = include_str!("../../config.toml");
+        assert_eq!(toml_text(SHIPPED, &["the-shared-token"]), SHIPPED);
     }
 }

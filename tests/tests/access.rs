@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use clawhost_tests::support::{Client, Connect, Gateway, Key};
+use clawhost_tests::support::{Client, Connect, Gateway, Key, TOKEN};
 use schemas::ErrorShape;
 use serde_json::json;
 
@@ -226,6 +226,25 @@ async fn what_admins_alone_see_is_hidden_from_readers() {
     let listed = admin.ok("system.methods", json!({ "internal": true })).await.to_string();
     assert!(listed.contains("host.pairing.approve"));
     admin.close().await;
+    reader.close().await;
+}
+
+#[tokio::test]
+async fn comments_of_the_configuration_show_no_secret() {
+    let comment = format!(
+        "\
+        # Of the lab.\n# token = \"hunter1\"\n[gateway.auth] # {TOKEN} by flag\ntoken = \"hunter2\" # not hunter2 again\n\
+        token_ttl = \"30d\" # long\n"
+    );
+    let gateway = Gateway::with_config(&comment).await;
+    let mut reader = gateway.operator(&["operator.read"]).await;
+    let config = reader.ok("config.get", json!({})).await;
+    let hidden = "__OPENCLAW_REDACTED__";
+    let expected = format!(
+        "# Of the lab.\n# {hidden}\n[gateway.auth] # {hidden}\ntoken = \"{hidden}\" # {hidden}\ntoken_ttl = \"30d\" # long\n"
+    );
+    assert_eq!(config["raw"], json!(expected));
+    assert!(!config.to_string().contains("hunter"), "{config}");
     reader.close().await;
 }
 

@@ -7,15 +7,18 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::redact;
+use crate::secret::Secret;
 
 pub(super) fn read(gateway: &Gateway) -> ConfigDocument {
     let config = gateway.live.load();
     let file = config.file.as_ref();
     let text = file.map(|file| file.text.expose());
+    let auth = &gateway.handshake.auth;
+    let in_force: Vec<&str> = [&auth.token, &auth.password].into_iter().flatten().map(Secret::expose).collect();
     ConfigDocument {
         path: file.map(|file| file.path.display().to_string()),
         exists: file.is_some(),
-        raw: text.map(redact::toml_text),
+        raw: text.map(|text| redact::toml_text(text, &in_force)),
         hash: file.map_or_else(|| schemas::device::hex(&Sha256::digest(b"")), |file| file.sha256.clone()),
         parsed: text.map_or_else(|| json!({}), redact::toml_value),
         config: config.redacted(),
