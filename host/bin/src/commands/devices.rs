@@ -181,7 +181,7 @@ fn render(list: &PairingList, style: Style, now_ms: u64) -> String {
                 request.request_id.clone(),
                 pending_name(request),
                 short(&request.device_id).to_string(),
-                from(&request.remote_ip),
+                from(&request.remote_ip, request.silent == Some(true)),
                 asked(request),
                 ago(request.ts, now_ms),
             ]);
@@ -196,7 +196,7 @@ fn render(list: &PairingList, style: Style, now_ms: u64) -> String {
                 short(&device.device_id).to_string(),
                 paired_name(device),
                 rights(roles(device), scopes(device)),
-                from(&device.remote_ip),
+                from(&device.remote_ip, device.approved_via.as_deref() == Some("silent")),
                 tokens(device),
                 ago(device.approved_at_ms, now_ms),
                 used.map(|used| ago(used, now_ms)).unwrap_or_default(),
@@ -243,8 +243,11 @@ fn named(name: Option<&str>, facts: &[&Option<String>]) -> String {
     }
 }
 
-fn from(address: &Option<String>) -> String {
-    address.clone().unwrap_or_else(|| "this machine".to_string())
+/// Without an address it is this machine only if the gateway took it for that: one behind a proxy that is not trusted,
+/// or under another name, has none either.
+fn from(address: &Option<String>, is_local: bool) -> String {
+    let unsaid = if is_local { "this machine" } else { "unknown" };
+    address.clone().unwrap_or_else(|| unsaid.to_string())
 }
 
 fn roles(device: &PairedDevice) -> Vec<&str> {
@@ -285,19 +288,25 @@ mod tests {
         let list = list(
             json!([{"requestId": "3f1c2b7e", "deviceId": "0123456789abcdef", "publicKey": "k",
                     "displayName": "Anna\u{1b}[2K", "clientId": "cli", "platform": "linux", "role": "operator",
-                    "scopes": ["operator.admin"], "remoteIp": "192.0.2.4", "isRepair": true, "ts": 30_000}]),
+                    "scopes": ["operator.admin"], "remoteIp": "192.0.2.4", "isRepair": true, "ts": 30_000},
+                   {"requestId": "4f1c2b7e", "deviceId": "0123456789abcdef", "publicKey": "k", "clientId": "cli",
+                    "role": "node", "silent": false, "ts": 30_000}]),
             json!([{"deviceId": "fedcba9876543210", "publicKey": "k", "displayName": "x", "label": "Phone",
-                    "roles": ["node"], "createdAtMs": 0, "approvedAtMs": 0,
+                    "roles": ["node"], "createdAtMs": 0, "approvedAtMs": 0, "approvedVia": "silent",
                     "tokens": [{"role": "node", "scopes": [], "createdAtMs": 0, "revokedAtMs": 1,
-                                "lastUsedAtMs": 30_000}]}]),
+                                "lastUsedAtMs": 30_000}]},
+                   {"deviceId": "fedcba9876543211", "publicKey": "k", "label": "Tablet", "roles": ["node"],
+                    "createdAtMs": 0, "approvedAtMs": 0, "approvedVia": "owner"}]),
         );
         let expected = "Waiting for approval\n\
             REQUEST   WHO                         DEVICE        FROM       ASKS FOR                         SINCE\n\
             3f1c2b7e  Anna\\u{1b}[2K (cli, linux)  0123456789ab  192.0.2.4  operator: admin (paired before)  30 s ago\n\
+            4f1c2b7e  cli                         0123456789ab  unknown    node                             30 s ago\n\
             \n\
             Paired\n\
-            DEVICE        NAME   MAY   FROM          TOKENS          APPROVED   LAST USED\n\
-            fedcba987654  Phone  node  this machine  node (revoked)  1 min ago  30 s ago\n";
+            DEVICE        NAME    MAY   FROM          TOKENS          APPROVED   LAST USED\n\
+            fedcba987654  Phone   node  this machine  node (revoked)  1 min ago  30 s ago\n\
+            fedcba987654  Tablet  node  unknown       -               1 min ago  -\n";
         assert_eq!(render(&list, Style::plain(), 60_000), expected);
     }
 
