@@ -194,8 +194,7 @@ impl Visit {
         if request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         }
-        let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(|secret| secret.trim().to_string());
+        let secret = bearer(request.headers()).map(str::to_string);
         let credentials = Credentials { token: secret.clone(), password: secret, ..Credentials::default() };
         let guesser = Guesser { ip: peer.client_ip, direct: peer.is_direct() };
         let gateway = &self.gateway;
@@ -235,6 +234,12 @@ async fn socket_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>, Vec<u8>)> 
     let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<TcpStream>>>().ok()?;
     let (stream, held) = io.into_inner().into_parts();
     Some((stream, read_buf.to_vec(), held))
+}
+
+/// What `Authorization: Bearer …` holds; the name of a scheme may be written in any case.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

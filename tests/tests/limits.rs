@@ -265,6 +265,10 @@ async fn metrics_are_for_those_who_hold_the_secret() {
     assert_eq!(gateway.http("POST", "/metrics", &[bearer]).await.status, 405);
     let answer = gateway.http("GET", "/metrics", &[bearer]).await;
     assert_eq!(answer.status, 200);
+    for scheme in ["bearer", "BEARER"] {
+        let answer = gateway.http("GET", "/metrics", &[("Authorization", &format!("{scheme} {TOKEN}"))]).await;
+        assert_eq!(answer.status, 200, "{scheme}");
+    }
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:?}");
     assert!(!answer.body.contains(TOKEN));
 }
