@@ -25,7 +25,7 @@ use crate::doorkeeper::Doorkeeper;
 use crate::events::{self, Subscriptions};
 use crate::failures::{FailureLimiter, FailureSettings};
 use crate::gateway::{Facts, Gateway, VERSION};
-use crate::gateway_key::GatewayKey;
+use crate::gateway_key::{self, GatewayKey};
 use crate::handshake::{ControlUi, HandshakeSettings};
 use crate::host_side::PluginBooks;
 use crate::idempotency::{Idempotency, IdempotencyLimits};
@@ -218,6 +218,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
     let settings = &config.gateway;
     let limits = &settings.limits;
+    gateway_key::check_database(state.path(), &state.database()).map_err(|error| failed(&error))?;
     let store = Store::open(&state.database()).map_err(|error| failed(&error))?;
     let has_devices = Pairing::has_devices(&store).await.map_err(|error| failed(&error))?;
     let key = GatewayKey::load_or_create(state.path(), has_devices).map_err(|error| failed(&error))?;

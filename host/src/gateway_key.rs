@@ -1,5 +1,6 @@
 //! The key that device tokens are derived from. It lives in a file of its own, so that a copy of the database lets nobody
-//! in. Losing it would silently lock out every paired device, so a missing key beside paired devices stops the start.
+//! in. Losing it would silently lock out every paired device, so a missing key beside paired devices stops the start. So
+//! does a key beside a database that is gone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,10 +11,33 @@ use zeroize::Zeroizing;
 /// Name of the file in the state directory.
 pub const FILE: &str = "gateway.key";
 const LENGTH: usize = 32;
+/// No SQLite file with content is smaller; of some smaller ones SQLite makes a new one.
+const DATABASE_HEADER: u64 = 100;
 
 /// 32 random bytes, wiped when dropped and never shown.
 #[derive(Clone)]
 pub struct GatewayKey(Zeroizing<[u8; LENGTH]>);
+
+/// Refuses a state directory whose state file is gone or empty while its key is there. The key is drawn when the state
+/// file has content on the disk, so a start that was cut short never leaves it alone, and a new state file in its place
+/// would forget every device without a word.
+pub fn check_database(state_dir: &Path, database: &Path) -> Result<(), String> {
+    let shown = database.display();
+    let lost = match fs::metadata(database) {
+        Ok(file) if file.len() >= DATABASE_HEADER => return Ok(()),
+        Ok(_) => "is empty or cut short",
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is missing",
+        Err(error) => return Err(format!("{shown}: cannot be looked at: {error}")),
+    };
+    match state_dir.join(FILE).try_exists() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(format!(
+            "{shown}: {lost}, but {FILE} beside it says that it held the state of this gateway; restore it from a \
+             backup, or move {FILE} away too and pair all devices again; nothing was written to it"
+        )),
+        Err(error) => Err(format!("{}: cannot be looked at: {error}", state_dir.join(FILE).display())),
+    }
+}
 
 impl GatewayKey {
     /// Reads the key of a state directory, or draws one if no device depends on it yet.
@@ -117,6 +141,24 @@ mod tests {
         let error = GatewayKey::load_or_create(directory.path(), true).unwrap_err();
         assert!(error.contains("gateway.key") && error.contains("restore it from a backup"), "{error}");
         assert!(!directory.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_key_beside_an_empty_or_missing_state_file_is_fatal() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("state.db");
+        let check = || check_database(directory.path(), &database);
+        assert_eq!(check(), Ok(()), "a first start");
+        fs::write(&database, b"").unwrap();
+        assert_eq!(check(), Ok(()), "a first start that was cut short");
+        GatewayKey::load_or_create(directory.path(), false).unwrap();
+        let empty = check().unwrap_err();
+        fs::remove_file(&database).unwrap();
+        let missing = check().unwrap_err();
+        assert!(empty.contains("state.db: is empty or cut short, but gateway.key"), "{empty}");
+        assert!(missing.contains("state.db: is missing") && missing.contains("restore it from a backup"), "{missing}");
+        fs::write(&database, [7; 100]).unwrap();
+        assert_eq!(check(), Ok(()), "what is in it is for the store to judge");
     }
 
     #[cfg(unix)]

@@ -193,6 +193,34 @@ fn a_killed_gateway_is_no_obstacle() {
 }
 
 #[test]
+fn a_state_file_that_lost_its_content_is_not_taken_for_a_new_one() {
+    let home = Home::default();
+    assert!(home.start().terminate().is_some());
+    let database = home.state().join("state.db");
+    let whole = std::fs::read(&database).expect("it was made");
+    assert!(whole.len() > 4096, "{}", whole.len());
+    for kept in [0, 1, 50, 100, 4096, whole.len() - 4096] {
+        std::fs::write(&database, &whole[..kept]).expect("it is ours");
+        let outcome = home.run("run --port 0");
+        assert_eq!(outcome.code, Some(1), "{kept} bytes: {outcome:?}");
+        assert!(outcome.err.contains("state.db") && outcome.err.contains("backup"), "{kept} bytes: {outcome:?}");
+        assert_eq!(std::fs::read(&database).expect("it is there"), &whole[..kept], "nothing is written over it");
+    }
+    std::fs::remove_file(&database).expect("it is ours");
+    let outcome = home.run("run --port 0");
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.err.contains("is missing") && !database.exists(), "{outcome:?}");
+    // What the sentence says helps: a new beginning, or the file as it was.
+    let key = home.state().join("gateway.key");
+    let old_key = std::fs::read(&key).expect("it was made");
+    std::fs::remove_file(&key).expect("it is ours");
+    assert!(home.start().terminate().is_some());
+    assert_ne!(std::fs::read(&key).expect("a new one"), old_key);
+    std::fs::write(&database, &whole).expect("it is ours");
+    let _gateway = home.start();
+}
+
+#[test]
 fn a_backup_of_a_running_gateway_starts_elsewhere() {
     let home = Home::default();
     let _gateway = home.start();
