@@ -1,6 +1,6 @@
 //! A gateway as a program: flags, log, signals, exit codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
@@ -73,8 +73,10 @@ pub fn serve(args: RunArgs, expected_plugins: &[&str]) -> ExitCode {
     match try_serve(&args, expected_plugins) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("clawhost: {error}");
-            tracing::error!(%error, "the gateway did not start");
+            // The log writes to standard error too, once there is one and unless it is to be silent.
+            if !tracing::enabled!(tracing::Level::ERROR) {
+                eprintln!("clawhost: {error}");
+            }
             match error {
                 StartError::Config(_) => ExitCode::from(EXIT_CONFIG),
                 StartError::Failed(_) => ExitCode::FAILURE,
@@ -90,6 +92,21 @@ fn try_serve(args: &RunArgs, expected_plugins: &[&str]) -> Result<(), StartError
     let log =
         logging::init(&config.gateway.log, state.path()).map_err(|error| StartError::Failed(error.to_string()))?;
     log_panics();
+    let outcome = serve_logged(args, expected_plugins, config, state, log.file().map(Path::to_path_buf));
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the gateway did not start");
+    }
+    log.flush();
+    outcome
+}
+
+fn serve_logged(
+    args: &RunArgs,
+    expected_plugins: &[&str],
+    config: Config,
+    state: StateDir,
+    log_file: Option<PathBuf>,
+) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -100,7 +117,6 @@ fn try_serve(args: &RunArgs, expected_plugins: &[&str]) -> Result<(), StartError
         .enable_all()
         .build()
         .map_err(|error| StartError::Failed(format!("cannot start threads: {error}")))?;
-    let log_file = log.file().map(std::path::Path::to_path_buf);
     runtime.block_on(async {
         // From before the start: a signal that comes the moment the gateway is ready ends it in order too.
         let mut signals =
@@ -120,7 +136,6 @@ fn try_serve(args: &RunArgs, expected_plugins: &[&str]) -> Result<(), StartError
         Ok(())
     })?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    log.flush();
     Ok(())
 }
 

@@ -221,6 +221,21 @@ fn a_state_file_that_lost_its_content_is_not_taken_for_a_new_one() {
 }
 
 #[test]
+fn a_failing_start_is_told_once_on_standard_error_and_in_the_log() {
+    let home = Home::default();
+    let taken = home.start();
+    let other = Home::default();
+    let failing = |level: &str| other.run(&format!("run --port {} --log-level {level}", taken.port));
+    for level in ["info", "off"] {
+        let outcome = failing(level);
+        assert_eq!(outcome.err.matches("--port").count(), 1, "{level}: {outcome:?}");
+    }
+    let log = std::fs::read_to_string(other.state().join("logs/clawhost.jsonl")).expect("there is a log");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("the gateway did not start")).collect();
+    assert!(told.len() == 1 && told[0].contains("--port"), "{log}");
+}
+
+#[test]
 fn a_backup_of_a_running_gateway_starts_elsewhere() {
     let home = Home::default();
     let _gateway = home.start();
