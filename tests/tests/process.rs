@@ -87,6 +87,18 @@ fn a_mistake_in_the_configuration_is_named_with_its_line_and_what_would_be_right
         assert!(helpful, "{line}: {outcome:?}");
     }
     assert!(!home.state().exists(), "a gateway that does not start makes no state");
+    for (text, line, fault) in [
+        ("[plugins.status.config]\nfoo = 1\n", 1, "takes no configuration"),
+        ("\n[plugins.health.config]\nrefresh_ms = \"x\"\n", 2, "at /refresh_ms: must be integer"),
+    ] {
+        let outcome = home.configure(text).run("config check");
+        assert_eq!(outcome.code, Some(2), "{text}: {outcome:?}");
+        assert!(outcome.err.contains(&format!("config.toml:{line}: [plugins.")), "{outcome:?}");
+        assert!(outcome.err.contains(fault), "{outcome:?}");
+    }
+    let outcome = home.configure("[plugins.weather]\npath = \"weather.so\"\n").run("config check");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.err.contains("[plugins.weather]") && outcome.err.contains("clawhost plugins check"), "{outcome:?}");
     home.configure("[plugins.status]\nenabled = false\n");
     assert_eq!(home.run("config check").code, Some(0));
     let _gateway = home.start();

@@ -10,7 +10,7 @@ use plugin_api::hosting::{self, Instance};
 use plugin_api::{LinkedPlugin, Manifest};
 use serde_json::json;
 
-use crate::config::{Config, Isolation, PluginSettings};
+use crate::config::{Config, Isolation, Issue, PluginSettings};
 use crate::gateway::Gateway;
 use crate::host_side::HostSide;
 use crate::loader;
@@ -198,14 +198,7 @@ fn prepare(
     settings: &PluginSettings,
 ) -> Result<Prepared, String> {
     let id = manifest.id.as_str();
-    let place = config_place(config, settings, id);
-    for name in settings.methods.iter().flatten() {
-        if !manifest.methods.iter().any(|method| method.name == *name) {
-            let hint = crate::config::suggest::hint(name, manifest.methods.iter().map(|method| method.name.as_str()));
-            return Err(format!("{place}methods: the plugin has no method {name:?}{hint}"));
-        }
-    }
-    check_config(manifest, &settings.config).map_err(|why| format!("{place}{why}"))?;
+    check_table(manifest, settings).map_err(|why| format!("{}{why}", config_place(config, settings, id)))?;
     let (invokes, hears) = match (&settings.grants, origin) {
         (Some(grants), _) => (grants.invoke.clone(), grants.hear.clone()),
         (None, Origin::Linked) => (manifest.invokes.clone(), manifest.hears.clone()),
@@ -247,6 +240,28 @@ fn check_requirements(manifest: &Manifest, drafts: bool) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with the tables of plugins that are linked in: for each, what its start would say and be disabled for.
+pub fn check_tables(config: &Config, linked: &Linked) -> Vec<Issue> {
+    let issue = |(id, plugin): (&String, &LinkedIn)| {
+        let settings = config.plugin(id);
+        let why = check_table(&plugin.manifest, &settings).err().filter(|_| settings.enabled)?;
+        let path = format!("plugins.{id}.config");
+        Some(Issue { message: format!("[{path}]: {why}"), path, line: settings.line })
+    };
+    linked.0.iter().filter_map(issue).collect()
+}
+
+/// Checks what a plugin's table says against its manifest.
+fn check_table(manifest: &Manifest, settings: &PluginSettings) -> Result<(), String> {
+    for name in settings.methods.iter().flatten() {
+        if !manifest.methods.iter().any(|method| method.name == *name) {
+            let hint = crate::config::suggest::hint(name, manifest.methods.iter().map(|method| method.name.as_str()));
+            return Err(format!("methods: the plugin has no method {name:?}{hint}"));
+        }
+    }
+    check_config(manifest, &settings.config)
 }
 
 /// Checks an author's keys against the manifest's schema.

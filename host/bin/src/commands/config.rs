@@ -1,7 +1,10 @@
 //! `clawhost config`: what a gateway started here would take from file, environment and flags; none has to run.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use clawhost::config::{Config, ConfigError, Issue, suggest};
+use clawhost::plugins;
 use serde_json::{Value, json};
 
 use crate::builtin;
@@ -22,7 +25,7 @@ pub enum ConfigCommand {
 pub fn run(command: ConfigCommand, context: &Context) -> Result<(), Failure> {
     let loaded = load(context, &|name| std::env::var(name).ok());
     match command {
-        ConfigCommand::Check => check(loaded, context),
+        ConfigCommand::Check => check(with_plugins(loaded)?, context),
         ConfigCommand::Show => show(&loaded.map_err(|error| Failure::usage(error.to_string()))?, context),
     }
 }
@@ -36,6 +39,22 @@ fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Confi
             Err(error)
         }
     }
+}
+
+/// The same with what the plugins say of their tables. A gateway would start without such a plugin, so only whoever asks
+/// for a check hears of it here.
+fn with_plugins(loaded: Result<Config, ConfigError>) -> Result<Result<Config, ConfigError>, Failure> {
+    let linked = plugins::linked(builtin::EXPECTED).map_err(Failure::failed)?;
+    Ok(loaded.and_then(|config| match plugins::check_tables(&config, &linked) {
+        issues if issues.is_empty() => Ok(config),
+        issues => Err(ConfigError { file: config.file.map(|file| file.path), issues }),
+    }))
+}
+
+/// Plugins whose files are not opened here, with their files: what is in them is code.
+fn unopened(config: &Config) -> impl Iterator<Item = (&String, PathBuf)> {
+    let enabled = config.plugins.iter().filter(|(_, settings)| settings.enabled);
+    enabled.filter_map(|(id, settings)| Some((id, config.plugin_file(settings)?)))
 }
 
 /// Tables of plugins that do not exist, in a file that has other mistakes too: all of them are told at once.
@@ -72,6 +91,10 @@ fn check(loaded: Result<Config, ConfigError>, context: &Context) -> Result<(), F
     for warning in &config.warnings {
         remark(&format!("warning: {warning}"));
     }
+    for (id, file) in unopened(&config) {
+        let file = file.display();
+        remark(&format!("not checked: [plugins.{id}] against {file}; `clawhost plugins check {file}` runs its code"));
+    }
     if context.json { Ok(()) } else { print(&format!("{}: nothing is wrong\n", source(&config))) }
 }
 
@@ -79,12 +102,12 @@ fn verdict(loaded: &Result<Config, ConfigError>) -> Value {
     match loaded {
         Ok(config) => json!({
             "valid": true, "path": config.file.as_ref().map(|file| &file.path), "issues": [],
-            "warnings": config.warnings,
+            "warnings": config.warnings, "notChecked": unopened(config).map(|(id, _)| id).collect::<Vec<_>>(),
         }),
         Err(error) => {
             let issue = |issue: &Issue| json!({ "path": issue.path, "message": issue.message, "line": issue.line });
             let issues: Vec<_> = error.issues.iter().map(issue).collect();
-            json!({ "valid": false, "path": error.file, "issues": issues, "warnings": [] })
+            json!({ "valid": false, "path": error.file, "issues": issues, "warnings": [], "notChecked": [] })
         }
     }
 }
@@ -144,6 +167,33 @@ mod tests {
         assert_eq!(super::verdict(&loaded("[plugins.healht]\n"))["valid"], false);
         let both = loaded("[plugins.healht]\n[gateway]\nprot = 1\n").unwrap_err().to_string();
         assert!(both.contains("did you mean \"port\"?") && both.contains("did you mean \"health\"?"), "{both}");
+    }
+
+    #[test]
+    fn tables_of_plugins_are_checked_as_a_start_does() {
+        let checked = |text: &str| with_plugins(loaded(text)).unwrap();
+        for (text, line, fault) in [
+            ("[plugins.status.config]\nfoo = 1\n", 1, "[plugins.status.config]: the plugin takes no configuration"),
+            ("\n[plugins.health.config]\nrefresh_ms = \"x\"\n", 2, "at /refresh_ms: must be integer"),
+            ("[plugins.health]\nmethods = [\"helth\"]\n", 1, "has no method \"helth\"; did you mean \"health\"?"),
+        ] {
+            let error = checked(text).unwrap_err();
+            assert_eq!((error.issues.len(), error.issues[0].line), (1, Some(line)), "{error}");
+            assert!(error.to_string().contains(fault), "{error}");
+            assert!(loaded(text).is_ok(), "the gateway would start with {text}");
+        }
+        checked("[plugins.health.config]\nrefresh_ms = 30000\n").unwrap();
+        checked("[plugins.status]\nenabled = false\n[plugins.status.config]\nfoo = 1\n").unwrap();
+        let both = checked("[plugins.status.config]\nfoo = 1\n[plugins.health.config]\nfoo = 1\n").unwrap_err();
+        assert_eq!(both.issues.len(), 2, "{both}");
+    }
+
+    #[test]
+    fn files_of_plugins_are_not_opened() {
+        let checked = with_plugins(loaded("[plugins.weather]\npath = \"w.so\"\n[plugins.weather.config]\na = 1\n"));
+        assert_eq!(verdict(&checked.unwrap())["notChecked"], json!(["weather"]));
+        let off = with_plugins(loaded("[plugins.weather]\npath = \"w.so\"\nenabled = false\n"));
+        assert_eq!(verdict(&off.unwrap())["notChecked"], json!([]));
     }
 
     #[test]
