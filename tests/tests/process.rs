@@ -31,6 +31,10 @@ fn the_commands_find_the_gateway_of_this_machine() {
         assert_eq!(outcome.code, Some(0), "{line}: {outcome:?}");
         assert!(!outcome.out.trim().is_empty() && !outcome.out.starts_with('{'), "{line} is for people: {outcome:?}");
     }
+    for url in [gateway.url.clone(), format!("ws://localhost:{}", gateway.port)] {
+        let outcome = home.run(&format!("call health --url {url}"));
+        assert_eq!(outcome.code, Some(0), "{url} is this machine's gateway: {outcome:?}");
+    }
     let elsewhere = Home::default();
     let line = format!("call health --url {} --token {}", gateway.url, home.token());
     assert_eq!(elsewhere.run(&line).code, Some(0), "address and token are enough");

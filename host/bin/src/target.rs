@@ -1,13 +1,13 @@
 //! Which gateway is meant, and how to get in. Without an address it is the one that runs on this machine with the state
 //! folder: its description there, readable by its owner only, says where it is and holds the credential in force. With
-//! an address nothing of that is used, because a secret belongs to the gateway it was made for.
+//! another address nothing of that is used, because a secret belongs to the gateway it was made for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clawhost::config::{Config, Overrides};
 use clawhost::secret::Secret;
-use clawhost::state::{LocalAuth, read_gateway_json};
+use clawhost::state::{LocalAuth, LocalGateway, read_gateway_json};
 use client::{ConnectOptions, Identity, TokenStore};
 use schemas::scope;
 
@@ -46,6 +46,9 @@ pub struct Target {
     /// How long to wait for an answer.
     pub timeout: Option<Duration>,
 }
+
+/// Names of this machine.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The environment, as `std::env::var` would answer.
 type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -101,15 +104,15 @@ impl Target {
 
     fn door(&self, env: Environment<'_>) -> Result<Door, Failure> {
         let state_dir = self.state_dir_with(env)?;
-        match &self.url {
-            Some(url) => Ok(Door {
-                url: url.clone(),
-                token: self.token.clone().or_else(|| first(env, &TOKEN_VARIABLES).map(Secret::new)),
-                password: self.password.clone().or_else(|| first(env, &PASSWORD_VARIABLES).map(Secret::new)),
-                device_in: Some(state_dir),
-            }),
-            None => self.local_door(&state_dir),
+        let Some(url) = &self.url else { return self.local_door(&state_dir) };
+        let token = self.token.clone().or_else(|| first(env, &TOKEN_VARIABLES).map(Secret::new));
+        let password = self.password.clone().or_else(|| first(env, &PASSWORD_VARIABLES).map(Secret::new));
+        if let (None, None, Some(gateway)) = (&token, &password, read_gateway_json(&state_dir))
+            && is_address_of(&gateway, url)
+        {
+            return Ok(self.door_of(gateway, &state_dir));
         }
+        Ok(Door { url: url.clone(), token, password, device_in: Some(state_dir) })
     }
 
     fn local_door(&self, state_dir: &Path) -> Result<Door, Failure> {
@@ -120,6 +123,11 @@ impl Target {
                 state_dir.display()
             ))
         })?;
+        Ok(self.door_of(gateway, state_dir))
+    }
+
+    /// The address is always the one the gateway wrote down: on another spelling of it somebody else may listen.
+    fn door_of(&self, gateway: LocalGateway, state_dir: &Path) -> Door {
         let (token, password) = match (&self.token, &self.password, gateway.auth) {
             (None, None, LocalAuth::Token(token)) => (Some(token), None),
             (None, None, LocalAuth::Password(password)) => (None, Some(password)),
@@ -127,8 +135,19 @@ impl Target {
         };
         // A token lets in by itself; with a password the protocol wants to know which device it is.
         let device_in = token.is_none().then(|| state_dir.to_path_buf());
-        Ok(Door { url: gateway.url, token, password, device_in })
+        Door { url: gateway.url, token, password, device_in }
     }
+}
+
+/// Whether an address is that of this machine's gateway, in whatever spelling of loopback.
+fn is_address_of(gateway: &LocalGateway, url: &str) -> bool {
+    let place = |url: &str| {
+        let url = url.trim().to_ascii_lowercase();
+        let (host, port) = url.strip_prefix("ws://")?.trim_end_matches('/').rsplit_once(':')?;
+        let host = if LOOPBACK.contains(&host) { LOOPBACK[0] } else { host };
+        Some((host.to_string(), port.parse::<u16>().ok()?))
+    };
+    place(url).is_some_and(|typed| place(&gateway.url) == Some(typed))
 }
 
 /// Where to knock, and with what.
@@ -254,5 +273,41 @@ mod tests {
         assert_eq!(shown(&remote.door(&env).unwrap().token), Some("for elsewhere"));
         let told = Target { token: Some(Secret::new("mine")), ..remote };
         assert_eq!(shown(&told.door(&env).unwrap().token), Some("mine"));
+    }
+
+    #[test]
+    fn the_address_of_this_machines_gateway_finds_its_credential() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state");
+        let state = StateDir::open(&folder).unwrap();
+        state.publish(&gateway(LocalAuth::Token(Secret::new("shared")))).unwrap();
+        let at =
+            |url: &str| Target { url: Some(url.to_string()), state_dir: Some(folder.clone()), ..Target::default() };
+        for url in ["ws://127.0.0.1:4711", "ws://localhost:4711/", "WS://LocalHost:4711", " ws://[::1]:4711"] {
+            let door = at(url).door(&|_| None).unwrap();
+            // On [::1] another user's program may listen, so the credential goes where the gateway says it is.
+            assert_eq!((door.url.as_str(), shown(&door.token)), ("ws://127.0.0.1:4711", Some("shared")), "{url}");
+            assert!(door.device_in.is_none(), "{url}");
+        }
+        for url in [
+            "ws://127.0.0.1:4712",
+            "ws://127.0.0.2:4711",
+            "wss://127.0.0.1:4711",
+            "ws://127.0.0.1:4711@elsewhere:4711",
+            "ws://elsewhere:4711",
+            "ws://localhost.elsewhere:4711",
+            "ws://127.0.0.1",
+            "ws://elsewhere/127.0.0.1:4711",
+            "ws://elsewhere?@127.0.0.1:4711",
+            "ws://127.0.0.1:4711/x",
+            "127.0.0.1:4711",
+        ] {
+            let door = at(url).door(&|_| None).unwrap();
+            assert!(door.token.is_none() && door.url == url, "{url}");
+        }
+        let said = at("ws://localhost:4711").door(&|name| (name == "CLAWHOST_TOKEN").then(|| "said".to_string()));
+        assert_eq!(shown(&said.unwrap().token), Some("said"), "what somebody says is what they mean");
+        let told = Target { token: Some(Secret::new("mine")), ..at("ws://localhost:4711") };
+        assert_eq!(shown(&told.door(&|_| None).unwrap().token), Some("mine"));
     }
 }
