@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clawhost::RunArgs;
 use clawhost::secret::Secret;
+use client::Fingerprint;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::call::CallArgs;
@@ -60,6 +61,10 @@ struct Reach {
     /// Talk to the gateway at this address (ws://HOST:PORT or wss://HOST:PORT) instead of this machine's
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
+    /// Trust the certificate with this SHA-256, or with a public key of this SHA-256, and no other; may be given twice
+    /// while a key changes [env: CLAWHOST_TLS_FINGERPRINT, with a comma between two]
+    #[arg(long, global = true, value_name = "SHA256")]
+    tls_fingerprint: Vec<Fingerprint>,
     /// How long to wait for an answer, in milliseconds
     #[arg(long, global = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     timeout: Option<u64>,
@@ -149,8 +154,8 @@ fn understand<T: Into<std::ffi::OsString> + Clone>(
     if run.port.is_some() || run.bind.is_some() || run.log_level.is_some() {
         return conflict("--port, --bind and --log-level are for running a gateway; --url names one to talk to");
     }
-    if command.is_local() && reach.url.is_some() {
-        return conflict("this command looks at the files of this machine's gateway; --url does not apply");
+    if command.is_local() && (reach.url.is_some() || !reach.tls_fingerprint.is_empty()) {
+        return conflict("this command looks at files of this machine; --url and --tls-fingerprint do not apply");
     }
     let target = Target {
         url: reach.url,
@@ -158,16 +163,17 @@ fn understand<T: Into<std::ffi::OsString> + Clone>(
         password: run.password.map(Secret::new),
         state_dir: run.state_dir.map(absolute),
         config: run.config,
+        tls_fingerprints: reach.tls_fingerprint,
         timeout: reach.timeout.map(Duration::from_millis),
     };
     Ok(Invocation::Command(command, Context { target, json: reach.json, style: Style::of_stdout() }))
 }
 
-const RUN_TAKES_NONE: &str = "--url, --timeout and --json are for commands that talk to a gateway";
+const RUN_TAKES_NONE: &str = "--url, --tls-fingerprint, --timeout and --json are for commands that talk to a gateway";
 
 impl Reach {
     fn is_said(&self) -> bool {
-        self.url.is_some() || self.timeout.is_some() || self.json
+        self.url.is_some() || !self.tls_fingerprint.is_empty() || self.timeout.is_some() || self.json
     }
 }
 
@@ -239,6 +245,21 @@ mod tests {
         }
         let (command, _) = client("clawhost devices approve 1234 --scopes operator.read,operator.write");
         assert!(matches!(command, Command::Devices(_)));
+    }
+
+    #[test]
+    fn fingerprints_may_be_repeated_and_stand_anywhere() {
+        let [one, two] = [b"one", b"two"].map(|der| Fingerprint::of(der));
+        let line = format!("clawhost --url wss://h:1 health --tls-fingerprint {one} --tls-fingerprint sha256:{two}");
+        assert_eq!(client(&line).1.target.tls_fingerprints, [one, two]);
+        let line = format!("clawhost --tls-fingerprint {one} --url wss://h:1 health");
+        assert_eq!(client(&line).1.target.tls_fingerprints, [one]);
+        let error = understand("clawhost health --tls-fingerprint abc".split(' ')).err().expect("it is none");
+        assert!(error.exit_code() == 2 && error.to_string().contains("64 hexadecimal digits"), "{error}");
+        for line in ["clawhost run --tls-fingerprint", "clawhost token show --tls-fingerprint"] {
+            let error = understand(format!("{line} {one}").split(' ')).err().expect(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
     }
 
     #[test]

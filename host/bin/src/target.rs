@@ -8,7 +8,7 @@ use std::time::Duration;
 use clawhost::config::{Config, Overrides};
 use clawhost::secret::Secret;
 use clawhost::state::{LocalAuth, LocalGateway, read_gateway_json};
-use client::{ConnectOptions, Identity, TokenStore};
+use client::{ConnectOptions, Fingerprint, Identity, TlsOptions, TokenStore};
 use schemas::scope;
 
 use crate::failure::Failure;
@@ -29,6 +29,8 @@ const TOKEN_VARIABLES: [&str; 4] =
     ["CLAWHOST_GATEWAY_TOKEN", "CLAWHOST_TOKEN", "OPENCLAW_GATEWAY_TOKEN", "CLAWDBOT_GATEWAY_TOKEN"];
 const PASSWORD_VARIABLES: [&str; 4] =
     ["CLAWHOST_GATEWAY_PASSWORD", "CLAWHOST_PASSWORD", "OPENCLAW_GATEWAY_PASSWORD", "CLAWDBOT_GATEWAY_PASSWORD"];
+/// Fingerprints with commas between them, for gateways that are named with an address.
+const TLS_VARIABLE: &str = "CLAWHOST_TLS_FINGERPRINT";
 
 /// Which gateway is meant, as the command line says.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +45,8 @@ pub struct Target {
     pub state_dir: Option<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
+    /// Fingerprints of which the gateway's certificate has to match one.
+    pub tls_fingerprints: Vec<Fingerprint>,
     /// How long to wait for an answer.
     pub timeout: Option<Duration>,
 }
@@ -61,6 +65,7 @@ impl Target {
             .client(CLIENT, CLIENT)
             .version(env!("CARGO_PKG_VERSION"))
             .scopes(SCOPES)
+            .tls(TlsOptions::pinned(door.pins))
             .connect_timeout(self.timeout.map_or(CONNECT_LIMIT, |limit| limit.min(CONNECT_LIMIT)));
         if let Some(limit) = self.timeout {
             options = options.request_timeout(limit);
@@ -112,7 +117,11 @@ impl Target {
         {
             return Ok(self.door_of(gateway, &state_dir));
         }
-        Ok(Door { url: url.clone(), token, password, device_in: Some(state_dir) })
+        let pins = match &self.tls_fingerprints[..] {
+            [] => fingerprints_of(env)?,
+            pins => pins.to_vec(),
+        };
+        Ok(Door { url: url.clone(), token, password, device_in: Some(state_dir), pins })
     }
 
     fn local_door(&self, state_dir: &Path) -> Result<Door, Failure> {
@@ -135,7 +144,7 @@ impl Target {
         };
         // A token lets in by itself; with a password the protocol wants to know which device it is.
         let device_in = token.is_none().then(|| state_dir.to_path_buf());
-        Door { url: gateway.url, token, password, device_in }
+        Door { url: gateway.url, token, password, device_in, pins: self.tls_fingerprints.clone() }
     }
 }
 
@@ -158,6 +167,8 @@ struct Door {
     password: Option<Secret>,
     /// The folder with this program's device identity, if it has to show one.
     device_in: Option<PathBuf>,
+    /// What the gateway's certificate has to match.
+    pins: Vec<Fingerprint>,
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -167,6 +178,12 @@ fn environment(name: &str) -> Option<String> {
 /// The first variable that says something; an empty one says nothing.
 fn first(env: Environment<'_>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty()))
+}
+
+fn fingerprints_of(env: Environment<'_>) -> Result<Vec<Fingerprint>, Failure> {
+    let text = first(env, &[TLS_VARIABLE]).unwrap_or_default();
+    let one = |text: &str| text.parse().map_err(|error| Failure::usage(format!("{TLS_VARIABLE}: {error}")));
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()
 }
 
 fn state_dir_of(env: Environment<'_>) -> Option<PathBuf> {
@@ -309,5 +326,30 @@ mod tests {
         assert_eq!(shown(&said.unwrap().token), Some("said"), "what somebody says is what they mean");
         let told = Target { token: Some(Secret::new("mine")), ..at("ws://localhost:4711") };
         assert_eq!(shown(&told.door(&|_| None).unwrap().token), Some("mine"));
+    }
+
+    #[test]
+    fn pins_are_the_flags_or_the_environments() {
+        let root = tempfile::tempdir().unwrap();
+        let pin = Fingerprint::of;
+        let target = Target {
+            url: Some("wss://elsewhere:443".to_string()),
+            state_dir: Some(root.path().to_path_buf()),
+            ..Target::default()
+        };
+        let two = format!("{}, SHA256:{},", pin(b"one"), pin(b"two"));
+        let env = |name: &str| (name == TLS_VARIABLE).then(|| two.clone());
+        assert_eq!(target.door(&|_| None).unwrap().pins, []);
+        assert_eq!(target.door(&env).unwrap().pins, [pin(b"one"), pin(b"two")]);
+        let flagged = Target { tls_fingerprints: vec![pin(b"flag")], ..target.clone() };
+        assert_eq!(flagged.door(&env).unwrap().pins, [pin(b"flag")]);
+        let failure = target.door(&|name| (name == TLS_VARIABLE).then(|| "abc".to_string())).unwrap_err();
+        assert!(failure.code() == 2 && failure.sentence().starts_with(TLS_VARIABLE), "{failure:?}");
+
+        // This machine's gateway has no certificate; the variable is meant for others.
+        let state = StateDir::open(&root.path().join("state")).unwrap();
+        state.publish(&gateway(LocalAuth::Token(Secret::new("shared")))).unwrap();
+        let local = Target { url: None, state_dir: Some(root.path().join("state")), ..target };
+        assert_eq!(local.door(&env).unwrap().pins, []);
     }
 }
