@@ -246,6 +246,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     };
     let handshake = HandshakeSettings::new(SERVED.to_vec(), auth, control_ui, &settings.client_ids)
         .map_err(|error| failed(&error))?;
+    let handshake = HandshakeSettings { allow_extra_params: settings.allow_extra_params, ..handshake };
     let failures = FailureLimiter::new(FailureSettings {
         auth_failures: limits.auth_failures as u32,
         auth_failure_window_ms: limits.auth_failure_window_ms,

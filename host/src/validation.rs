@@ -47,6 +47,23 @@ impl Validator {
         self.compiled.is_valid(value)
     }
 
+    /// Takes away what closed objects of the schema do not know; whether there was anything. Where the schema lets a value
+    /// be one of several things, it stays as it is: what is too much in one of them may belong to another.
+    pub fn leave_out_extra(&self, value: &mut Value) -> bool {
+        let mut extra = Vec::new();
+        for error in self.compiled.iter_errors(value) {
+            let path = error.instance_path().as_str().to_string();
+            let names = extra_names(&error, &path, value);
+            extra.extend(names.into_iter().map(|name| (path.clone(), name)));
+        }
+        for (path, name) in &extra {
+            if let Some(object) = value.pointer_mut(path).and_then(Value::as_object_mut) {
+                object.remove(name);
+            }
+        }
+        !extra.is_empty()
+    }
+
     /// All failures joined by `; `, or `None` when there are none.
     pub fn describe(&self, value: &Value) -> Option<String> {
         let mut failures = Vec::new();
@@ -94,23 +111,15 @@ fn collect(error: &ValidationError<'_>, prefix: &str, root: &Value, failures: &m
     let path = format!("{prefix}{}", error.instance_path().as_str());
     let depth = path.matches('/').count();
     let mut add = |rank, text| failures.push(Failure { depth, rank, text });
+    let extra = extra_names(error, &path, root);
+    for name in extra.iter().take(MAX_FAILURES) {
+        add(2, extra_property(&path, name));
+    }
     match error.kind() {
+        _ if !extra.is_empty() => {}
         ValidationErrorKind::Required { property } => {
             let name = cut(property.as_str().unwrap_or_default(), MAX_NAME);
             add(1, at(&path, format!("must have required property '{name}'")));
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            for name in unexpected.iter().take(MAX_FAILURES) {
-                add(2, extra_property(&path, name));
-            }
-        }
-        // An object that may hold nothing at all: the failure names neither the object's keys nor their number.
-        ValidationErrorKind::FalseSchema if error.schema_path().as_str().ends_with("/additionalProperties") => {
-            let object = root.pointer(&path).and_then(Value::as_object);
-            for name in object.into_iter().flat_map(|object| object.keys()).take(MAX_FAILURES) {
-                add(2, extra_property(&path, name));
-            }
         }
         ValidationErrorKind::AnyOf { context }
         | ValidationErrorKind::OneOfNotValid { context }
@@ -131,6 +140,20 @@ fn collect(error: &ValidationError<'_>, prefix: &str, root: &Value, failures: &m
             let message = message(kind);
             add(if matches!(kind, ValidationErrorKind::Type { .. }) { 0 } else { 3 }, at(&path, message));
         }
+    }
+}
+
+/// The properties that an object may not hold, if that is what is wrong with it.
+fn extra_names(error: &ValidationError<'_>, path: &str, root: &Value) -> Vec<String> {
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.clone(),
+        // An object that may hold nothing at all: the failure names neither the object's keys nor their number.
+        ValidationErrorKind::FalseSchema if error.schema_path().as_str().ends_with("/additionalProperties") => {
+            let object = root.pointer(path).and_then(Value::as_object);
+            object.into_iter().flat_map(|object| object.keys().cloned()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -303,6 +326,35 @@ mod tests {
             describe(nested, json!({ "x/y": { "a": 1, "b": 2 } })).unwrap(),
             "at /x~1y: unexpected property 'a'; at /x~1y: unexpected property 'b'"
         );
+    }
+
+    #[test]
+    fn what_is_too_much_can_be_left_out_and_the_rest_is_judged_as_ever() {
+        let left_out = |schema: Value, mut value: Value| {
+            let validator = Validator::new(&schema).unwrap();
+            let changed = validator.leave_out_extra(&mut value);
+            (changed, validator.describe(&value), value)
+        };
+        assert_eq!(left_out(schemas::connect::schema(&[]), valid_connect()), (false, None, valid_connect()));
+        let mut extra = valid_connect();
+        extra["bogus"] = json!({ "deep": [1] });
+        extra["client"]["bo/g~us"] = json!(1);
+        extra["permissions"] = json!({ "any": true });
+        let mut without = valid_connect();
+        without["permissions"] = extra["permissions"].clone();
+        assert_eq!(left_out(schemas::connect::schema(&[]), extra), (true, None, without));
+        let wrong = json!({ "client": 5, "bogus": 1 });
+        let (changed, fault, value) = left_out(schemas::connect::schema(&[]), wrong);
+        assert!(changed && value == json!({ "client": 5 }) && fault.unwrap().contains("at /client: must be object"));
+
+        let closed = json!({ "type": "object", "additionalProperties": false });
+        let named =
+            json!({ "type": "object", "properties": { "a": { "type": "integer" } }, "additionalProperties": false });
+        assert_eq!(left_out(closed.clone(), json!({ "a": 1, "b": 2 })), (true, None, json!({})));
+        let list = json!({ "type": "array", "items": named });
+        assert_eq!(left_out(list, json!([{ "a": 1, "b": 2 }, {}])), (true, None, json!([{ "a": 1 }, {}])));
+        let (changed, fault, value) = left_out(json!({ "anyOf": [closed, named] }), json!({ "a": 1, "b": 2 }));
+        assert!(!changed && fault.is_some() && value == json!({ "a": 1, "b": 2 }), "nobody can say which is meant");
     }
 
     #[test]

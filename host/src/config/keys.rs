@@ -163,6 +163,13 @@ const GENERAL: &[Key] = &[
     ),
     key("gateway.client_ids", Kind::List, Fallback::List(&[]), "Client ids accepted beside those of the protocol."),
     key(
+        "gateway.allow_extra_params",
+        Kind::Flag,
+        Fallback::Flag(false),
+        "Leaves out what connect does not know in its params, instead of refusing the client: for clients of a newer \
+         protocol.",
+    ),
+    key(
         "gateway.log.level",
         Kind::Text,
         Fallback::Text("info"),

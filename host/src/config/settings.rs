@@ -33,6 +33,8 @@ pub struct Gateway {
     pub allowed_hosts: Vec<String>,
     /// Client ids accepted beside those of the protocol.
     pub client_ids: Vec<String>,
+    /// Whether unknown params are left out instead of refused.
+    pub allow_extra_params: bool,
     /// The log.
     pub log: LogSettings,
     /// Metrics.
@@ -203,6 +205,7 @@ impl Assembly<'_> {
             client_ids: self.each("gateway.client_ids", "a client id", |text| {
                 (!text.trim().is_empty()).then(|| text.trim().to_string())
             }),
+            allow_extra_params: values.flag("gateway.allow_extra_params"),
             log: self.log(),
             metrics: MetricsSettings { enabled: values.flag("gateway.metrics.enabled") },
             control_ui: ControlUiSettings {

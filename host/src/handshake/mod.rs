@@ -43,6 +43,8 @@ pub struct HandshakeSettings {
     pub control_ui: ControlUi,
     /// The schema of `connect`.
     pub connect_validator: Validator,
+    /// Whether params that `connect` does not know are left out instead of refused.
+    pub allow_extra_params: bool,
     /// The schema of a request frame.
     pub frame_validator: Validator,
     /// How far `device.signedAt` may be off, in milliseconds.
@@ -71,6 +73,7 @@ impl HandshakeSettings {
             auth,
             control_ui,
             connect_validator: Validator::new(&connect::schema(extra_client_ids))?,
+            allow_extra_params: false,
             frame_validator: Validator::request_frame(),
             skew_ms: SIGNATURE_SKEW_MS,
         })
@@ -239,9 +242,12 @@ impl Judge<'_> {
             let error = ErrorShape::invalid_request(format!("invalid connect params: {what}"));
             refuse(&request.id, error, "invalid-params", what)
         };
-        let Ok(value) = serde_json::from_str::<Value>(request.params_text()) else {
+        let Ok(mut value) = serde_json::from_str::<Value>(request.params_text()) else {
             return invalid("must not be nested that deeply".to_string());
         };
+        if self.settings.allow_extra_params {
+            self.settings.connect_validator.leave_out_extra(&mut value);
+        }
         if let Some(failures) = self.settings.connect_validator.describe(&value) {
             return invalid(failures);
         }
