@@ -79,9 +79,12 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
             .refuse(&busy(format!("more than {limit} requests of this connection are running"), "max_in_flight"));
     }
     let slot = Some(InFlight(connection.clone()));
+    // Clients alone are forgiven: what a plugin asks of another one is written against the schema that is here.
+    let tolerant = gateway.config.gateway.allow_extra_params;
+    let known_params = tolerant.then(|| method.without_extra(request.params_text())).flatten();
     let start = Start {
         method,
-        params: request.params_text(),
+        params: known_params.as_deref().unwrap_or(request.params_text()),
         asker,
         authority: connection.authority.clone(),
         conn: connection.number,

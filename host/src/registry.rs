@@ -103,6 +103,13 @@ impl MethodEntry {
         }
     }
 
+    /// These parameters without what the method does not know, if there is such a thing in them.
+    pub fn without_extra(&self, params: &str) -> Option<String> {
+        let ParamsCheck::Schema { validator, .. } = &self.params else { return None };
+        let mut value: Value = serde_json::from_str(params).ok()?;
+        validator.leave_out_extra(&mut value).then(|| value.to_string())
+    }
+
     /// Whether a disconnect lets it run on.
     pub fn is_detached(&self) -> bool {
         self.spec.on_disconnect == OnDisconnect::Detach || self.spec.idempotency == plugin_api::Idempotency::Replay

@@ -166,7 +166,7 @@ const GENERAL: &[Key] = &[
         "gateway.allow_extra_params",
         Kind::Flag,
         Fallback::Flag(false),
-        "Leaves out what connect does not know in its params, instead of refusing the client: for clients of a newer \
+        "Leaves out what connect or a method does not know in its params, instead of refusing it: for clients of a newer \
          protocol.",
     ),
     key(
