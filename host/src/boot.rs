@@ -33,6 +33,7 @@ use crate::mailbox::Room;
 use crate::metrics::Metrics;
 use crate::outbox::{self, OutboxLimits};
 use crate::pairing::{Pairing, PairingSettings};
+use crate::plugin::Freeing;
 use crate::plugins::live::{self, Plugins, Reread};
 use crate::plugins::{self, Linked, end};
 use crate::registry::Registry;
@@ -166,6 +167,12 @@ impl Running {
         for plugin in registry.plugins() {
             end::stop(&gateway, plugin, drain).await;
         }
+        // With the table and the calls goes what held the instances.
+        drop(registry);
+        gateway.registry.store(Arc::default());
+        if tokio::time::timeout(drain, gateway.freeing.over()).await.is_err() {
+            tracing::warn!("a plugin was still being freed when the time for it was over");
+        }
         if let Err(error) = gateway.pairing.flush().await {
             tracing::error!(%error, "when devices were last seen could not be written");
         }
@@ -278,6 +285,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         outboxes,
         runtime: Handle::current(),
         facts,
+        freeing: Freeing::default(),
         stopping: watch::Sender::new(false),
         plugins: Plugins::new(linked),
         folders: state.plugin_folders(),

@@ -80,7 +80,7 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
     }
     let slot = Some(InFlight(connection.clone()));
     // Clients alone are forgiven: what a plugin asks of another one is written against the schema that is here.
-    let tolerant = gateway.config.gateway.allow_extra_params;
+    let tolerant = gateway.config.gateway.allow_extra_params && !is_checked_in_place(method);
     let known_params = tolerant.then(|| method.without_extra(request.params_text())).flatten();
     let start = Start {
         method,

@@ -21,6 +21,7 @@ use crate::idempotency::Idempotency;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Outbox};
 use crate::pairing::Pairing;
+use crate::plugin::Freeing;
 use crate::plugins::live::Plugins;
 use crate::registry::Registry;
 use crate::snapshot::SnapshotStore;
@@ -73,6 +74,8 @@ pub struct Gateway {
     pub runtime: Handle,
     /// Facts that do not change while it runs.
     pub facts: Facts,
+    /// Instances of plugins that are being freed.
+    pub freeing: Freeing,
     /// Turns true when it stops.
     pub stopping: watch::Sender<bool>,
 }

@@ -80,7 +80,13 @@ pub fn hand_over_to_pool(
             open.handed_over = Instant::now();
             open.waiting.take().map(|waiting| (waiting, open.started.elapsed()))
         });
-        let Some((waiting, waited)) = taken.flatten() else { return };
+        let Some((mut waiting, waited)) = taken.flatten() else { return };
+        if conn != 0
+            && gateway.config.gateway.allow_extra_params
+            && let Some(known) = method.without_extra(&waiting.params)
+        {
+            waiting.params = known.into();
+        }
         if let Some(fault) = method.params_fault(&waiting.params) {
             if let Some(open) = gateway.calls.take(call) {
                 let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use plugin_api::Manifest;
 use plugin_api::catalogue::PluginState;
 use plugin_api::hosting::{CallRequest, Instance};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::authority::Authority;
 use crate::host_side::HostSide;
@@ -33,6 +33,29 @@ impl Origin {
             Origin::Linked => "linked",
             Origin::Loaded => "loaded",
         }
+    }
+}
+
+/// Counts instances that are being freed on threads of their own.
+#[derive(Clone, Default)]
+pub struct Freeing(Arc<watch::Sender<usize>>);
+
+impl Freeing {
+    /// Counts one more, until this is dropped.
+    fn begin(&self) -> impl Drop + Send + use<> {
+        struct Begun(Freeing);
+        impl Drop for Begun {
+            fn drop(&mut self) {
+                self.0.0.send_modify(|count| *count -= 1);
+            }
+        }
+        self.0.send_modify(|count| *count += 1);
+        Begun(self.clone())
+    }
+
+    /// Waits until there is none.
+    pub async fn over(&self) {
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
@@ -70,6 +93,7 @@ pub struct RunningPlugin {
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
     recent_panics: Mutex<VecDeque<Instant>>,
+    freeing: Freeing,
     instance: OnceLock<(Instance, Arc<HostSide>)>,
 }
 
@@ -81,6 +105,7 @@ impl RunningPlugin {
         place: Place,
         may_invoke: Vec<String>,
         may_hear: Vec<String>,
+        freeing: Freeing,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         RunningPlugin {
@@ -103,6 +128,7 @@ impl RunningPlugin {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             recent_panics: Mutex::default(),
+            freeing,
             instance: OnceLock::new(),
         }
     }
@@ -279,8 +305,9 @@ impl Drop for RunningPlugin {
                 Origin::Linked => instance.destroy(),
                 // It may block. Without a thread it is leaked.
                 Origin::Loaded => {
-                    let (id, number) = (self.id.clone(), self.number);
+                    let (id, number, begun) = (self.id.clone(), self.number, self.freeing.begin());
                     let free = move || {
+                        let _begun = begun;
                         instance.destroy();
                         tracing::info!(plugin = &*id, instance = number, "an instance was freed");
                     };
@@ -323,7 +350,14 @@ mod tests {
     #[tokio::test]
     async fn panics_are_counted_within_a_window() {
         let place = Place::workers("p", tokio::runtime::Handle::current());
-        let plugin = RunningPlugin::new(Manifest::new("p", "1"), Origin::Linked, place, Vec::new(), Vec::new());
+        let plugin = RunningPlugin::new(
+            Manifest::new("p", "1"),
+            Origin::Linked,
+            place,
+            Vec::new(),
+            Vec::new(),
+            Freeing::default(),
+        );
         let minute = Duration::from_secs(60);
         assert!(!plugin.panicked(3, minute) && !plugin.panicked(3, minute));
         assert!(plugin.panicked(3, minute), "the third");

@@ -412,12 +412,15 @@ async fn answers_that_are_none_reach_nobody() {
         }
         last(&mut client, -4).await;
         assert_eq!(client.ok("bad.echo", json!({ "still": "here" })).await, json!({ "still": "here" }));
+        // Its last thread outlives it and is told so.
+        gateway.replace_config("");
+        let told = gateway.state_file("data/bad/after-destroy");
+        while !fs::read_to_string(&told).is_ok_and(|told| !told.is_empty()) {
+            client.ok("health", json!({})).await;
+        }
+        assert_eq!(fs::read_to_string(&told).expect("it was there"), "-4");
         client.close().await;
         gateway.assert_healthy().await;
-        // Its last thread outlives it and is told so.
-        let stopped = gateway.stop().await;
-        let told = stopped.state_dir().join("data/bad/after-destroy");
-        assert_eq!(fs::read_to_string(&told).expect("it was destroyed"), "-4");
     }
 }
 

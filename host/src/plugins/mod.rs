@@ -220,7 +220,8 @@ fn prepare(
         None => Place::workers(id, workers),
         Some(threads) => Place::pool(id, workers, threads).map_err(|error| format!("no threads for it: {error}"))?,
     };
-    let plugin = Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears));
+    let freeing = gateway.freeing.clone();
+    let plugin = Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, freeing));
     let data_dir = gateway.folders.data(id).map_err(|error| error.to_string())?;
     let setup = json!({ "id": id, "dataDir": data_dir, "config": settings.config }).to_string();
     Ok(Prepared { plugin, setup })

@@ -238,13 +238,13 @@ impl<const CASE: usize> Plugin for Declared<CASE> {
 #[test]
 fn a_manifest_that_a_gateway_would_refuse_is_refused() {
     assert!(complaint(Harness::new::<Fickle>).contains("does not give the same bytes every time"));
-    assert!(complaint(Harness::new::<Declared<0>>).contains("id \"Upper\" is not lower-case letters"));
-    assert!(complaint(Harness::new::<Declared<1>>).contains("\"connect\" is a reserved name"));
-    assert!(complaint(Harness::new::<Declared<2>>).contains("\"host.mine\" is a reserved name"));
+    assert!(complaint(Harness::new::<Declared<0>>).contains("id \"Upper\" must be up to 64 lower-case letters"));
+    assert!(complaint(Harness::new::<Declared<1>>).contains("\"connect\" is reserved for the host"));
+    assert!(complaint(Harness::new::<Declared<2>>).contains("\"host.mine\" is reserved for the host"));
     assert!(complaint(Harness::new::<Declared<3>>).contains("\"twice\" is declared twice"));
     assert!(complaint(Harness::new::<Declared<4>>).contains("params of schema: the schema does not compile"));
     assert!(complaint(Harness::new::<Declared<5>>).contains("requires gwp.telepathy/1"));
-    assert!(complaint(Harness::new::<Declared<6>>).contains("\"tick\" is a reserved name"));
+    assert!(complaint(Harness::new::<Declared<6>>).contains("\"tick\" is reserved for the host"));
     let without = Harness::new::<Declared<7>>().without("gwp.kv/1").create_error();
     assert_eq!(without, "this host has no gwp.kv/1, which declared requires");
     let clash = complaint(|| Harness::new::<Declared<7>>().beside::<Rogue>(json!({})).start());
