@@ -4,9 +4,10 @@
 //! close in the outbox like any other.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plugin_api::Caller;
@@ -14,7 +15,7 @@ use plugin_api::catalogue::ConnectionClosed;
 use schemas::frame::write;
 use schemas::presence;
 use serde_json::json;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use crate::authority::Authority;
 use crate::connections::Connection;
@@ -24,6 +25,7 @@ use crate::handshake::{Accepted, Challenged, Refusal, Stage};
 use crate::hello::{self, Newcomer};
 use crate::locality::Peer;
 use crate::outbox::Outbox;
+use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
 use crate::{dispatch, events, record, services};
 
@@ -207,7 +209,8 @@ fn leave(gateway: &Arc<Gateway>, connection: &Arc<Connection>, ending: Ending) {
 
 /// Reads requests and writes answers and events until either side closes.
 async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, connection: &Arc<Connection>) -> Ending {
-    let last = poll_fn(|context| exchange(gateway, socket, connection, context)).await;
+    let mut pause = None;
+    let last = poll_fn(|context| exchange(gateway, socket, connection, &mut pause, context)).await;
     let outbox = &connection.outbox;
     match last {
         Last::Peer(frame) => {
@@ -246,12 +249,17 @@ enum Last {
     Us,
 }
 
+/// A time in which a connection is not read. On the heap, since hardly any connection ever has one.
+type Pause = Option<Pin<Box<Sleep>>>;
+
 /// Moves frames both ways until nothing moves: all frames that have arrived are handled, then all answers leave in one
-/// write. A connection over its byte budget is not read until it drains.
+/// write. A connection over its byte budget is not read until it drains, and one whose requests are refused again and again
+/// not before its `pause` is over: what it sends meanwhile stays in the socket, in order and at no cost.
 fn exchange<S: Stream>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     connection: &Arc<Connection>,
+    pause: &mut Pause,
     context: &mut Context<'_>,
 ) -> Poll<Last> {
     /// Frames handled before answers leave.
@@ -266,6 +274,10 @@ fn exchange<S: Stream>(
         }
         if connection.outbox.is_backed_up() {
             return Poll::Pending;
+        }
+        if let Some(timer) = pause {
+            ready!(timer.as_mut().poll(context));
+            *pause = None;
         }
         let mut handled = 0;
         // Behind a frame that closed the connection nothing is done any more.
@@ -283,6 +295,11 @@ fn exchange<S: Stream>(
                 Poll::Ready(Incoming::Broken(code, reason)) => break Some(Last::Broken(code, reason)),
             }
             handled += 1;
+            if let Some(duration) = connection.refusals.take_pause() {
+                gateway.metrics.reads_paused.increment(1);
+                *pause = Some(Box::pin(sleep(duration)));
+                break None;
+            }
         };
         gateway.metrics.frames_in.increment(handled);
         if let Some(last) = last {
@@ -372,7 +389,7 @@ fn newcomer(
         announced: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
         idle: Default::default(),
-        refused: AtomicUsize::new(0),
+        refusals: Refusals::new(),
     };
     (Arc::new(connection), entry)
 }

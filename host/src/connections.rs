@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::authority::Authority;
 use crate::outbox::Outbox;
+use crate::refusals::Refusals;
 
 /// Locks are taken a shard at a time, so that joining and broadcasting rarely wait for each other.
 const SHARDS: usize = 16;
@@ -39,8 +40,8 @@ pub struct Connection {
     pub in_flight: AtomicUsize,
     /// Wakes whoever waits until none does.
     pub idle: Idle,
-    /// Requests that were refused for want of rights.
-    pub refused: AtomicUsize,
+    /// Requests that were refused.
+    pub refusals: Refusals,
 }
 
 /// Somebody may wait until no request of a connection runs.

@@ -23,6 +23,7 @@ use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
 use crate::idempotency::Decision;
 use crate::plugin::RunningPlugin;
 use crate::plugins::live;
+use crate::refusals::Verdict;
 use crate::registry::{Handler, MethodEntry, Registry};
 
 /// A call about to be made.
@@ -47,6 +48,17 @@ pub struct Start<'a> {
     pub slot: Option<InFlight>,
     /// The number it will have.
     pub number: u64,
+}
+
+impl Start<'_> {
+    /// Answers a call that was not made, for its parameters are wrong.
+    fn refuse(mut self, gateway: &Gateway, error: &ErrorShape) {
+        self.method.metrics.errors.increment(1);
+        self.asker.refuse(error);
+        if let Some(InFlight(connection)) = &self.slot {
+            refused(gateway, connection, error);
+        }
+    }
 }
 
 /// Handles a message of an accepted connection.
@@ -112,8 +124,7 @@ pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
         && let Some(fault) = method.params_fault(start.params)
     {
         let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
-        method.metrics.errors.increment(1);
-        return start.asker.refuse(&error);
+        return start.refuse(gateway, &error);
     }
     if let Handler::Plugin(plugin) = &method.handler {
         if plugin.has_failed() {
@@ -134,7 +145,7 @@ pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
             None => {
                 let name = &method.spec.name;
                 let fault = format!("invalid {name} params: must have required property 'idempotencyKey'");
-                return start.asker.refuse(&ErrorShape::invalid_request(fault));
+                return start.refuse(gateway, &ErrorShape::invalid_request(fault));
             }
         },
     };
@@ -510,15 +521,20 @@ fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
     refused(gateway, connection, &error);
 }
 
-/// Counts a request that was refused; a connection that goes on and on is closed.
+/// Counts a request that was refused. A connection that goes on and on is slowed down first, and closed in the end.
 fn refused(gateway: &Gateway, connection: &Connection, error: &ErrorShape) {
-    let count = connection.refused.fetch_add(1, Ordering::Relaxed) + 1;
-    let limit = gateway.limits().max_refused_calls;
-    if count == 1 || count == limit {
-        tracing::info!(conn = connection.number, count, error = error.message, "refused a request");
-    }
-    if count >= limit {
-        gateway.metrics.limit_hit("max_refused_calls");
-        connection.outbox.close(close::POLICY, "too many refused requests");
+    let limits = gateway.limits();
+    let window = Duration::from_millis(limits.refused_window_ms);
+    let verdict = connection.refusals.add(limits.max_refused_calls, window, Instant::now());
+    let (conn, count) = (connection.number, connection.refusals.count());
+    match verdict {
+        Verdict::Flood => {
+            gateway.metrics.limit_hit("max_refused_calls");
+            tracing::info!(conn, count, "closing a connection whose requests are refused again and again");
+            connection.outbox.close(close::POLICY, "too many refused requests");
+        }
+        Verdict::FirstSlowed => tracing::info!(conn, count, "slowing a connection whose requests are refused"),
+        Verdict::Calm if count == 1 => tracing::info!(conn, error = error.message, "refused a request"),
+        Verdict::Calm | Verdict::Slowed => {}
     }
 }

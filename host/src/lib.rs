@@ -56,6 +56,7 @@ pub mod plugin;
 pub mod plugins;
 pub mod record;
 pub mod redact;
+pub mod refusals;
 pub mod registry;
 mod run;
 pub mod secret;

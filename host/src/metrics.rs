@@ -26,6 +26,8 @@ pub struct Metrics {
     pub bytes_in: Counter,
     /// Bytes written to sockets.
     pub bytes_out: Counter,
+    /// Times a connection was not read for a moment because its requests are refused again and again.
+    pub reads_paused: Counter,
     /// Droppable events that slow consumers missed.
     pub events_dropped: Counter,
     /// Handshakes that ended well.
@@ -55,6 +57,7 @@ impl Metrics {
             frames_out: counter("clawhost_frames_sent_total"),
             bytes_in: counter("clawhost_bytes_received_total"),
             bytes_out: counter("clawhost_bytes_sent_total"),
+            reads_paused: counter("clawhost_reads_paused_total"),
             events_dropped: counter("clawhost_events_dropped_total"),
             turned_away: counter("clawhost_upgrades_refused_total"),
             handshakes_accepted: recorder

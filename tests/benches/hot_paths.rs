@@ -100,7 +100,7 @@ fn connection(running: &Running) -> Arc<Connection> {
         presence_key: None,
         in_flight: AtomicUsize::new(0),
         idle: Default::default(),
-        refused: AtomicUsize::new(0),
+        refusals: Default::default(),
     })
 }
 

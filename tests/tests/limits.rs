@@ -143,21 +143,65 @@ async fn payloads() {
 }
 
 #[tokio::test]
-async fn refused_calls() {
-    let gateway = with("[gateway.limits]\nmax_refused_calls = 5").await;
-    let mut client = gateway.operator(&["operator.talk"]).await;
-    let frames: Vec<_> =
-        (0..50).map(|n| json!({ "type": "req", "id": format!("{n}"), "method": "vault.admin" })).collect();
-    client.send_all(&frames).await;
-    for n in 0..5 {
-        let error = client.answer(&format!("{n}")).await.expect_err("refused");
-        assert_eq!(error.message, "missing scope: operator.admin");
+async fn a_flood_of_refused_calls_is_slowed_and_closed() {
+    let gateway = with("[gateway.limits]\nmax_refused_calls = 4").await;
+    let kinds = [
+        (json!({ "method": "vault.admin" }), "missing scope: operator.admin"),
+        (
+            json!({ "method": "spike.wait", "params": { "gate": 7 } }),
+            "invalid spike.wait params: at /gate: must be string",
+        ),
+        (json!({ "method": "spike.once", "params": { "run": "r" } }), "invalid spike.once params: "),
+        (json!({ "methods": [] }), "invalid request frame: must have required property 'method'"),
+    ];
+    for (hit, (what, fault)) in kinds.into_iter().enumerate() {
+        let mut client = gateway.operator(&["operator.read"]).await;
+        let frame = |n: usize| {
+            let mut frame = json!({ "type": "req", "id": format!("{n}") });
+            frame.as_object_mut().expect("a frame").extend(what.as_object().expect("fields").clone());
+            frame
+        };
+        client.send_all(&(0..50).map(frame).collect::<Vec<_>>()).await;
+        for n in 0..5 {
+            let error = client.answer(&format!("{n}")).await.expect_err("refused");
+            assert!(error.message.starts_with(fault), "{error:?}");
+        }
+        client.expect_close(1008, "too many refused requests").await;
+        assert_eq!(gateway.metric(&hits("max_refused_calls")).await, hit as f64 + 1.0);
+        // Behind the third and the fourth the gateway took its time, so the rest was never read.
+        assert_eq!(gateway.metric("clawhost_reads_paused_total").await, 2.0 * (hit as f64 + 1.0));
     }
-    client.expect_close(1008, "too many refused requests").await;
-    assert_eq!(gateway.metric(&hits("max_refused_calls")).await, 1.0);
-    // The log holds the first and the last, not fifty lines.
+    // The log holds the first, the moment it was slowed, and the last: not fifty lines each.
     let log = gateway.stop().await.log;
-    assert!(log.matches("refused a request").count() <= 2, "{log}");
+    for line in ["refused a request", "slowing a connection", "closing a connection"] {
+        assert_eq!(log.matches(line).count(), 4, "{line}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_slowed_connection_is_served_in_order() {
+    let gateway = with("[gateway.limits]\nmax_refused_calls = 4").await;
+    let mut client = gateway.operator(&["operator.talk"]).await;
+    let methods = ["no.such", "no.such", "no.such", "spike.effects", "no.such", "spike.effects"];
+    let frame = |(n, method): (usize, &&str)| json!({ "type": "req", "id": format!("{n}"), "method": method });
+    client.send_all(&methods.iter().enumerate().map(frame).collect::<Vec<_>>()).await;
+    for (n, method) in methods.iter().enumerate() {
+        assert_eq!(client.answer(&format!("{n}")).await.is_ok(), *method == "spike.effects", "{n}");
+    }
+    assert_eq!(gateway.metric("clawhost_reads_paused_total").await, 2.0);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn refused_calls_are_forgotten() {
+    // Two thousand drain away in a second, which is more than a connection that is slowed can send.
+    let gateway = with("[gateway.limits]\nmax_refused_calls = 100\nrefused_window_ms = 50").await;
+    let mut client = gateway.admin().await;
+    for _ in 0..400 {
+        client.refused("no.such", json!({})).await;
+    }
+    assert_eq!(gateway.metric(&hits("max_refused_calls")).await, 0.0);
+    client.close().await;
 }
 
 #[tokio::test]

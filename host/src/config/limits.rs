@@ -77,8 +77,11 @@ limits! {
     max_principals: usize = 65_536, 1..=10_000_000;
     /// Largest part of the snapshot in hello-ok that a plugin may publish, in bytes.
     max_snapshot_bytes: usize = MIB, KIB..=64 * MIB;
-    /// Refused calls after which a connection is closed.
+    /// Refused calls, and calls with wrong parameters, that drain away within refused_window_ms. A connection with half as
+    /// many is read more slowly, one with more is closed.
     max_refused_calls: usize = 100, 1..=1_000_000;
+    /// The time in which max_refused_calls are forgotten.
+    refused_window_ms: u64 = 60_000, 50..=DAY_MS;
     /// Wrong secrets from one address, within auth_failure_window_ms, that lock it out.
     auth_failures: usize = 10, 1..=1_000_000;
     /// The window in which wrong secrets are counted.

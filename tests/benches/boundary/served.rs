@@ -133,7 +133,7 @@ fn connection(gateway: &Gateway) -> Arc<Connection> {
         presence_key: None,
         in_flight: AtomicUsize::new(0),
         idle: Default::default(),
-        refused: AtomicUsize::new(0),
+        refusals: Default::default(),
     })
 }
 

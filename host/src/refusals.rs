@@ -1,0 +1,134 @@
+//! How many requests of a connection were refused lately. Refusals drain away like water from a leaky bucket: a client
+//! that asks now and then for something nobody offers is an ordinary client, however long it stays. Whoever fills half of
+//! the bucket is read more slowly, and only who goes on all the same is closed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest time that a connection is not read for one refused request.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The refusals of one connection. Only the task of the connection adds to them.
+pub struct Refusals {
+    since: Instant,
+    count: AtomicU64,
+    /// When the last of them will have drained away, in microseconds from `since`.
+    empty_at: AtomicU64,
+    /// How long the connection is not to be read, in microseconds.
+    pause: AtomicU64,
+    slowed: AtomicBool,
+}
+
+/// What another refusal means for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Calm,
+    /// It is read more slowly, and this is the first time.
+    FirstSlowed,
+    /// It is read more slowly.
+    Slowed,
+    /// It goes on and on.
+    Flood,
+}
+
+impl Refusals {
+    /// None yet.
+    pub fn new() -> Self {
+        let none = || AtomicU64::new(0);
+        Refusals {
+            since: Instant::now(),
+            count: none(),
+            empty_at: none(),
+            pause: none(),
+            slowed: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts one more. `max` of them drain away within the window.
+    pub fn add(&self, max: usize, window: Duration, now: Instant) -> Verdict {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = micros(now.saturating_duration_since(self.since));
+        let each = (micros(window) / max as u64).max(1);
+        let empty_at = self.empty_at.load(Ordering::Relaxed).max(now) + each;
+        self.empty_at.store(empty_at, Ordering::Relaxed);
+        let full = each * max as u64;
+        match empty_at - now {
+            level if level > full => Verdict::Flood,
+            level if level > full / 2 => {
+                // Half of what it takes to drain: a flood goes on filling the bucket, only that it takes its time.
+                self.pause.store((each / 2).min(micros(LONGEST_PAUSE)), Ordering::Relaxed);
+                if self.slowed.swap(true, Ordering::Relaxed) { Verdict::Slowed } else { Verdict::FirstSlowed }
+            }
+            _ => Verdict::Calm,
+        }
+    }
+
+    /// How many there were since the connection was opened.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How long the connection is not to be read from here on; told once.
+    pub fn take_pause(&self) -> Option<Duration> {
+        if self.pause.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some(Duration::from_micros(self.pause.swap(0, Ordering::Relaxed)))
+    }
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_client_that_polls_what_nobody_offers_is_never_slowed() {
+        let refusals = Refusals::new();
+        for round in 0..4 * 3600 / 5 {
+            let now = refusals.since + Duration::from_secs(5 * round);
+            for _ in 0..3 {
+                assert_eq!(refusals.add(100, WINDOW, now), Verdict::Calm, "round {round}");
+            }
+        }
+        assert_eq!((refusals.count(), refusals.take_pause()), (4 * 3600 / 5 * 3, None));
+    }
+
+    #[test]
+    fn a_burst_is_slowed_and_forgotten() {
+        let refusals = Refusals::new();
+        let mut now = refusals.since;
+        let burst: Vec<_> = (0..60).map(|_| refusals.add(100, WINDOW, now)).collect();
+        assert!(burst[..50].iter().all(|verdict| *verdict == Verdict::Calm));
+        assert_eq!(burst[50..52], [Verdict::FirstSlowed, Verdict::Slowed]);
+        assert_eq!(refusals.take_pause(), Some(Duration::from_millis(300)));
+        assert_eq!(refusals.take_pause(), None, "told once");
+        now += WINDOW;
+        assert_eq!(refusals.add(100, WINDOW, now), Verdict::Calm);
+    }
+
+    #[test]
+    fn a_flood_fills_the_bucket_however_slowly_it_is_read() {
+        let refusals = Refusals::new();
+        let mut now = refusals.since;
+        let mut verdict = Verdict::Calm;
+        while verdict != Verdict::Flood {
+            now += refusals.take_pause().unwrap_or_default();
+            verdict = refusals.add(100, WINDOW, now);
+        }
+        let (took, count) = (now - refusals.since, refusals.count());
+        assert!((25..40).contains(&took.as_secs()) && (140..160).contains(&count), "{took:?} {count}");
+    }
+}
