@@ -3,8 +3,9 @@
 //! method.
 //!
 //! Reading order: [`frame`] (what travels), [`connect`] and [`hello`] (the handshake), [`device`] (who signs what),
-//! [`scope`] (what a scope satisfies), [`error`], [`presence`], and the numbers in [`protocol`].
+//! [`scope`] (what a scope satisfies), [`error`], [`presence`], and the numbers in [`protocol`] and [`bounds`].
 
+pub mod bounds;
 pub mod connect;
 #[cfg(feature = "device")]
 pub mod device;

@@ -536,3 +536,35 @@ async fn every_client_id_of_the_three_brands_and_of_the_operator() {
         assert!(refused.close.reason.len() <= 120 && message.starts_with(&refused.close.reason));
     }
 }
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_signed_in_full_and_kept_short() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.admin().await;
+    let text = "ß".repeat(3_000);
+    let talkative = ["platform", "deviceFamily", "displayName", "version", "modelIdentifier", "instanceId"]
+        .into_iter()
+        .fold(Connect::operator().client("clawdbot-macos", "ui"), |connect, field| connect.about(field, &text))
+        .with("scopes", json!((0..400).map(|n| format!("operator.{n}")).collect::<Vec<_>>()))
+        .with("caps", json!((0..400).map(|n| format!("cap-{n}")).collect::<Vec<_>>()))
+        .with("pathEnv", json!("x".repeat(8_000)))
+        .payload(Payload::V3)
+        .device(&Key::new(1));
+
+    // From afar it waits, and here it is let in: both times the signature is over the full text.
+    let refused = gateway.knock_with(&Knock::remote()).await.connect(&talkative).await.expect_err("it must wait");
+    assert_eq!(refused.error.message, "pairing required");
+    let requested = admin.event("device.pair.requested").await.payload.expect("a payload");
+    let client = gateway.connect(&talkative).await;
+    let paired = admin.ok("device.pair.list", json!({})).await["paired"][0].clone();
+    let connections = admin.ok("system.connections", json!({})).await;
+    let presence = admin.ok("system-presence", json!({})).await;
+    for (what, length) in [(&requested, 8_000), (&paired, 8_000), (&connections, 16_000), (&presence, 16_000)] {
+        assert!(what.to_string().len() < length, "{what}");
+        assert!(what.to_string().contains(&"ß".repeat(200)) && !what.to_string().contains(&"ß".repeat(201)), "{what}");
+    }
+    let scopes = client.hello["auth"]["scopes"].as_array().expect("scopes");
+    assert_eq!((scopes.len(), &scopes[0]), (32, &json!("operator.0")));
+    client.close().await;
+    admin.close().await;
+}

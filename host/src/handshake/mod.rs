@@ -11,6 +11,7 @@ mod refusal;
 mod tests;
 
 use schemas::ErrorShape;
+use schemas::bounds;
 use schemas::connect::{self, ConnectParams};
 use schemas::error::code;
 use schemas::frame::Request;
@@ -115,7 +116,7 @@ pub struct Authenticated {
 pub struct Accepted {
     /// The id of the `connect` request.
     pub request_id: String,
-    /// What it sent, without its credentials, and without a device that was not verified.
+    /// What it sent, within [`bounds`], without its credentials, and without a device that was not verified.
     pub params: ConnectParams,
     /// The negotiated version.
     pub version: Version,
@@ -217,7 +218,8 @@ impl Judge<'_> {
             // A page that some other program shows on this machine is not its owner.
             may_be_silent: self.peer.local && (self.peer.origin.is_none() || is_page),
             reported_ip: self.peer.reported_ip.clone(),
-            params,
+            // The device's signature is over the full text; from here on it is only shown.
+            params: params.bounded(),
         })
     }
 
@@ -331,8 +333,10 @@ impl Judge<'_> {
         if role != OPERATOR {
             return Vec::new();
         }
+        let asks_for_none = asked.is_empty();
+        let asked = bounds::names(asked, bounds::MAX_SCOPES);
         match version {
-            Version::V3 if asked.is_empty() => vec![scope::ADMIN.to_string()],
+            Version::V3 if asks_for_none => vec![scope::ADMIN.to_string()],
             Version::V3 => asked,
             // Without a device, only the command line of this machine may name its own scopes.
             Version::V4 => {

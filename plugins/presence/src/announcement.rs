@@ -11,7 +11,7 @@ const MAX_TEXT: usize = 2_000;
 /// Longest field kept.
 const MAX_FIELD: usize = 200;
 /// Most items of a list kept.
-const MAX_ITEMS: usize = 32;
+pub(crate) const MAX_ITEMS: usize = 32;
 
 /// A `system-event`, read.
 pub(crate) struct Announcement {

@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use schemas::PresenceEntry;
 use schemas::scope::{ADMIN, READ};
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use announcement::Announcement;
@@ -34,6 +34,8 @@ use rows::Rows;
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many rows lengthen the pause by its own length.
 const ROWS_A_PAUSE: usize = 20;
+/// Largest list, in bytes.
+const MAX_LIST: usize = 512 * 1024;
 /// How often stale rows are looked for, and whether the machine still has the address it had.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -291,7 +293,7 @@ impl Presence {
 
     fn list(&self, own: &mut PresenceEntry) -> Result<PresenceList, HostError> {
         own.ts = schemas::now_ms();
-        to_raw_value(&lock(&self.rows).list(own, Instant::now())).map(PresenceList).map_err(|_| HostError::Invalid)
+        written(lock(&self.rows).list(own, Instant::now())).map_err(|_| HostError::Invalid)
     }
 
     async fn keep_current(self: Arc<Self>) {
@@ -350,6 +352,24 @@ struct Events {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 struct PresenceList(#[schemars(with = "Vec<PresenceEntry>")] Box<RawValue>);
+
+/// The rows that fit, latest first: the list goes to every operator at every change, so it stays well below what a
+/// connection may have waiting.
+fn written(rows: Vec<&PresenceEntry>) -> serde_json::Result<PresenceList> {
+    let mut list = String::from("[");
+    for row in rows {
+        let row = serde_json::to_string(row)?;
+        if list.len() + row.len() > MAX_LIST {
+            break;
+        }
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&row);
+    }
+    list.push(']');
+    RawValue::from_string(list).map(PresenceList)
+}
 
 /// Payload of the event `presence`.
 #[derive(Debug, Serialize, JsonSchema)]

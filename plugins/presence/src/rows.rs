@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use schemas::PresenceEntry;
 use schemas::scope::normalized;
 
+use crate::announcement::MAX_ITEMS;
+
 /// Everyone but the gateway itself: rows by key, bounded in number and age.
 pub(crate) struct Rows {
     rows: HashMap<String, Row>,
@@ -83,6 +85,8 @@ impl Rows {
         row.named.scopes.extend(named.scopes);
         row.named.roles = normalized(&row.named.roles);
         row.named.scopes = normalized(&row.named.scopes);
+        row.named.roles.truncate(MAX_ITEMS);
+        row.named.scopes.truncate(MAX_ITEMS);
         row.unite();
         (before, row.shown.clone())
     }
@@ -201,6 +205,17 @@ mod tests {
     fn only(rows: &Rows) -> PresenceEntry {
         assert_eq!(rows.len(), 1);
         rows.rows.values().next().unwrap().shown.clone()
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_does_not_add_up() {
+        let (mut rows, now) = (Rows::new(200, TTL), Instant::now());
+        for round in 0..10 * MAX_ITEMS as u64 {
+            let scope = format!("scope-{round}");
+            rows.announced("d", entry("phone", &format!("role-{round}"), &[&scope], round), now);
+        }
+        let row = only(&rows);
+        assert_eq!((row.roles.unwrap().len(), row.scopes.unwrap().len()), (MAX_ITEMS, MAX_ITEMS));
     }
 
     #[test]

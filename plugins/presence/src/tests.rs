@@ -98,6 +98,21 @@ fn who_comes_and_goes_is_told() {
 }
 
 #[test]
+fn the_list_stays_small_and_the_oldest_rows_give_way() {
+    let presence = start(harness());
+    let text = "x".repeat(30_000);
+    for n in 0..40 {
+        let mut opened = tracked(n, &format!("k{n}"), &format!("host-{n}"), "operator");
+        let entry = opened.presence.as_mut().unwrap();
+        (entry.text, entry.ts) = (Some(text.clone()), n);
+        presence.open_connection(&opened);
+    }
+    let rows = list(&presence);
+    assert!((10..=18).contains(&rows.len()), "{}", rows.len());
+    assert_eq!((rows[0].mode.as_deref(), rows[1].host.as_deref()), (Some("gateway"), Some("host-39")));
+}
+
+#[test]
 fn clients_without_a_row_are_not_told_of() {
     let presence = start(harness());
     let before = lists_told(&presence).len();
