@@ -119,9 +119,30 @@ async fn another_wish_replaces_the_first_request() {
     let rejected = admin.event("device.pair.resolved").await.payload.expect("a payload");
     assert_eq!((&rejected["requestId"], &rejected["decision"]), (&json!(first), &json!("rejected")));
     let pending = list(&mut admin).await["pending"].clone();
-    assert_eq!(pending.as_array().map(Vec::len), Some(1), "one request a device");
+    assert_eq!(pending.as_array().map(Vec::len), Some(1), "one request a device and role");
     assert_eq!(pending[0]["requestId"], json!(second));
     assert_eq!(admin.refused("device.pair.approve", json!({ "requestId": first })).await.message, "unknown requestId");
+    admin.close().await;
+}
+
+#[tokio::test]
+async fn an_operator_and_a_node_of_one_device_do_not_displace_each_other() {
+    let gateway = Gateway::start().await;
+    let key = Key::new(1);
+    let (operator, node) = (Connect::operator().device(&key), Connect::node().device(&key));
+    let mut admin = gateway.admin().await;
+    let as_operator = must_wait(&gateway, &operator, "not-paired").await;
+    let as_node = must_wait(&gateway, &node, "not-paired").await;
+    for _ in 0..3 {
+        assert_eq!(must_wait(&gateway, &operator, "not-paired").await, as_operator);
+        assert_eq!(must_wait(&gateway, &node, "not-paired").await, as_node);
+    }
+    for (request, connect) in [(as_operator, operator), (as_node, node)] {
+        admin.ok("device.pair.approve", json!({ "requestId": request })).await;
+        knock_remotely(&gateway, &connect).await.expect("approved").close().await;
+    }
+    assert_eq!(list(&mut admin).await["paired"][0]["roles"], json!(["operator", "node"]));
+    assert_eq!((admin.heard("device.pair.requested").len(), admin.heard("device.pair.resolved").len()), (2, 2));
     admin.close().await;
 }
 
@@ -138,8 +159,9 @@ async fn more_scopes_or_another_role_need_a_new_approval() {
     must_wait(&gateway, &wider, "scope-upgrade").await;
     must_wait(&gateway, &Connect::operator().scopes(&[]).device(&key), "scope-upgrade").await;
     let request = must_wait(&gateway, &Connect::node().device(&key), "role-upgrade").await;
-    let pending = list(&mut admin).await["pending"][0].clone();
-    assert_eq!((&pending["requestId"], &pending["isRepair"]), (&json!(request), &json!(true)));
+    let pending = list(&mut admin).await["pending"].clone();
+    let own = pending.as_array().expect("a list").iter().find(|own| own["requestId"] == json!(request));
+    assert_eq!((own.expect("listed")["isRepair"].clone(), pending.as_array().map(Vec::len)), (json!(true), Some(2)));
     // What it was approved for, it keeps.
     knock_remotely(&gateway, &reader).await.expect("still approved").close().await;
     admin.ok("device.pair.approve", json!({ "requestId": request })).await;

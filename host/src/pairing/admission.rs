@@ -1,7 +1,10 @@
 //! A device at the door: let in as known, approved without asking, or noted down to wait for an operator.
 
+use std::collections::HashSet;
+
+use schemas::bounds;
 use schemas::hello::Granted;
-use schemas::scope::{covers, normalized};
+use schemas::scope::{any_satisfies, covers, normalized};
 
 use super::book::{self, Book};
 use super::management::{self, Approver};
@@ -155,12 +158,12 @@ impl Pairing {
         }
     }
 
-    /// Approves at once. A request of the same device that still waits is settled by this too.
+    /// Approves at once. A request of the same device in the same role that still waits is settled by this too.
     fn plan_silent(&self, book: &Book, candidate: &Candidate, known: Option<&DeviceRow>, now_ms: u64) -> Plan {
         let mut changes = Vec::new();
         let mut events = Vec::new();
         let mut request = new_request(candidate, known.is_some(), now_ms);
-        if let Some(waiting) = book.pending_of(&candidate.device_id) {
+        if let Some(waiting) = book.pending_of(&candidate.device_id).find(|waiting| waiting.role == candidate.role) {
             changes.push(Change::DropPending(waiting.request_id.clone()));
             if self.is_alive(waiting, now_ms) {
                 if asks_the_same(waiting, candidate) {
@@ -180,6 +183,9 @@ impl Pairing {
         Plan::AfterWriting(changes, admission)
     }
 
+    /// A device waits in each of its roles by itself: one program may knock as an operator and as a node in turn, and
+    /// neither must push the other's request out from under the operator who is about to approve it. Within a role, who
+    /// asks for no more than the waiting request does is given that one.
     fn plan_pending(
         &self,
         book: &Book,
@@ -193,33 +199,60 @@ impl Pairing {
             book.pending.values().partition(|request| self.is_alive(request, now_ms));
         let mut changes: Vec<Change> =
             expired.iter().map(|request| Change::DropPending(request.request_id.clone())).collect();
-        let (own, mut others): (Vec<_>, Vec<_>) =
+        let (own, others): (Vec<_>, Vec<_>) =
             alive.into_iter().partition(|request| request.device_id == candidate.device_id);
-        for waiting in own {
-            if asks_the_same(waiting, candidate) {
+        let mut request = Box::new(new_request(candidate, is_repair, now_ms));
+        let mut displaced = Vec::new();
+        if let Some(waiting) = own.iter().find(|waiting| waiting.role == candidate.role) {
+            if waiting.public_key == candidate.public_key && covers(&waiting.scopes, &candidate.scopes) {
                 let request_id = waiting.request_id.clone();
                 return Plan::Now(Admission::Pending { request_id, reason, events });
             }
-            changes.push(Change::DropPending(waiting.request_id.clone()));
-            events.push(PairingEvent::resolved(waiting, Decision::Rejected, now_ms));
+            // Under a new id, since what is asked for must not grow while an operator looks at it. It asks for both, or
+            // two programs of the device with different wishes would displace each other for ever.
+            let earlier = waiting.scopes.iter().filter(|scope| !any_satisfies(&candidate.scopes, scope));
+            request.scopes.extend(earlier.cloned());
+            request.scopes.truncate(bounds::MAX_SCOPES);
+            displaced.push(*waiting);
+        } else if own.is_empty() {
+            match self.room_for(candidate, book, &others) {
+                Some(giving_way) => displaced = giving_way,
+                None => return Plan::Now(Admission::Busy),
+            }
         }
-        // Room is made at the cost of the oldest newcomer; a device that was paired before keeps its place.
-        let from_here = |request: &&&PendingRequest| request.remote_ip == candidate.remote_ip;
-        let crowded = others.len() >= self.settings.max_pending;
-        let crowded_here = others.iter().filter(from_here).count() >= self.settings.max_pending_per_ip;
-        if crowded || crowded_here {
-            others.retain(|request| !request.is_repair && (!crowded_here || request.remote_ip == candidate.remote_ip));
-            let Some(oldest) = others.into_iter().min_by_key(|request| request.ts) else {
-                return Plan::Now(Admission::Busy);
-            };
-            changes.push(Change::DropPending(oldest.request_id.clone()));
-            events.push(PairingEvent::resolved(oldest, Decision::Rejected, now_ms));
+        for request in displaced {
+            changes.push(Change::DropPending(request.request_id.clone()));
+            events.push(PairingEvent::resolved(request, Decision::Rejected, now_ms));
         }
-        let request = Box::new(new_request(candidate, is_repair, now_ms));
         events.push(PairingEvent::Requested(request.clone()));
         let request_id = request.request_id.clone();
         changes.push(Change::PutPending(request));
         Plan::AfterWriting(changes, Admission::Pending { request_id, reason, events })
+    }
+
+    /// The requests that give way to another device. Room is made at the cost of the newcomer that waits longest; a device
+    /// that was paired before keeps its place. `None`: there is none.
+    fn room_for<'a>(
+        &self,
+        candidate: &Candidate,
+        book: &Book,
+        others: &[&'a PendingRequest],
+    ) -> Option<Vec<&'a PendingRequest>> {
+        let is_from_here = |request: &PendingRequest| request.remote_ip == candidate.remote_ip;
+        let devices = |requests: &mut dyn Iterator<Item = &&'a PendingRequest>| {
+            requests.map(|request| request.device_id.as_str()).collect::<HashSet<_>>().len()
+        };
+        let crowded = devices(&mut others.iter()) >= self.settings.max_pending;
+        let crowded_here =
+            devices(&mut others.iter().filter(|other| is_from_here(other))) >= self.settings.max_pending_per_ip;
+        if !crowded && !crowded_here {
+            return Some(Vec::new());
+        }
+        let may_give_way = |request: &&&PendingRequest| {
+            !book.devices.contains_key(&request.device_id) && (!crowded_here || is_from_here(request))
+        };
+        let oldest = others.iter().filter(may_give_way).min_by_key(|request| request.ts)?;
+        Some(others.iter().copied().filter(|request| request.device_id == oldest.device_id).collect())
     }
 
     fn paired(&self, device: &DeviceRow, role: &str, events: Vec<PairingEvent>) -> Admission {

@@ -50,9 +50,9 @@ impl Book {
         }
     }
 
-    /// The request a device waits with, expired or not.
-    pub(super) fn pending_of(&self, device_id: &str) -> Option<&PendingRequest> {
-        self.pending.values().find(|request| request.device_id == device_id)
+    /// The requests a device waits with, at most one a role, expired or not.
+    pub(super) fn pending_of(&self, device_id: &str) -> impl Iterator<Item = &PendingRequest> {
+        self.pending.values().filter(move |request| request.device_id == device_id)
     }
 }
 

@@ -207,7 +207,7 @@ impl Pairing {
         {
             return Err(ManageError::Refused(denied("device removal denied")));
         }
-        let waiting = self.lock().pending_of(device_id).cloned();
+        let waiting: Vec<PendingRequest> = self.lock().pending_of(device_id).cloned().collect();
         let mut changes = vec![Change::DropDevice(device_id.to_string())];
         changes.extend(waiting.iter().map(|request| Change::DropPending(request.request_id.clone())));
         self.commit(gate, changes).await?;

@@ -149,8 +149,8 @@ pub fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Resul
             Change::PutPending(request) => {
                 let record = serde_json::to_string(request).map_err(unwritable)?;
                 transaction.execute(
-                    "INSERT INTO pending_pairings (request_id, device_id, record, ts) VALUES (?1, ?2, ?3, ?4)",
-                    params![request.request_id, request.device_id, record, request.ts as i64],
+                    "INSERT INTO pending_pairings (request_id, device_id, role, record, ts) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![request.request_id, request.device_id, request.role, record, request.ts as i64],
                 )?;
             }
             Change::DropPending(id) => {

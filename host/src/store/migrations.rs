@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 /// Every step, in order. The file's `user_version` counts how many it has taken.
-pub(super) const ALL: &[&str] = &[FIRST];
+pub(super) const ALL: &[&str] = &[FIRST, PENDING_BY_ROLE];
 
 const FIRST: &str = "
 CREATE TABLE devices (
@@ -67,6 +67,22 @@ CREATE TABLE idempotency (
     PRIMARY KEY (method, key)
 ) STRICT;
 CREATE INDEX idempotency_by_age ON idempotency (ts);
+";
+
+/// A device may wait for an answer in each of its roles.
+const PENDING_BY_ROLE: &str = "
+CREATE TABLE pending_by_role (
+    request_id TEXT PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    record TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    UNIQUE (device_id, role)
+) STRICT;
+INSERT INTO pending_by_role (request_id, device_id, role, record, ts)
+    SELECT request_id, device_id, json_extract(record, '$.role'), record, ts FROM pending_pairings;
+DROP TABLE pending_pairings;
+ALTER TABLE pending_by_role RENAME TO pending_pairings;
 ";
 
 /// Takes a file through the steps it has not taken yet, each in one transaction.
@@ -139,6 +155,20 @@ mod tests {
         assert_eq!(old.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         assert!(old.prepare("SELECT y FROM a").is_err(), "the copy has the old shape");
         migrate(&mut open(&path), &path, &STEPS).unwrap();
+    }
+
+    #[test]
+    fn who_waited_before_requests_had_a_role_waits_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        migrate(&mut open(&path), &path, &ALL[..1]).unwrap();
+        let waiting = "INSERT INTO pending_pairings VALUES ('r', 'd', '{\"role\":\"node\"}', 7)";
+        open(&path).execute_batch(waiting).unwrap();
+        migrate(&mut open(&path), &path, ALL).unwrap();
+        let kept = open(&path).query_row("SELECT device_id, role, ts FROM pending_pairings", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+        });
+        assert_eq!(kept.unwrap(), ("d".to_string(), "node".to_string(), 7));
     }
 
     #[test]
