@@ -102,7 +102,8 @@ pub async fn start(
     let ticker =
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
     let mut tasks = vec![tokio::spawn(keep_house(gateway.clone()))];
-    let doorkeeper = Doorkeeper::new(gateway.metrics.pending_handshakes.clone());
+    let (heads, handshakes) = (gateway.metrics.pending_heads.clone(), gateway.metrics.pending_handshakes.clone());
+    let doorkeeper = Doorkeeper::new(heads, handshakes);
     for listener in listeners {
         tasks.push(tokio::spawn(http::accept(gateway.clone(), doorkeeper.clone(), listener)));
     }

@@ -1,5 +1,8 @@
-//! Counts sockets at the door: how many there are, and how many of them have not said who they are, in all and for each
-//! address.
+//! Counts sockets at the door: how many there are, how many have not said what they want, and how many of those that want
+//! to shake hands have not said who they are. The last two are counted in all and for each sender.
+//!
+//! Who comes from this machine with no proxy in between has no limit of its own, and an eighth of the places is kept for
+//! it: strangers must never shut out the owner's command line.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,17 +11,58 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::Gauge;
 
+use crate::config::{IpRange, Limits};
+use crate::locality::{self, Peer};
+
 /// The counts of one gateway.
 pub struct Doorkeeper {
     open: AtomicUsize,
-    pending: Mutex<PendingCounts>,
+    heads: Arc<Room>,
+    handshakes: Arc<Room>,
+}
+
+/// Where sockets wait.
+struct Room {
+    counts: Mutex<Counts>,
     gauge: Gauge,
 }
 
 #[derive(Default)]
-struct PendingCounts {
+struct Counts {
     all: usize,
+    /// Those of them for whom no place is kept.
+    strangers: usize,
     by_address: HashMap<IpAddr, usize>,
+}
+
+/// For whom a socket is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Somebody on this machine, with no proxy in between as far as is known.
+    Here,
+    /// A proxy that speaks for many; for whom, its request will tell.
+    Proxy,
+    /// This address.
+    At(IpAddr),
+}
+
+impl Sender {
+    /// As far as is known before the request is read.
+    pub fn before_head(address: IpAddr, trusted_proxies: &[IpRange]) -> Self {
+        let address = address.to_canonical();
+        if locality::is_loopback(address) {
+            Sender::Here
+        } else if trusted_proxies.iter().any(|proxy| proxy.contains(address)) {
+            Sender::Proxy
+        } else {
+            Sender::At(address)
+        }
+    }
+
+    /// The sender of a request.
+    pub fn of(peer: &Peer) -> Self {
+        if peer.local && !peer.forwarded { Sender::Here } else { Sender::At(peer.client_ip) }
+    }
 }
 
 /// A socket that is open, until dropped.
@@ -30,30 +74,23 @@ impl Drop for Open {
     }
 }
 
-/// A socket that has not finished its handshake, until dropped.
+/// A socket that has not said what it wants, or not who it is, until dropped.
 pub struct Pending {
-    doorkeeper: Arc<Doorkeeper>,
-    address: IpAddr,
+    room: Arc<Room>,
+    sender: Sender,
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let mut pending = self.doorkeeper.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.all -= 1;
-        if let Some(count) = pending.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                pending.by_address.remove(&self.address);
-            }
-        }
-        self.doorkeeper.gauge.set(pending.all as f64);
+        self.room.leave(self.sender);
     }
 }
 
 impl Doorkeeper {
     /// Nobody yet.
-    pub fn new(gauge: Gauge) -> Arc<Self> {
-        Arc::new(Doorkeeper { open: AtomicUsize::new(0), pending: Mutex::default(), gauge })
+    pub fn new(heads: Gauge, handshakes: Gauge) -> Arc<Self> {
+        let room = |gauge| Arc::new(Room { counts: Mutex::default(), gauge });
+        Arc::new(Doorkeeper { open: AtomicUsize::new(0), heads: room(heads), handshakes: room(handshakes) })
     }
 
     /// Takes in a socket, unless there are `max` already.
@@ -65,25 +102,51 @@ impl Doorkeeper {
         Some(Open(self.clone()))
     }
 
+    /// Counts a socket as long as it speaks HTTP; the error is the limit that stands against it.
+    pub fn before_head(&self, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
+        self.heads.enter(sender, limits)
+    }
+
     /// Counts a socket that wants to shake hands; the error is the limit that stands against it.
-    pub fn pending(
-        self: &Arc<Self>,
-        address: IpAddr,
-        max: usize,
-        max_per_address: usize,
-    ) -> Result<Pending, &'static str> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if pending.all >= max {
+    pub fn before_connect(&self, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
+        self.handshakes.enter(sender, limits)
+    }
+}
+
+impl Room {
+    fn enter(self: &Arc<Self>, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
+        let max = limits.max_pending_handshakes;
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_stranger = sender != Sender::Here;
+        if counts.all >= max || (is_stranger && counts.strangers >= max - max / 8) {
             return Err("max_pending_handshakes");
         }
-        let count = pending.by_address.entry(address).or_default();
-        if *count >= max_per_address {
-            return Err("max_pending_handshakes_per_ip");
+        if let Sender::At(address) = sender {
+            let count = counts.by_address.entry(address).or_default();
+            if *count >= limits.max_pending_handshakes_per_ip {
+                return Err("max_pending_handshakes_per_ip");
+            }
+            *count += 1;
         }
-        *count += 1;
-        pending.all += 1;
-        self.gauge.set(pending.all as f64);
-        Ok(Pending { doorkeeper: self.clone(), address })
+        counts.all += 1;
+        counts.strangers += usize::from(is_stranger);
+        self.gauge.set(counts.all as f64);
+        Ok(Pending { room: self.clone(), sender })
+    }
+
+    fn leave(&self, sender: Sender) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all -= 1;
+        counts.strangers -= usize::from(sender != Sender::Here);
+        if let Sender::At(address) = sender
+            && let Some(count) = counts.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&address);
+            }
+        }
+        self.gauge.set(counts.all as f64);
     }
 }
 
@@ -91,19 +154,68 @@ impl Doorkeeper {
 mod tests {
     use super::*;
 
+    const ALL: &str = "max_pending_handshakes";
+    const OF_ADDRESS: &str = "max_pending_handshakes_per_ip";
+
+    fn keeper() -> Arc<Doorkeeper> {
+        Doorkeeper::new(Gauge::noop(), Gauge::noop())
+    }
+
+    fn limits(all: usize, of_address: usize) -> Limits {
+        Limits { max_pending_handshakes: all, max_pending_handshakes_per_ip: of_address, ..Limits::default() }
+    }
+
+    fn at(last: u8) -> Sender {
+        Sender::At(IpAddr::from([203, 0, 113, last]))
+    }
+
     #[test]
     fn counts_return_when_sockets_go() {
-        let keeper = Doorkeeper::new(Gauge::noop());
-        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let (keeper, limits) = (keeper(), limits(2, 1));
         let open = keeper.open(1).expect("room for one");
         assert!(keeper.open(1).is_none());
-        let first = keeper.pending(a, 2, 1).expect("room");
-        assert_eq!(keeper.pending(a, 2, 1).err(), Some("max_pending_handshakes_per_ip"));
-        let second = keeper.pending(b, 2, 1).expect("room for another address");
-        assert_eq!(keeper.pending(IpAddr::from([127, 0, 0, 3]), 2, 1).err(), Some("max_pending_handshakes"));
+        let first = keeper.before_connect(at(1), &limits).expect("room");
+        assert_eq!(keeper.before_connect(at(1), &limits).err(), Some(OF_ADDRESS));
+        let second = keeper.before_connect(at(2), &limits).expect("room for another address");
+        assert_eq!(keeper.before_connect(at(3), &limits).err(), Some(ALL));
+        assert!(keeper.before_head(at(3), &limits).is_ok(), "who waits for something else does not count");
         drop((first, second));
-        assert!(keeper.pending(a, 2, 1).is_ok());
+        assert!(keeper.before_connect(at(1), &limits).is_ok());
         drop(open);
         assert!(keeper.open(1).is_some());
+    }
+
+    #[test]
+    fn places_are_kept_for_who_is_here() {
+        let (keeper, limits) = (keeper(), limits(16, 8));
+        let strangers: Vec<_> = (0..14).map(|n| keeper.before_connect(at(n % 2), &limits).expect("room")).collect();
+        for stranger in [at(0), at(9), Sender::Proxy] {
+            assert_eq!(keeper.before_connect(stranger, &limits).err(), Some(ALL), "{stranger:?}");
+        }
+        let owner = [Sender::Here, Sender::Here].map(|here| keeper.before_connect(here, &limits).expect("kept"));
+        assert_eq!(keeper.before_connect(Sender::Here, &limits).err(), Some(ALL));
+        drop(strangers);
+        let more: Vec<_> = (0..14).map(|_| keeper.before_connect(Sender::Here, &limits).expect("room")).collect();
+        assert_eq!(keeper.before_connect(at(0), &limits).err(), Some(ALL));
+        drop((owner, more));
+    }
+
+    #[test]
+    fn a_sender_before_and_after_its_head() {
+        let proxies: Vec<IpRange> = vec!["10.0.0.2".parse().expect("an address")];
+        for (address, sender) in [
+            ("127.0.0.1", Sender::Here),
+            ("::1", Sender::Here),
+            ("::ffff:127.0.0.1", Sender::Here),
+            ("10.0.0.2", Sender::Proxy),
+            ("::ffff:203.0.113.1", at(1)),
+        ] {
+            assert_eq!(Sender::before_head(address.parse().expect("an address"), &proxies), sender, "{address}");
+        }
+        let owner = Peer::direct_local();
+        assert_eq!(Sender::of(&owner), Sender::Here);
+        // Strangers behind a proxy on this machine that nobody configured: one address, and not the owner's.
+        let proxied = Peer { local: false, forwarded: true, ..owner };
+        assert_eq!(Sender::of(&proxied), Sender::At(proxied.client_ip));
     }
 }

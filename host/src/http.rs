@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth;
 use crate::connection::{self, Upgraded};
-use crate::doorkeeper::{Doorkeeper, Open, Pending};
+use crate::doorkeeper::{Doorkeeper, Open, Pending, Sender};
 use crate::doors;
 use crate::doorway::{Doorway, Holding};
 use crate::failures::Guesser;
@@ -39,17 +39,18 @@ pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         match accepted {
-            Ok((stream, address)) => match doorkeeper.open(gateway.limits().max_connections) {
-                Some(open) => {
+            Ok((stream, address)) => match let_in(&gateway, &doorkeeper, address) {
+                Ok((open, waiting)) => {
                     let visit = Visit {
                         gateway: gateway.clone(),
                         doorkeeper: doorkeeper.clone(),
                         address,
                         accepted_at: Instant::now(),
                     };
-                    gateway.runtime.spawn(visit.run(stream, open));
+                    gateway.runtime.spawn(visit.run(stream, open, waiting));
                 }
-                None => gateway.metrics.limit_hit("max_connections"),
+                // Closed without a word: whoever has too many sockets open costs no more than that.
+                Err(limit) => gateway.metrics.limit_hit(limit),
             },
             Err(error) => {
                 tracing::warn!(%error, "a socket could not be accepted");
@@ -57,6 +58,18 @@ pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener
             }
         }
     }
+}
+
+/// A place for a socket that has said nothing yet; the error is the limit that stands against it.
+fn let_in(
+    gateway: &Gateway,
+    doorkeeper: &Arc<Doorkeeper>,
+    address: SocketAddr,
+) -> Result<(Open, Pending), &'static str> {
+    let limits = gateway.limits();
+    let open = doorkeeper.open(limits.max_connections).ok_or("max_connections")?;
+    let sender = Sender::before_head(address.ip(), &gateway.config.gateway.trusted_proxies);
+    Ok((open, doorkeeper.before_head(sender, limits)?))
 }
 
 /// One socket, as long as it speaks HTTP.
@@ -77,7 +90,7 @@ struct Granted {
 type Answer = Response<Full<Bytes>>;
 
 impl Visit {
-    async fn run(self, stream: TcpStream, open: Open) {
+    async fn run(self, stream: TcpStream, open: Open, waiting: Pending) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a socket went before it was served");
             return;
@@ -102,6 +115,7 @@ impl Visit {
         if let Err(error) = connection.await {
             tracing::trace!(%error, "an HTTP connection ended early");
         }
+        drop(waiting);
         let granted = granted.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(Granted { upgrade, peer, pending }) = granted {
             // On a task of its own, so that what HTTP needed is given back.
@@ -153,17 +167,13 @@ impl Visit {
             return Err(Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing")));
         };
         self.check_doors(headers, peer)?;
-        let limits = self.gateway.limits();
-        let pending = self
-            .doorkeeper
-            .pending(peer.client_ip, limits.max_pending_handshakes, limits.max_pending_handshakes_per_ip)
-            .map_err(|limit| {
-                self.gateway.metrics.limit_hit(limit);
-                let mut answer =
-                    text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
-                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                Box::new(answer)
-            })?;
+        let pending = self.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
+            self.gateway.metrics.limit_hit(limit);
+            let mut answer =
+                text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            Box::new(answer)
+        })?;
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = answer.headers_mut();

@@ -14,7 +14,9 @@ pub struct Metrics {
     render: PrometheusHandle,
     /// Open WebSocket connections, before and after the handshake.
     pub connections: Gauge,
-    /// Sockets that have not finished their handshake.
+    /// Sockets that speak HTTP: most of them have not said what they want.
+    pub pending_heads: Gauge,
+    /// Upgraded sockets that have not finished their handshake.
     pub pending_handshakes: Gauge,
     /// WebSocket connections since the start.
     pub connections_opened: Counter,
@@ -51,6 +53,7 @@ impl Metrics {
         let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         Metrics {
             connections: gauge("clawhost_connections"),
+            pending_heads: gauge("clawhost_pending_heads"),
             pending_handshakes: gauge("clawhost_pending_handshakes"),
             connections_opened: counter("clawhost_connections_opened_total"),
             frames_in: counter("clawhost_frames_received_total"),

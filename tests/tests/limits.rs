@@ -2,6 +2,8 @@
 
 use clawhost_tests::support::{Client, Close, Connect, Gateway, Knock, Raw, TOKEN};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const TEST_GATEWAY: &str = env!("CARGO_BIN_EXE_test_gateway");
 
@@ -82,27 +84,81 @@ async fn open_sockets() {
 async fn handshakes_in_all_and_by_address() {
     let gateway = with(
         "[gateway]\ntrusted_proxies = [\"127.0.0.1\"]\n\
-         [gateway.limits]\nmax_pending_handshakes = 3\nmax_pending_handshakes_per_ip = 2",
+         [gateway.limits]\nmax_pending_handshakes = 5\nmax_pending_handshakes_per_ip = 2",
     )
     .await;
     let from = |address: &str| Knock::default().header("X-Forwarded-For", address);
-    let (a, b) = (from("203.0.113.7"), from("203.0.113.8"));
+    let [a, b, c] = ["203.0.113.7", "203.0.113.8", "203.0.113.9"].map(from);
     let mut first = gateway.knock_with(&a).await;
     let second = gateway.knock_with(&a).await;
     let Err(answer) = gateway.try_knock(&a).await else { panic!("a third one of this address came in") };
     assert_eq!(answer.status, 503);
     assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
-    let third = gateway.knock_with(&b).await;
-    let Err(answer) = gateway.try_knock(&b).await else { panic!("a fourth one came in") };
+    let others = [gateway.knock_with(&b).await, gateway.knock_with(&b).await, gateway.knock_with(&c).await];
+    let Err(answer) = gateway.try_knock(&c).await else { panic!("a sixth one came in") };
     assert_eq!(answer.status, 503);
     for limit in ["max_pending_handshakes", "max_pending_handshakes_per_ip"] {
         assert_eq!(gateway.metric(&hits(limit)).await, 1.0, "{limit}");
     }
-    assert_eq!(gateway.metric("clawhost_pending_handshakes").await, 3.0);
+    assert_eq!(gateway.metric("clawhost_pending_handshakes").await, 5.0);
     // Who has proved itself does not count any more.
     first.connect(&Connect::operator()).await.expect("accepted");
     gateway.assert_healthy().await;
-    drop((first, second, third));
+    drop((first, second, others));
+}
+
+#[tokio::test]
+async fn strangers_behind_a_proxy_do_not_shut_out_the_owner() {
+    let gateway = with("[gateway.limits]\nmax_pending_handshakes = 16\nmax_pending_handshakes_per_ip = 14").await;
+    // A proxy on this machine that nobody configured: all of its clients have the proxy's address.
+    let proxied = Knock::remote().header("X-Forwarded-For", "203.0.113.7");
+    let mut strangers = Vec::new();
+    for _ in 0..14 {
+        strangers.push(gateway.knock_with(&proxied).await);
+    }
+    for stranger in [proxied, Knock::remote()] {
+        let Err(answer) = gateway.try_knock(&stranger).await else { panic!("one more stranger came in") };
+        assert_eq!(answer.status, 503);
+    }
+    let also_here = gateway.knock().await;
+    gateway.assert_healthy().await;
+    drop((strangers, also_here));
+}
+
+#[tokio::test]
+async fn clients_of_this_machine_do_not_count_by_address() {
+    let gateway = with("[gateway.limits]\nmax_pending_handshakes_per_ip = 1").await;
+    let silent = [gateway.knock().await, gateway.knock().await, gateway.knock().await];
+    gateway.assert_healthy().await;
+    assert_eq!(gateway.metric(&hits("max_pending_handshakes_per_ip")).await, 0.0);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn sockets_that_say_nothing() {
+    let gateway = with("[gateway.limits]\nmax_pending_handshakes = 4").await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open"));
+    }
+    // It is taken by the system and closed by the gateway, which says nothing either.
+    let mut fifth = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    assert_eq!(fifth.read(&mut [0; 16]).await.expect("an end"), 0);
+    drop(silent);
+    // The places are free when the gateway has seen the ends.
+    for attempt in 0.. {
+        let answer = gateway.http("GET", "/metrics", &[("Authorization", &format!("Bearer {TOKEN}"))]).await;
+        if answer.status == 200 {
+            assert!(answer.body.contains(&hits("max_pending_handshakes")), "{}", answer.body);
+            break;
+        }
+        assert!(attempt < 1000, "no place became free: {answer:?}");
+    }
+    gateway.assert_healthy().await;
+    // A socket is as silent in the middle of its head.
+    let mut talking = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    talking.write_all(b"GET / HTTP/1.1\r\nHost: ").await.expect("taken");
+    gateway.metric_becomes("clawhost_pending_heads", 2.0).await;
 }
 
 #[tokio::test]

@@ -59,9 +59,10 @@ limits! {
     max_outbound_bytes: usize = 16 * MIB, KIB..=1024 * MIB;
     /// Open connections.
     max_connections: usize = 20_000, 1..=1_000_000;
-    /// Connections that have not authenticated yet.
+    /// Connections that have not authenticated yet, and as many sockets that have not sent a request yet. An eighth of them
+    /// is kept for clients that come from this machine directly.
     max_pending_handshakes: usize = 512, 1..=1_000_000;
-    /// Connections from one address that have not authenticated yet.
+    /// Of these, connections and sockets of one address. Clients that come from this machine directly are not counted.
     max_pending_handshakes_per_ip: usize = 64, 1..=1_000_000;
     /// Time from accepting a socket to an accepted connect.
     handshake_timeout_ms: u64 = protocol::HANDSHAKE_TIMEOUT_MS, 50..=600_000;
