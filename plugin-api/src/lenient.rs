@@ -64,4 +64,30 @@ mod tests {
             assert!(serde_json::from_str::<Params>(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn every_integer_of_a_schema_has_bounds_within_which_it_is_read() {
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct Counts {
+            limit: u64,
+            cursor: Option<u64>,
+            offset: i64,
+            small: u32,
+            #[schemars(range(min = 1, max = 5))]
+            own: u64,
+        }
+        let schema = crate::schema_of::<Counts>();
+        let bounds = |name: &str| (&schema["properties"][name]["minimum"], &schema["properties"][name]["maximum"]);
+        let safe = 9_007_199_254_740_991i64;
+        assert_eq!(bounds("limit"), (&0.into(), &safe.into()));
+        assert_eq!(bounds("cursor"), (&0.into(), &safe.into()));
+        assert_eq!(bounds("offset"), (&(-safe).into(), &safe.into()));
+        assert_eq!(bounds("small"), (&0.into(), &u32::MAX.into()));
+        assert_eq!(bounds("own"), (&1.into(), &5.into()));
+        for written in [safe.to_string(), format!("{safe}.0")] {
+            let params: Params = serde_json::from_str(&format!(r#"{{"limit":{written}}}"#)).unwrap();
+            assert_eq!(params.limit, safe as u64);
+        }
+    }
 }

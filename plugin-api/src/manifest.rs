@@ -1,6 +1,7 @@
 //! What a plugin says of itself: pure data, readable without running anything of it.
 
-use schemars::JsonSchema;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -393,9 +394,29 @@ impl EventSpec {
     }
 }
 
-/// The JSON Schema (2020-12) of a type.
+/// The JSON Schema (2020-12) of a type. Integers have bounds, so that one which no field could take is refused in the words
+/// of a schema rather than in those of a parser.
 pub fn schema_of<T: JsonSchema>() -> Value {
-    schemars::schema_for!(T).to_value()
+    let mut schema = schemars::schema_for!(T);
+    RecursiveTransform(bound_integer).transform(&mut schema);
+    schema.to_value()
+}
+
+fn bound_integer(schema: &mut Schema) {
+    /// Beyond this, not every program reads the integer that was written.
+    const MAX_SAFE: i64 = (1 << 53) - 1;
+    let (min, max) = match schema.get("format").and_then(Value::as_str) {
+        Some("uint" | "uint64") => (0, MAX_SAFE),
+        Some("int" | "int64") => (-MAX_SAFE, MAX_SAFE),
+        Some("uint32") => (0, u32::MAX.into()),
+        Some("int32") => (i32::MIN.into(), i32::MAX.into()),
+        _ => return,
+    };
+    for (bound, exclusive, value) in [("minimum", "exclusiveMinimum", min), ("maximum", "exclusiveMaximum", max)] {
+        if schema.get(bound).is_none() && schema.get(exclusive).is_none() {
+            schema.insert(bound.to_string(), value.into());
+        }
+    }
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
