@@ -11,6 +11,7 @@ use schemas::ErrorShape;
 use schemas::frame::Request;
 use schemas::protocol::close;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::access;
@@ -508,13 +509,13 @@ fn key_of(params: &str) -> Option<String> {
 
 /// Answers what is not a request: text that is not JSON is passed over, as clients expect.
 fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
         tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
         return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
-    };
+    }
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let id = value.get("id").and_then(serde_json::Value::as_str).filter(|id| !id.is_empty()).unwrap_or("invalid");
-    let fault =
-        gateway.frame_validator.describe(&value).unwrap_or_else(|| "must not hold a property twice".to_string());
+    let fault = gateway.frame_validator.describe_frame(text);
     let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));
     let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };
     asker.refuse(&error);

@@ -97,8 +97,8 @@ impl MethodEntry {
             ParamsCheck::Schema { empty_is_valid: true, .. } if params == "{}" => None,
             ParamsCheck::Schema { validator, .. } => match serde_json::from_str::<Value>(params) {
                 Ok(value) => validator.describe(&value),
-                // Params are JSON when they come this far, so only their depth can be wrong.
-                Err(_) => Some("must not be nested that deeply".to_string()),
+                // They are JSON when they come this far, but not all of that can be read.
+                Err(error) => Some(schemas::json::fault(&error).to_string()),
             },
         }
     }

@@ -42,6 +42,14 @@ impl Validator {
         Self::new(&schema).expect("a schema written here compiles")
     }
 
+    /// What is wrong with a message that is JSON and no request frame.
+    pub fn describe_frame(&self, text: &str) -> String {
+        match serde_json::from_str(text) {
+            Ok(value) => self.describe(&value).unwrap_or_else(|| "must not hold a property twice".to_string()),
+            Err(error) => schemas::json::fault(&error).to_string(),
+        }
+    }
+
     /// Whether a value satisfies the schema: the quick answer for the usual case.
     pub fn is_valid(&self, value: &Value) -> bool {
         self.compiled.is_valid(value)

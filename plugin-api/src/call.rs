@@ -56,10 +56,13 @@ impl Call {
         if self.params.is_empty() { "{}" } else { &self.params }
     }
 
-    /// The parameters as a type.
+    /// The parameters as a type. What the peer hears when they are none says what is wrong without repeating them.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, MethodError> {
-        serde_json::from_str(self.params_text())
-            .map_err(|error| MethodError::invalid_request(format!("invalid {} params: {error}", self.method)))
+        serde_json::from_str(self.params_text()).map_err(|error| {
+            let message = format!("invalid {} params: {}", self.method, schemas::json::fault(&error));
+            let place = format!("params could not be read: line {}, column {}", error.line(), error.column());
+            MethodError::invalid_request(message).log(place)
+        })
     }
 
     /// The connection that asks; `None` when another plugin does.

@@ -3,7 +3,7 @@
 //! method.
 //!
 //! Reading order: [`frame`] (what travels), [`connect`] and [`hello`] (the handshake), [`device`] (who signs what),
-//! [`scope`] (what a scope satisfies), [`error`], [`presence`], and the numbers in [`protocol`] and [`bounds`].
+//! [`scope`] (what a scope satisfies), [`error`] and [`json`] (what goes wrong), [`presence`], and the numbers in [`protocol`] and [`bounds`].
 
 pub mod bounds;
 pub mod connect;
@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod frame;
 pub mod hello;
+pub mod json;
 pub mod presence;
 pub mod protocol;
 pub mod scope;

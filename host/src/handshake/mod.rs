@@ -18,6 +18,7 @@ use schemas::frame::Request;
 use schemas::hello::Granted;
 use schemas::protocol::{self, SIGNATURE_SKEW_MS, Version, close};
 use schemas::scope;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::auth::{self, Attempt, AuthMethod, AuthSettings, Authorized, DeviceTokens};
@@ -226,8 +227,10 @@ impl Judge<'_> {
     /// Checks 1 to 3: JSON, a request frame, `connect`.
     fn request<'t>(&self, text: &'t str) -> Verdict<Request<'t>> {
         let Some(request) = Request::parse(text) else {
-            let Ok(value) = serde_json::from_str::<Value>(text) else { return Err(Box::new(Refusal::not_json())) };
-            let detail = self.settings.frame_validator.describe(&value).unwrap_or_else(|| "a key twice".to_string());
+            if serde_json::from_str::<IgnoredAny>(text).is_err() {
+                return Err(Box::new(Refusal::not_json()));
+            }
+            let detail = self.settings.frame_validator.describe_frame(text);
             let reason = "invalid request frame";
             return Err(Box::new(Refusal::wordless(close::POLICY, reason, "invalid-frame", detail)));
         };
@@ -244,8 +247,9 @@ impl Judge<'_> {
             let error = ErrorShape::invalid_request(format!("invalid connect params: {what}"));
             refuse(&request.id, error, "invalid-params", what)
         };
-        let Ok(mut value) = serde_json::from_str::<Value>(request.params_text()) else {
-            return invalid("must not be nested that deeply".to_string());
+        let mut value = match serde_json::from_str::<Value>(request.params_text()) {
+            Ok(value) => value,
+            Err(error) => return invalid(schemas::json::fault(&error).to_string()),
         };
         if self.settings.allow_extra_params {
             self.settings.connect_validator.leave_out_extra(&mut value);

@@ -88,5 +88,6 @@ fn unanswerable(error: serde_json::Error) -> ErrorShape {
 }
 
 fn parse<T: DeserializeOwned>(params: &str) -> Result<T, ErrorShape> {
-    serde_json::from_str(params).map_err(|error| ErrorShape::invalid_request(format!("invalid params: {error}")))
+    let invalid = |error| ErrorShape::invalid_request(format!("invalid params: {}", schemas::json::fault(&error)));
+    serde_json::from_str(params).map_err(invalid)
 }
