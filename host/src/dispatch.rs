@@ -9,7 +9,6 @@ use plugin_api::abi::*;
 use plugin_api::hosting::CallRequest;
 use schemas::ErrorShape;
 use schemas::frame::Request;
-use schemas::protocol::close;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -24,7 +23,7 @@ use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
 use crate::idempotency::Decision;
 use crate::plugin::RunningPlugin;
 use crate::plugins::live;
-use crate::refusals::Verdict;
+use crate::refusals::refused;
 use crate::registry::{Handler, MethodEntry, Registry};
 
 /// A call about to be made.
@@ -520,22 +519,4 @@ fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
     let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };
     asker.refuse(&error);
     refused(gateway, connection, &error);
-}
-
-/// Counts a request that was refused. A connection that goes on and on is slowed down first, and closed in the end.
-fn refused(gateway: &Gateway, connection: &Connection, error: &ErrorShape) {
-    let limits = gateway.limits();
-    let window = Duration::from_millis(limits.refused_window_ms);
-    let verdict = connection.refusals.add(limits.max_refused_calls, window, Instant::now());
-    let (conn, count) = (connection.number, connection.refusals.count());
-    match verdict {
-        Verdict::Flood => {
-            gateway.metrics.limit_hit("max_refused_calls");
-            tracing::info!(conn, count, "closing a connection whose requests are refused again and again");
-            connection.outbox.close(close::POLICY, "too many refused requests");
-        }
-        Verdict::FirstSlowed => tracing::info!(conn, count, "slowing a connection whose requests are refused"),
-        Verdict::Calm if count == 1 => tracing::info!(conn, error = error.message, "refused a request"),
-        Verdict::Calm | Verdict::Slowed => {}
-    }
 }

@@ -5,6 +5,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use schemas::ErrorShape;
+use schemas::protocol::close;
+
+use crate::connections::Connection;
+use crate::gateway::Gateway;
+
 /// Longest time that a connection is not read for one refused request.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -75,6 +81,24 @@ impl Refusals {
             return None;
         }
         Some(Duration::from_micros(self.pause.swap(0, Ordering::Relaxed)))
+    }
+}
+
+/// Counts a request that was refused. A connection that goes on and on is slowed down first, and closed in the end.
+pub fn refused(gateway: &Gateway, connection: &Connection, error: &ErrorShape) {
+    let limits = gateway.limits();
+    let window = Duration::from_millis(limits.refused_window_ms);
+    let verdict = connection.refusals.add(limits.max_refused_calls, window, Instant::now());
+    let (conn, count) = (connection.number, connection.refusals.count());
+    match verdict {
+        Verdict::Flood => {
+            gateway.metrics.limit_hit("max_refused_calls");
+            tracing::info!(conn, count, "closing a connection whose requests are refused again and again");
+            connection.outbox.close(close::POLICY, "too many refused requests");
+        }
+        Verdict::FirstSlowed => tracing::info!(conn, count, "slowing a connection whose requests are refused"),
+        Verdict::Calm if count == 1 => tracing::info!(conn, error = error.message, "refused a request"),
+        Verdict::Calm | Verdict::Slowed => {}
     }
 }
 
