@@ -42,7 +42,7 @@ pub enum Sender {
     Here,
     /// A proxy that speaks for many; for whom, its request will tell.
     Proxy,
-    /// This address.
+    /// The customer of this address.
     At(IpAddr),
 }
 
@@ -55,13 +55,13 @@ impl Sender {
         } else if trusted_proxies.iter().any(|proxy| proxy.contains(address)) {
             Sender::Proxy
         } else {
-            Sender::At(address)
+            Sender::At(locality::customer(address))
         }
     }
 
     /// The sender of a request.
     pub fn of(peer: &Peer) -> Self {
-        if peer.local && !peer.forwarded { Sender::Here } else { Sender::At(peer.client_ip) }
+        if peer.local && !peer.forwarded { Sender::Here } else { Sender::At(locality::customer(peer.client_ip)) }
     }
 }
 
@@ -209,6 +209,7 @@ mod tests {
             ("::ffff:127.0.0.1", Sender::Here),
             ("10.0.0.2", Sender::Proxy),
             ("::ffff:203.0.113.1", at(1)),
+            ("2001:db8::1:2:3:4", Sender::At("2001:db8::".parse().expect("an address"))),
         ] {
             assert_eq!(Sender::before_head(address.parse().expect("an address"), &proxies), sender, "{address}");
         }

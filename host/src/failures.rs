@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::locality::customer;
+
 /// Addresses remembered at most.
 const MAX_ADDRESSES: usize = 4096;
 /// The count over all addresses is this many times the one of a single address.
@@ -82,7 +84,7 @@ impl FailureLimiter {
             return None;
         }
         let mut state = self.lock();
-        let count = state.addresses.get(&bucket_of(guesser.ip)).copied().unwrap_or_default();
+        let count = state.addresses.get(&customer(guesser.ip)).copied().unwrap_or_default();
         if count.locked_until_ms > now_ms {
             return Some(count.locked_until_ms - now_ms);
         }
@@ -101,8 +103,8 @@ impl FailureLimiter {
             state.everybody.level_at(now_ms, leak);
             state.everybody.level += 1.0;
         }
-        make_room(&mut state.addresses, bucket_of(guesser.ip), now_ms);
-        let count = state.addresses.entry(bucket_of(guesser.ip)).or_default();
+        make_room(&mut state.addresses, customer(guesser.ip), now_ms);
+        let count = state.addresses.entry(customer(guesser.ip)).or_default();
         if now_ms.saturating_sub(count.window_started_ms) >= window {
             (count.failures, count.window_started_ms) = (0, now_ms);
         }
@@ -121,9 +123,9 @@ impl FailureLimiter {
     /// Forgets an address's failures: it has shown the right secret.
     pub fn succeeded(&self, guesser: Guesser, now_ms: u64) {
         let mut state = self.lock();
-        make_room(&mut state.addresses, bucket_of(guesser.ip), now_ms);
+        make_room(&mut state.addresses, customer(guesser.ip), now_ms);
         let fresh = Count { succeeded_at_ms: Some(now_ms), ..Count::default() };
-        state.addresses.insert(bucket_of(guesser.ip), fresh);
+        state.addresses.insert(customer(guesser.ip), fresh);
     }
 
     fn window(&self) -> u64 {
@@ -149,17 +151,6 @@ impl Bucket {
         self.level = (self.level - now_ms.saturating_sub(self.at_ms) as f64 * leak).max(0.0);
         self.at_ms = self.at_ms.max(now_ms);
         self.level
-    }
-}
-
-/// One address, or the network a provider gives to one customer of IPv6.
-fn bucket_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        ip => ip,
     }
 }
 

@@ -87,6 +87,17 @@ pub fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
+/// For whom an address counts: itself, or the network a provider gives to one customer of IPv6.
+pub fn customer(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        ip => ip,
+    }
+}
+
 /// A `Host` header in lower case, without port and brackets.
 pub fn host_name(host: &str) -> String {
     let host = host.trim().to_ascii_lowercase();
