@@ -79,6 +79,7 @@ pub struct Running {
 
 /// Starts a gateway with the plugins that are linked into this program, and those that the configuration names.
 ///
+/// `reread` reads the configuration again, as it was read for this start; without it what changes on disk is never seen.
 /// `expected` names the plugins that must be among them: a program that forgot to name a crate has lost its registration
 /// without a word, and must not start with half of its methods.
 pub async fn start(
@@ -86,6 +87,7 @@ pub async fn start(
     state: StateDir,
     expected: &[&str],
     log_file: Option<PathBuf>,
+    reread: Option<Reread>,
 ) -> Result<Running, StartError> {
     let started = Instant::now();
     let linked = plugins::linked(expected).map_err(StartError::Failed)?;
@@ -97,6 +99,8 @@ pub async fn start(
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let facts = Facts { host: host_name(), started, started_at_ms: schemas::now_ms(), addresses, log_file };
     let gateway = Arc::new(assemble(config, &state, facts, linked).await?);
+    // Before anybody can connect and ask for a reload.
+    gateway.plugins.reread_with(reread);
     live::bring_up(&gateway).await.map_err(StartError::Failed)?;
 
     let ticker =
@@ -124,8 +128,7 @@ impl Running {
     }
 
     /// From now on the configuration is read again when its file changes, and on SIGHUP.
-    pub fn follow(&mut self, reread: Reread, hangup: Signal) {
-        self.gateway.plugins.reread_with(reread);
+    pub fn follow(&mut self, hangup: Signal) {
         self.tasks.push(tokio::spawn(config_watch::follow(self.gateway.clone(), hangup)));
     }
 

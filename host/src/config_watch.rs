@@ -9,7 +9,6 @@ use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
-use crate::config::{Config, ConfigError};
 use crate::gateway::Gateway;
 use crate::plugins::live;
 
@@ -26,44 +25,34 @@ pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     // Held as long as this runs: dropping it ends the watch.
     let _watcher = file.and_then(|file| watch(file, touched));
     // It may have changed between the start and the watch.
-    take_over(&gateway, gateway.plugins.read_again(), false).await;
+    take_over(&gateway, false, None).await;
     loop {
         tokio::select! {
             Some(()) = touches.recv() => {
-                let found = read_settled(&gateway, &mut touches).await;
-                take_over(&gateway, found, false).await;
+                let whole = settled(&gateway, &mut touches).await;
+                take_over(&gateway, false, whole).await;
             }
-            Some(()) = hangup.recv() => take_over(&gateway, gateway.plugins.read_again(), true).await,
+            Some(()) = hangup.recv() => take_over(&gateway, true, None).await,
             else => return,
         }
     }
 }
 
-/// Reads the file when nobody is writing it.
-async fn read_settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<Result<Config, ConfigError>> {
+/// Waits until nobody is writing the file: the checksum that it has then, if it can be read.
+async fn settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<String> {
     loop {
         while let Ok(Some(())) = tokio::time::timeout(QUIET, touches.recv()).await {}
         let found = gateway.plugins.read_again();
         if !matches!(tokio::time::timeout(SETTLED, touches.recv()).await, Ok(Some(()))) {
-            return found;
+            return found?.ok()?.file.map(|file| file.sha256);
         }
     }
 }
 
-/// `files`: libraries that are loaded without a checksum are looked at too.
-async fn take_over(gateway: &Arc<Gateway>, found: Option<Result<Config, ConfigError>>, files: bool) {
-    let outcome = match found {
-        Some(Ok(config)) => {
-            let sum = |config: &Config| config.file.as_ref().map(|file| file.sha256.clone());
-            if !files && sum(&config) == sum(&gateway.live.load()) {
-                return;
-            }
-            live::apply(gateway, config, files).await
-        }
-        Some(Err(error)) => Err(error),
-        None => return,
-    };
-    if let Err(error) = outcome {
+/// `files`: libraries that are loaded without a checksum are looked at too. `whole`: the checksum of the file when nobody
+/// was writing it; another one is passed over, since whoever writes it now is noticed later.
+async fn take_over(gateway: &Arc<Gateway>, files: bool, whole: Option<String>) {
+    if let Err(error) = live::follow_disk(gateway, files, whole.as_deref()).await {
         tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
     }
 }

@@ -9,10 +9,11 @@ use plugin_api::hosting::CallRequest;
 use schemas::ErrorShape;
 
 use crate::answer::Answer;
-use crate::calls::{OpenCall, Stage};
+use crate::calls::{InFlight, OpenCall, Stage};
 use crate::dispatch::{settle, time_out};
 use crate::gateway::Gateway;
 use crate::plugin::RunningPlugin;
+use crate::refusals::refused;
 use crate::registry::{Handler, MethodEntry};
 
 thread_local! {
@@ -90,6 +91,9 @@ pub fn hand_over_to_pool(
         if let Some(fault) = method.params_fault(&waiting.params) {
             if let Some(open) = gateway.calls.take(call) {
                 let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
+                if let Some(InFlight(connection)) = &open.slot {
+                    refused(&gateway, connection, &error);
+                }
                 settle(&gateway, call, open, Answer::Error(&serde_json::to_vec(&error).unwrap_or_default()));
             }
             return;

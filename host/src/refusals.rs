@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 /// Longest time that a connection is not read for one refused request.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The refusals of one connection. Only the task of the connection adds to them.
+/// The refusals of one connection.
 pub struct Refusals {
     since: Instant,
     count: AtomicU64,
@@ -56,8 +56,9 @@ impl Refusals {
         self.count.fetch_add(1, Ordering::Relaxed);
         let now = micros(now.saturating_duration_since(self.since));
         let each = (micros(window) / max as u64).max(1);
-        let empty_at = self.empty_at.load(Ordering::Relaxed).max(now) + each;
-        self.empty_at.store(empty_at, Ordering::Relaxed);
+        let later = |empty_at: u64| empty_at.max(now) + each;
+        let before = self.empty_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(later(at)));
+        let empty_at = later(before.unwrap_or_else(|at| at));
         let full = each * max as u64;
         match empty_at - now {
             level if level > full => Verdict::Flood,

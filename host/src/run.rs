@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::boot::{self, StartError};
 use crate::config::{Config, Overrides};
 use crate::logging;
+use crate::plugins::live::Reread;
 use crate::secret::Secret;
 use crate::state::StateDir;
 
@@ -124,9 +125,10 @@ fn serve_logged(
         // SIGHUP would end the process; from here on it is a wish to read the configuration again.
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
-        let mut running = boot::start(config, state, expected_plugins, log_file).await?;
         let overrides = args.overrides();
-        running.follow(Box::new(move || Config::load(overrides.clone(), |name| std::env::var(name).ok())), hangup);
+        let reread: Reread = Box::new(move || Config::load(overrides.clone(), |name| std::env::var(name).ok()));
+        let mut running = boot::start(config, state, expected_plugins, log_file, Some(reread)).await?;
+        running.follow(hangup);
         signals.next().await;
         // A second signal does not wait for anybody.
         tokio::select! {

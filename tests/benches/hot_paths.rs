@@ -80,7 +80,7 @@ async fn start(folder: &std::path::Path) -> Running {
     };
     let config = Config::load(overrides, |_| None).expect("a configuration");
     let state = StateDir::open(folder).expect("a state folder");
-    boot::start(config, state, &["health"], None).await.expect("a gateway")
+    boot::start(config, state, &["health"], None, None).await.expect("a gateway")
 }
 
 /// A connection as the host keeps it, without a socket behind it.

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clawhost::boot::{self, Running};
-use clawhost::config::{Config, Overrides};
+use clawhost::config::{Config, ConfigError, Overrides};
 use clawhost::plugins::live;
 use clawhost::secret::Secret;
 use clawhost::state::StateDir;
@@ -82,8 +82,8 @@ async fn the_host_serves_its_catalogue() {
     // The instance that asks is the one that is made anew.
     let reloaded = asker.ask("host.plugins.reload", json!({ "id": "probe" })).await;
     assert_eq!((&reloaded["reloaded"], &reloaded["plugin"]["state"]), (&json!(true), &json!("running")), "{reloaded}");
-    let changed = config(folder.path(), "[gateway.methods]\ndeny = [\"no.such\"]\n");
-    live::apply(running.gateway(), changed, false).await.expect("the configuration is right");
+    std::fs::write(folder.path().join(CONFIG), "[gateway.methods]\ndeny = [\"no.such\"]\n").expect("it can be written");
+    live::follow_disk(running.gateway(), false, None).await.expect("the configuration is right");
 
     let unasked: Vec<_> =
         SERVICES.iter().map(|service| service.name).filter(|name| !asker.asked.contains_key(*name)).collect();
@@ -128,14 +128,18 @@ impl Asker {
 }
 
 async fn start(folder: &Path) -> Running {
-    let config = config(folder, "[gateway.session]\nmain_key = \"main\"\n");
+    std::fs::write(folder.join(CONFIG), "[gateway.session]\nmain_key = \"main\"\n").expect("a file can be written");
+    let own = folder.to_path_buf();
+    let reread: live::Reread = Box::new(move || config(&own));
+    let config = config(folder).expect("the configuration is right");
     let state = StateDir::open(&config.gateway.state_dir).expect("the folder is new");
-    boot::start(config, state, &["probe"], None).await.expect("it starts")
+    boot::start(config, state, &["probe"], None, Some(reread)).await.expect("it starts")
 }
 
-fn config(folder: &Path, text: &str) -> Config {
-    let file = folder.join("config.toml");
-    std::fs::write(&file, text).expect("a file can be written");
+const CONFIG: &str = "config.toml";
+
+fn config(folder: &Path) -> Result<Config, ConfigError> {
+    let file = folder.join(CONFIG);
     let overrides = Overrides {
         config: Some(file),
         port: Some(0),
@@ -143,7 +147,7 @@ fn config(folder: &Path, text: &str) -> Config {
         state_dir: Some(folder.join("state")),
         ..Overrides::default()
     };
-    Config::load(overrides, |_| None).expect("the configuration is right")
+    Config::load(overrides, |_| None)
 }
 
 /// What a notice held each time it came, once it has come.

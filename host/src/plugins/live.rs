@@ -79,9 +79,11 @@ impl Plugins {
         Plugins { book: Mutex::new(book), reread: std::sync::OnceLock::new() }
     }
 
-    /// From now on the configuration can be read again.
-    pub fn reread_with(&self, reread: Reread) {
-        let _ = self.reread.set(reread);
+    /// How the configuration is read again, if it can be.
+    pub fn reread_with(&self, reread: Option<Reread>) {
+        if let Some(reread) = reread {
+            let _ = self.reread.set(reread);
+        }
     }
 
     /// Waits for a change that is under way. Once the gateway is stopping, none begins.
@@ -145,11 +147,22 @@ pub async fn reload(gateway: &Arc<Gateway>, id: &str) -> Option<PluginReloaded> 
     Some(PluginReloaded { reloaded: error.is_none(), error, plugin: state_of(gateway, id) })
 }
 
-/// Takes over a configuration: what differs for plugins and methods holds at once, and the log says what needs a restart.
-/// `files`: plugins that are loaded without a checksum are looked at, whether their file is another one now.
-pub async fn apply(gateway: &Arc<Gateway>, config: Config, files: bool) -> Result<(), ConfigError> {
+/// Takes over the configuration as it is on disk now: what differs for plugins and methods holds at once, and the log says
+/// what needs a restart. `files`: plugins that are loaded without a checksum are looked at, whether their file is another
+/// one now. `whole`: a configuration with another checksum is passed over.
+pub async fn follow_disk(gateway: &Arc<Gateway>, files: bool, whole: Option<&str>) -> Result<(), ConfigError> {
     let mut book = gateway.plugins.book.lock().await;
     if *gateway.stopping.borrow() {
+        return Ok(());
+    }
+    // Read when nobody else changes anything, so that what was read before never follows what was read after it.
+    let Some(config) = gateway.plugins.read_again().transpose()? else { return Ok(()) };
+    let sum = |config: &Config| config.file.as_ref().map(|file| file.sha256.clone());
+    let found = sum(&config);
+    if whole.is_some() && whole != found.as_deref() {
+        return Ok(());
+    }
+    if !files && found == sum(&gateway.live.load()) {
         return Ok(());
     }
     let config = usable(&book, config)?;

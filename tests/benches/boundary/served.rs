@@ -57,7 +57,7 @@ impl Served {
         };
         let config = Config::load(overrides, |_| None).unwrap_or_else(|error| panic!("{error}"));
         let folder = StateDir::open(&config.gateway.state_dir).expect("a state folder");
-        let running = runtime.block_on(boot::start(config, folder, &[crate::ID], None));
+        let running = runtime.block_on(boot::start(config, folder, &[crate::ID], None, None));
         let running = running.unwrap_or_else(|error| panic!("{error}"));
         Served { runtime, running: Some(running), _state: state }
     }
