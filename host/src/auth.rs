@@ -123,6 +123,8 @@ pub struct Attempt<'a> {
     pub role: &'a str,
     /// The scopes in force.
     pub scopes: &'a [String],
+    /// Whether it comes from this machine.
+    pub local: bool,
     /// Who tries.
     pub guesser: Guesser,
     /// The gateway's clock.
@@ -196,7 +198,7 @@ pub fn authorize(
     let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some();
     let is_honest = matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
     let delay = (was_guess && !is_honest).then(|| limiter.failed(attempt.guesser, attempt.now_ms)).flatten();
-    Err(Box::new(Unauthorized { error: refusal(reason, &attempt), reason, token_refusal, delay }))
+    Err(Box::new(Unauthorized { error: refusal(reason, token_refusal, &attempt), reason, token_refusal, delay }))
 }
 
 /// Judges a bearer outside of a handshake, by the shared secret alone and under the same limits. The error is when to
@@ -257,8 +259,11 @@ fn rate_limited() -> ErrorShape {
     )
 }
 
-fn refusal(reason: &'static str, attempt: &Attempt<'_>) -> ErrorShape {
-    let hints = hints(attempt.client);
+fn refusal(reason: &'static str, token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> ErrorShape {
+    if let Some(error) = special_refusal(token, attempt) {
+        return error;
+    }
+    let hints = hints(attempt);
     let message = match reason {
         "token_missing" => format!("unauthorized: gateway token missing ({})", hints.token),
         "token_mismatch" => format!("unauthorized: gateway token mismatch ({})", hints.token),
@@ -290,22 +295,46 @@ fn refusal(reason: &'static str, attempt: &Attempt<'_>) -> ErrorShape {
     }))
 }
 
+/// What is said of credentials that only protocol 4 has fields for: whoever uses one hears of that one.
+fn special_refusal(token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> Option<ErrorShape> {
+    let (code, reason, message, next_step) = if attempt.credentials.bootstrap_token().is_some() {
+        let message = "unauthorized: setup code invalid, expired, revoked, or already used (create a new code; review \
+                       `openclaw devices list`)";
+        ("AUTH_BOOTSTRAP_TOKEN_INVALID", "bootstrap_token_invalid", message, "review_auth_configuration")
+    } else if attempt.credentials.device_token().is_none() {
+        return None;
+    } else if token == Some(TokenRefusal::ScopeMismatch) {
+        let message = "unauthorized: device token scope mismatch (re-pair or approve scope upgrade)";
+        ("AUTH_SCOPE_MISMATCH", "scope_mismatch", message, "review_auth_configuration")
+    } else {
+        let message = "unauthorized: device token mismatch (rotate/reissue device token)";
+        ("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch", message, "update_auth_credentials")
+    };
+    Some(ErrorShape::invalid_request(message).with_details(json!({
+        "code": code, "authReason": reason, "canRetryWithDeviceToken": false, "recommendedNextStep": next_step,
+    })))
+}
+
 struct Hints {
     token: &'static str,
     password: &'static str,
 }
 
-fn hints(client: &ClientInfo) -> Hints {
+fn hints(attempt: &Attempt<'_>) -> Hints {
+    let (client, is_new) = (attempt.client, attempt.version >= Version::V4);
+    let is_page = protocol::is_control_ui(&client.id) || protocol::is_webchat(&client.id, &client.mode);
     if client.mode == "cli" {
-        Hints {
-            token: "set gateway.remote.token to match gateway.auth.token",
-            password: "set gateway.remote.password to match gateway.auth.password",
-        }
-    } else if protocol::is_control_ui(&client.id) || protocol::is_webchat(&client.id, &client.mode) {
-        Hints {
-            token: "open a tokenized dashboard URL or paste token in Control UI settings",
-            password: "enter the password in Control UI settings",
-        }
+        let token = match is_new && attempt.local {
+            true => "use this gateway's gateway.auth.token or pair the device",
+            false => "set gateway.remote.token to match gateway.auth.token",
+        };
+        Hints { token, password: "set gateway.remote.password to match gateway.auth.password" }
+    } else if is_page || (is_new && protocol::is_terminal_ui(&client.id)) {
+        let token = match is_new {
+            true => "open the dashboard URL and paste the token in Control UI settings",
+            false => "open a tokenized dashboard URL or paste token in Control UI settings",
+        };
+        Hints { token, password: "enter the password in Control UI settings" }
     } else {
         Hints { token: "provide gateway auth token", password: "provide gateway auth password" }
     }
@@ -370,6 +399,7 @@ mod tests {
                 device_id,
                 role: "operator",
                 scopes: &[],
+                local: false,
                 guesser: Guesser { ip: IpAddr::from([203, 0, 113, 1]), direct: self.direct },
                 now_ms: 1_000,
             };

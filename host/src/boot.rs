@@ -46,7 +46,7 @@ use crate::validation::Validator;
 use crate::{config_watch, dispatch, http};
 
 /// Protocol versions this gateway serves.
-const SERVED: [Version; 1] = [Version::V3];
+const SERVED: [Version; 2] = [Version::V3, Version::V4];
 /// How often put-off writes are made.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How often kept answers are looked through.

@@ -9,6 +9,7 @@ use plugin_api::abi::*;
 use plugin_api::hosting::CallRequest;
 use schemas::ErrorShape;
 use schemas::frame::Request;
+use schemas::protocol::Version;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -91,12 +92,9 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
             .refuse(&busy(format!("more than {limit} requests of this connection are running"), "max_in_flight"));
     }
     let slot = Some(InFlight(connection.clone()));
-    // Clients alone are forgiven: what a plugin asks of another one is written against the schema that is here.
-    let tolerant = gateway.config.gateway.allow_extra_params && !is_checked_in_place(method);
-    let known_params = tolerant.then(|| method.without_extra(request.params_text())).flatten();
     let start = Start {
         method,
-        params: known_params.as_deref().unwrap_or(request.params_text()),
+        params: request.params_text(),
         asker,
         authority: connection.authority.clone(),
         conn: connection.number,
@@ -118,14 +116,17 @@ pub fn check_rules(registry: &Registry, role: &str, method: &str) -> Result<(), 
 }
 
 /// Makes a call whose rights were checked. The asker hears of every outcome.
-pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
+pub fn start(gateway: &Arc<Gateway>, start: Start<'_>) {
     let method = start.method;
-    if !is_checked_in_place(method)
-        && let Some(fault) = method.params_fault(start.params)
-    {
-        let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
-        return start.refuse(gateway, &error);
-    }
+    let checked = match is_checked_in_place(method) {
+        true => Ok(None),
+        false => checked_params(method, start.params, is_forgiven(gateway, start.slot.as_ref())),
+    };
+    let known = match checked {
+        Ok(known) => known,
+        Err(error) => return start.refuse(gateway, &error),
+    };
+    let mut start = Start { params: known.as_deref().unwrap_or(start.params), ..start };
     if let Handler::Plugin(plugin) = &method.handler {
         if plugin.has_failed() {
             return start.asker.refuse(&out_of_service());
@@ -150,6 +151,27 @@ pub fn start(gateway: &Arc<Gateway>, mut start: Start<'_>) {
         },
     };
     run(gateway, start, key.as_deref());
+}
+
+/// Whether a caller may send more parameters than a method knows.
+///
+/// Newer clients send more with every month, so protocol 4 passes over what is not known; with
+/// `gateway.allow_extra_params` so does protocol 3. Clients alone are forgiven: what a plugin asks of another one is written
+/// against the schema that is here.
+pub fn is_forgiven(gateway: &Gateway, slot: Option<&InFlight>) -> bool {
+    let allowed = gateway.config.gateway.allow_extra_params;
+    slot.is_some_and(|InFlight(connection)| allowed || connection.version >= Version::V4)
+}
+
+/// Checks the parameters of a call: those to use instead, if there are such, or what is wrong with them.
+pub fn checked_params(method: &MethodEntry, params: &str, forgiven: bool) -> Result<Option<String>, ErrorShape> {
+    let Some(fault) = method.params_fault(params) else { return Ok(None) };
+    let known = if forgiven { method.without_extra(params) } else { None };
+    let fault = known.as_deref().map_or(Some(fault), |known| method.params_fault(known));
+    match fault {
+        None => Ok(known),
+        Some(fault) => Err(ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name))),
+    }
 }
 
 /// Takes an answer of a plugin. The code says whether it was heard.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugin_api::hosting::CallRequest;
-use schemas::ErrorShape;
 
 use crate::answer::Answer;
 use crate::calls::{InFlight, OpenCall, Stage};
-use crate::dispatch::{settle, time_out};
+use crate::dispatch::{checked_params, is_forgiven, settle, time_out};
 use crate::gateway::Gateway;
 use crate::plugin::RunningPlugin;
 use crate::refusals::refused;
@@ -79,24 +78,21 @@ pub fn hand_over_to_pool(
         let taken = gateway.calls.with(call, |open| {
             open.stage = Stage::HandingOver;
             open.handed_over = Instant::now();
-            open.waiting.take().map(|waiting| (waiting, open.started.elapsed()))
+            let forgiven = is_forgiven(&gateway, open.slot.as_ref());
+            open.waiting.take().map(|waiting| (waiting, open.started.elapsed(), forgiven))
         });
-        let Some((mut waiting, waited)) = taken.flatten() else { return };
-        if conn != 0
-            && gateway.config.gateway.allow_extra_params
-            && let Some(known) = method.without_extra(&waiting.params)
-        {
-            waiting.params = known.into();
-        }
-        if let Some(fault) = method.params_fault(&waiting.params) {
-            if let Some(open) = gateway.calls.take(call) {
-                let error = ErrorShape::invalid_request(format!("invalid {} params: {fault}", method.spec.name));
+        let Some((mut waiting, waited, forgiven)) = taken.flatten() else { return };
+        match checked_params(&method, &waiting.params, forgiven) {
+            Ok(None) => {}
+            Ok(Some(known)) => waiting.params = known.into(),
+            Err(error) => {
+                let Some(open) = gateway.calls.take(call) else { return };
                 if let Some(InFlight(connection)) = &open.slot {
                     refused(&gateway, connection, &error);
                 }
                 settle(&gateway, call, open, Answer::Error(&serde_json::to_vec(&error).unwrap_or_default()));
+                return;
             }
-            return;
         }
         let name = method.spec.name.as_str();
         let deadline_ms = match deadline_ms {

@@ -6,6 +6,7 @@ use schemas::PresenceEntry;
 use schemas::frame::{StateVersion, write};
 use schemas::hello::{Granted, Policy, SessionDefaults};
 use schemas::protocol::Version;
+use schemas::scope;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,9 +27,13 @@ pub struct Newcomer<'a> {
 pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     let snapshot = gateway.snapshot.read();
     let registry = gateway.registry.load();
-    let presence = with_newcomer(snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence);
-    let health = snapshot.health.as_deref().unwrap_or("{}");
     let connection = newcomer.connection;
+    let presence = if may_see_presence(connection) {
+        with_newcomer(snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence)
+    } else {
+        "[]".into()
+    };
+    let health = snapshot.health.as_deref().unwrap_or("{}");
     let admin = connection.authority.is_admin();
     let shown_to_admins = |path: String| admin.then_some(path);
     let limits = gateway.limits();
@@ -98,6 +103,12 @@ fn auth(connection: &Connection, granted: Option<&Granted>) -> Option<Granted> {
         scopes: caller.scopes.clone(),
         issued_at_ms: granted.and_then(|granted| granted.issued_at_ms),
     })
+}
+
+/// Protocol 4 shows who is here to those who may read; protocol 3 to everybody.
+fn may_see_presence(connection: &Connection) -> bool {
+    let caller = connection.authority.caller();
+    connection.version == Version::V3 || scope::any_satisfies(&caller.scopes, scope::READ)
 }
 
 /// The list with the newcomer's row first: it is the newest. An older row of the same device or instance gives way.

@@ -187,6 +187,11 @@ impl Credentials {
         present(&self.device_token)
     }
 
+    /// `auth.bootstrapToken` if it is there and not empty.
+    pub fn bootstrap_token(&self) -> Option<&str> {
+        present(&self.bootstrap_token)
+    }
+
     /// The token a device signs: the first present of `token`, `deviceToken`, `bootstrapToken`, exactly as sent.
     pub fn signed_token(&self) -> &str {
         [&self.token, &self.device_token, &self.bootstrap_token].into_iter().find_map(present).unwrap_or("")

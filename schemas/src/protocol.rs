@@ -82,6 +82,16 @@ pub fn is_control_ui(client_id: &str) -> bool {
     BRANDS.iter().any(|brand| client_id.strip_prefix(brand) == Some("-control-ui"))
 }
 
+/// Whether this client id is the terminal interface's.
+pub fn is_terminal_ui(client_id: &str) -> bool {
+    client_id == "openclaw-tui"
+}
+
+/// Whether this is a worker, which has a path of its own in the reference and none here.
+pub fn is_worker(client_id: &str, mode: &str) -> bool {
+    mode == "worker" || client_id.ends_with("-worker")
+}
+
 /// Whether this client counts as web chat.
 pub fn is_webchat(client_id: &str, mode: &str) -> bool {
     mode == "webchat" || client_id == "webchat-ui"

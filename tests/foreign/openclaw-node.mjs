@@ -1,14 +1,14 @@
-// Drives the npm package `openclaw-node`, a third party's client of protocol 3, with nothing but address and token, and
-// prints what it saw as one line of JSON.
+// Drives the npm package `openclaw-node`, a third party's client, with nothing but address and token, and prints what it
+// saw as one line of JSON. `CLIENT_PACKAGE` names the release: 0.1 speaks protocol 3, 0.14 speaks protocol 4.
 
 import { once } from "node:events";
 import { join } from "node:path";
-import { OpenClawClient } from "openclaw-node";
 import { WebSocket } from "ws";
 
 // The package expects the WebSocket that node has by itself from version 22 on.
 globalThis.WebSocket ??= WebSocket;
 
+const { OpenClawClient } = await import(process.env.CLIENT_PACKAGE);
 const { CLIENT_URL: url, CLIENT_TOKEN: token, CLIENT_HOME: home } = process.env;
 const report = { errors: [], ticks: [], gaps: [] };
 

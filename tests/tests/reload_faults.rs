@@ -18,7 +18,7 @@ async fn instance(client: &mut Client) -> Value {
 
 /// What `health` says, once it says that this many plugins have failed; each look is a request.
 async fn failed(client: &mut Client, names: Value) {
-    while client.ok("health", json!({})).await["plugins"]["failed"] != names {}
+    while client.ok("health", json!({})).await["plugins"]["errors"] != names {}
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_plugin_that_panics_too_often_is_made_anew_and_then_taken_out() {
     assert_eq!((&state["state"], &state["panics"]), (&json!("failed"), &json!(6)), "{state}");
     let why = state["error"].as_str().expect("a reason");
     assert!(why.contains("panicked 3 times") && why.contains("plugins reload reborn"), "{why}");
-    failed(&mut client, json!([{ "id": "reborn", "error": why }])).await;
+    failed(&mut client, json!([{ "id": "reborn", "origin": "loaded", "activated": false, "error": why }])).await;
     assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"max_panics\"}").await, 2.0);
     client.ok("spike.sum", json!({ "a": 1 })).await;
 

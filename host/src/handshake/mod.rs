@@ -185,6 +185,9 @@ impl Judge<'_> {
         let mut params = self.params(&request)?;
         let id = &*request.id;
         let version = self.version(id, &params)?;
+        if version >= Version::V4 {
+            self.rules_of_4(id, &params)?;
+        }
         let role = params.role().to_string();
         if role != OPERATOR && role != NODE {
             let detail = format!("role {}", quoted(&role));
@@ -279,6 +282,31 @@ impl Judge<'_> {
         })
     }
 
+    /// What protocol 4 asks of every client before anything else.
+    fn rules_of_4(&self, id: &str, params: &ConnectParams) -> Verdict<()> {
+        if protocol::is_worker(&params.client.id, &params.client.mode) {
+            let detail = format!("client {}", quoted(&params.client.id));
+            return Err(Box::new(Refusal::wordless(close::POLICY, "invalid-handshake", "worker", detail)));
+        }
+        // A foreign origin was turned away before the upgrade.
+        if protocol::is_control_ui(&params.client.id) && self.peer.origin.is_none() {
+            let message = "origin not allowed (open the Control UI from the gateway host or allow it in \
+                           gateway.controlUi.allowedOrigins)";
+            let details = json!({ "code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin missing or invalid" });
+            return refuse(
+                id,
+                ErrorShape::invalid_request(message).with_details(details),
+                "origin",
+                "the page has no origin",
+            );
+        }
+        if params.auth.as_ref().is_some_and(|auth| auth.agent_runtime_identity_token.is_some()) {
+            let message = "invalid agent runtime identity token";
+            return refuse(id, ErrorShape::invalid_request(message), "unauthorized", "an agent runtime identity token");
+        }
+        Ok(())
+    }
+
     /// Checks 7 and 8: who may come without a device.
     fn may_come_without_device(
         &self,
@@ -289,8 +317,13 @@ impl Judge<'_> {
         has_credential: bool,
     ) -> Verdict<()> {
         let is_excepted = exceptions.allow_insecure_auth || exceptions.dangerously_disable_device_auth;
-        if protocol::is_control_ui(&params.client.id) && !is_excepted {
-            let message = "control ui requires HTTPS or localhost (secure context)";
+        let client = params.client.id.as_str();
+        let is_ui = protocol::is_control_ui(client) || (version >= Version::V4 && protocol::is_terminal_ui(client));
+        if is_ui && !is_excepted {
+            let message = match version {
+                Version::V3 => "control ui requires HTTPS or localhost (secure context)",
+                Version::V4 => "control ui requires device identity (use HTTPS or localhost secure context)",
+            };
             let error = ErrorShape::invalid_request(message)
                 .with_details(json!({ "code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED" }));
             return refuse(id, error, "insecure-context", "the page sent no device");
@@ -370,6 +403,7 @@ impl Judge<'_> {
             device_id: device.map(|device| device.device_id.as_str()),
             role,
             scopes,
+            local: self.peer.local,
             guesser: Guesser { ip: self.peer.client_ip, direct: self.peer.is_direct() },
             now_ms: self.now_ms,
         };
@@ -429,7 +463,7 @@ impl Authenticated {
                 Ok(self.accepted(Some(granted), Some(epoch), events))
             }
             Some(Admission::Pending { request_id, reason, events }) => {
-                let mut refusal = pairing_required(id, &request_id, reason);
+                let mut refusal = self.pairing_required(&request_id, reason);
                 refusal.events = events;
                 Err(Box::new(refusal))
             }
@@ -450,6 +484,34 @@ impl Authenticated {
         }
     }
 
+    /// The hint to wait is what makes a node host knock again instead of giving up until somebody restarts it.
+    fn pairing_required(&self, request_id: &str, reason: PairingReason) -> Refusal {
+        let message = match self.version {
+            Version::V3 => "pairing required".to_string(),
+            Version::V4 => format!("pairing required: {}", reason.sentence()),
+        };
+        let close_reason = match self.version {
+            Version::V3 => message.clone(),
+            Version::V4 => format!("{message} (requestId: {request_id})"),
+        };
+        let error = ErrorShape::new(code::NOT_PAIRED, message).with_details(json!({
+            "code": "PAIRING_REQUIRED",
+            "reason": reason.name(),
+            "requestId": request_id,
+            "deviceId": self.device.as_ref().map(|device| &device.device_id),
+            "requestedRole": self.role,
+            "requestedScopes": self.scopes,
+            "remediationHint": format!("approve it on the gateway: clawhost devices approve {request_id}"),
+            "recommendedNextStep": "wait_then_retry",
+            "retryable": true,
+            "pauseReconnect": false,
+        }));
+        let detail = format!("{}, request {request_id}", reason.name());
+        let mut refusal = Refusal::with_error(&self.request_id, error, "pairing-required", detail);
+        refusal.close_reason = cut_reason(&close_reason);
+        refusal
+    }
+
     fn accepted(self, granted: Option<Granted>, epoch: Option<u64>, events: Vec<PairingEvent>) -> Accepted {
         let Authorized { method, token_use } = self.authorized;
         Accepted {
@@ -466,19 +528,6 @@ impl Authenticated {
             events,
         }
     }
-}
-
-/// The hint to wait is what makes a node host knock again instead of giving up until somebody restarts it.
-fn pairing_required(id: &str, request_id: &str, reason: PairingReason) -> Refusal {
-    let error = ErrorShape::new(code::NOT_PAIRED, "pairing required").with_details(json!({
-        "requestId": request_id,
-        "code": "PAIRING_REQUIRED",
-        "reason": reason.name(),
-        "recommendedNextStep": "wait_then_retry",
-        "retryable": true,
-        "pauseReconnect": false,
-    }));
-    Refusal::with_error(id, error, "pairing-required", format!("{}, request {request_id}", reason.name()))
 }
 
 fn refuse<T>(id: &str, error: ErrorShape, outcome: &'static str, detail: impl Into<String>) -> Verdict<T> {

@@ -308,11 +308,18 @@ fn with_the_pairing_book() {
         let (_, error) = refused.response.unwrap();
         assert_eq!((error.code.as_str(), error.message.as_str()), ("NOT_PAIRED", "pairing required"));
         let request_id = book.list(None, NOW).pending[0].request_id.clone();
-        assert_eq!(
-            error.details.unwrap(),
-            json!({ "requestId": request_id, "code": "PAIRING_REQUIRED", "reason": "not-paired",
-                "recommendedNextStep": "wait_then_retry", "retryable": true, "pauseReconnect": false })
-        );
+        let details = error.details.unwrap();
+        for (key, value) in [
+            ("requestId", json!(request_id)),
+            ("code", json!("PAIRING_REQUIRED")),
+            ("reason", json!("not-paired")),
+            ("requestedScopes", json!(["operator.read"])),
+            ("recommendedNextStep", json!("wait_then_retry")),
+            ("retryable", json!(true)),
+            ("pauseReconnect", json!(false)),
+        ] {
+            assert_eq!(details[key], value, "{key}");
+        }
 
         let local = come(&signed(backend(), 1, None), &Peer::direct_local()).await.unwrap();
         assert_eq!(local.events.len(), 1);

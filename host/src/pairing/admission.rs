@@ -65,6 +65,15 @@ impl PairingReason {
             PairingReason::ScopeUpgrade => "scope-upgrade",
         }
     }
+
+    /// What it means, for people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            PairingReason::NotPaired => "device is not approved yet",
+            PairingReason::RoleUpgrade => "device is asking for a higher role than currently approved",
+            PairingReason::ScopeUpgrade => "device is asking for more scopes than currently approved",
+        }
+    }
 }
 
 /// What became of a candidate.

@@ -112,17 +112,13 @@ struct RecentSession {
     age: Option<u64>,
 }
 
-/// Plugins in short.
+/// Plugins in short, closed as the schema of protocol 4 has it.
 #[derive(Debug, Default, PartialEq, Serialize, JsonSchema)]
 struct PluginsHealth {
     /// Ids of those that run.
     loaded: Vec<String>,
     /// Those that could not run or were stopped, and why.
-    failed: Vec<FailedPlugin>,
-    /// `failed` under the name that clients of protocol 4 read.
     errors: Vec<FailedPlugin>,
-    /// Ids of those that the configuration disables.
-    disabled: Vec<String>,
 }
 
 /// A plugin that does not run although it should.
@@ -130,6 +126,10 @@ struct PluginsHealth {
 struct FailedPlugin {
     /// Its id.
     id: String,
+    /// `linked` or `loaded`.
+    origin: String,
+    /// Whether it runs: it does not.
+    activated: bool,
     /// Why, without paths; the log has all of it.
     error: String,
 }
@@ -207,20 +207,17 @@ impl Registry {
     }
 
     fn plugins_health(&self) -> PluginsHealth {
-        let ids = |state: &str| {
-            let plugins = self.plugins.iter().filter(|plugin| plugin.state == state);
-            plugins.map(|plugin| plugin.id.clone()).collect()
-        };
-        let failed: Vec<_> = self
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.state == "failed")
+        let running = self.plugins.iter().filter(|plugin| plugin.state == "running");
+        let failed = self.plugins.iter().filter(|plugin| plugin.state == "failed");
+        let errors = failed
             .map(|plugin| FailedPlugin {
                 id: plugin.id.clone(),
+                origin: plugin.origin.clone(),
+                activated: false,
                 error: plugin.error.as_deref().map_or_else(|| "failed".to_string(), for_peers),
             })
             .collect();
-        PluginsHealth { loaded: ids("running"), errors: failed.clone(), failed, disabled: ids("disabled") }
+        PluginsHealth { loaded: running.map(|plugin| plugin.id.clone()).collect(), errors }
     }
 }
 

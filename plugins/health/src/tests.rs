@@ -73,12 +73,13 @@ fn the_summary_is_there_from_the_start() {
         },
         "sessions": { "path": "", "count": 0, "recent": [] },
     });
-    let failed = json!([{ "id": "weather", "error": "cannot read … denied" }]);
+    let error = "cannot read … denied";
+    let failed = json!([{ "id": "weather", "origin": "linked", "activated": false, "error": error }]);
     let expected = json!({
         "ok": true, "ts": answer["ts"], "durationMs": answer["durationMs"], "channels": {}, "channelOrder": [],
         "channelLabels": {}, "heartbeatSeconds": 0, "defaultAgentId": "main", "agents": [agent],
         "sessions": { "path": "", "count": 0, "recent": [] },
-        "plugins": { "loaded": ["health"], "failed": failed, "errors": failed, "disabled": ["logs"] },
+        "plugins": { "loaded": ["health"], "errors": failed },
     });
     assert_eq!(answer, expected);
 }

@@ -176,7 +176,8 @@ fn signed_text(key: &Key, params: &Value, payload: Payload, signed_at: u64, nonc
     let scopes: Vec<String> = params["scopes"].as_array().into_iter().flatten().map(text).collect();
     let client = &params["client"];
     let auth = &params["auth"];
-    let token = ["token", "deviceToken"].into_iter().map(|field| text(&auth[field])).find(|token| !token.is_empty());
+    let fields = ["token", "deviceToken", "bootstrapToken"];
+    let token = fields.into_iter().map(|field| text(&auth[field])).find(|token| !token.is_empty());
     let role = params["role"].as_str().unwrap_or("operator");
     let common = [
         key.id(),

@@ -57,8 +57,7 @@ struct Agent {
 #[serde(default)]
 struct Plugins {
     loaded: Vec<String>,
-    failed: Vec<Failed>,
-    disabled: Vec<String>,
+    errors: Vec<Failed>,
 }
 
 #[derive(Deserialize)]
@@ -75,13 +74,9 @@ fn render(health: &Health, style: Style, now_ms: u64) -> String {
     }
     text.push('\n');
 
-    let Plugins { loaded, failed, disabled } = &health.plugins;
-    let mut plugins = format!("{} running", loaded.len());
-    if !disabled.is_empty() {
-        plugins.push_str(&format!(", disabled: {}", disabled.join(", ")));
-    }
-    text.push_str(&format!("plugins: {}\n", clean(&plugins)));
-    for Failed { id, error } in failed {
+    let Plugins { loaded, errors } = &health.plugins;
+    text.push_str(&format!("plugins: {} running\n", loaded.len()));
+    for Failed { id, error } in errors {
         text.push_str(&format!("  {} {}\n", style.red("failed:"), clean(&format!("{id}: {error}"))));
     }
     if !health.agents.is_empty() {
@@ -135,11 +130,10 @@ mod tests {
                          "signal": {"configured": true, "lastError": "no\nroute"}},
             "channelOrder": ["telegram"], "channelLabels": {"telegram": "Telegram"},
             "agents": [{"agentId": "main", "isDefault": true}, {"agentId": "work"}],
-            "plugins": {"loaded": ["health", "status"], "failed": [{"id": "voice", "error": "bad config"}],
-                        "disabled": ["logs"]},
+            "plugins": {"loaded": ["health", "status"], "errors": [{"id": "voice", "error": "bad config"}]},
         });
         let expected = "ok (checked 12 s ago, took 3 ms)\n\
-                        plugins: 2 running, disabled: logs\n  failed: voice: bad config\n\
+                        plugins: 2 running\n  failed: voice: bad config\n\
                         agents: main (default), work\n\
                         CHANNEL   STATE       LAST ERROR\nTelegram  linked      -\nsignal    configured  no\\nroute\n";
         assert_eq!(shown(health), expected);
