@@ -39,7 +39,7 @@ pub struct OpenCall {
     pub handed_over: Instant,
     /// What it is called with, until a thread of the plugin takes it. It goes with the call: one that ends while it waits
     /// for a thread is never made.
-    pub waiting: Option<Box<Waiting>>,
+    pub waiting: Option<Arc<Waiting>>,
     /// Whether its plugin counts it among those that run.
     pub in_flight: bool,
     /// Calls that end with it.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
@@ -17,6 +17,9 @@ const QUIET: Duration = Duration::from_millis(150);
 /// What was read counts when nothing happens to the file for this long after it: whoever began to write at that moment has
 /// perhaps emptied it first.
 const SETTLED: Duration = Duration::from_millis(50);
+
+/// Who writes for longer than this is read in between.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Follows the file and the signal until the gateway ends.
 pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
@@ -38,12 +41,17 @@ pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     }
 }
 
-/// Waits until nobody is writing the file: the checksum that it has then, if it can be read.
+/// Waits until nobody is writing the file: the checksum that it has then, if it can be read. Who never stops writing is
+/// not waited for.
 async fn settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<String> {
+    let begun = Instant::now();
     loop {
-        while let Ok(Some(())) = tokio::time::timeout(QUIET, touches.recv()).await {}
+        while begun.elapsed() < LONGEST
+            && let Ok(Some(())) = tokio::time::timeout(QUIET, touches.recv()).await
+        {}
         let found = gateway.plugins.read_again();
-        if !matches!(tokio::time::timeout(SETTLED, touches.recv()).await, Ok(Some(()))) {
+        let is_touched = matches!(tokio::time::timeout(SETTLED, touches.recv()).await, Ok(Some(())));
+        if !is_touched || begun.elapsed() >= LONGEST {
             return found?.ok()?.file.map(|file| file.sha256);
         }
     }

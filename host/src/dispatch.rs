@@ -41,8 +41,6 @@ pub struct Start<'a> {
     pub conn: u64,
     /// How many calls deep it will be.
     pub depth: usize,
-    /// The call it ends with.
-    pub parent: Option<u64>,
     /// The asker's own deadline, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// The request it counts for.
@@ -99,7 +97,6 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
         authority: connection.authority.clone(),
         conn: connection.number,
         depth: 0,
-        parent: None,
         timeout_ms: None,
         slot,
         number: gateway.calls.next_number(),
@@ -140,8 +137,16 @@ pub fn start(gateway: &Arc<Gateway>, start: Start<'_>) {
     }
     let key = match method.spec.idempotency {
         Idempotency::None => None,
-        Idempotency::Plugin => key_of(start.params),
-        Idempotency::Replay => match key_of(start.params) {
+        Idempotency::Plugin | Idempotency::Replay => key_of(start.params),
+    };
+    if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+        let name = &method.spec.name;
+        let fault = format!("invalid {name} params: at /idempotencyKey: must NOT have more than {MAX_KEY} characters");
+        return start.refuse(gateway, &ErrorShape::invalid_request(fault));
+    }
+    let key = match method.spec.idempotency {
+        Idempotency::None | Idempotency::Plugin => key,
+        Idempotency::Replay => match key {
             Some(key) => return replayed(gateway, start, &key),
             None => {
                 let name = &method.spec.name;
@@ -210,22 +215,30 @@ pub fn end(gateway: &Arc<Gateway>, number: u64, reason: i32, error: &ErrorShape)
     if let Some(mut call) = gateway.calls.take(number) {
         // With the call goes what the watchdog would see.
         handover::name_stall(gateway, &mut call);
-        let told = tell_cancelled(&call, number, reason);
+        let told = tell_cancelled(&call, number, reason, Tell::Here);
         settle(gateway, number, call, Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
         told();
     }
 }
 
+/// What is said of a call whose asker or whose reason has gone.
+pub fn ended() -> ErrorShape {
+    ErrorShape::unavailable("the call it was made for has ended")
+}
+
 /// Ends a call on a task of its own: whoever asks may be inside a call to the host, and the plugin that is told must not
 /// be the one that is calling.
 pub fn end_soon(gateway: &Arc<Gateway>, number: u64, reason: i32) {
+    // First, and looked at behind the call's entry: one that is about to be made is seen here or sees this.
+    gateway.plugin_books.is_over(number);
     if gateway.calls.with(number, |_| ()).is_some() {
         let gateway = gateway.clone();
-        gateway.runtime.clone().spawn(async move {
-            end(&gateway, number, reason, &ErrorShape::unavailable("the call it was made for has ended"));
-        });
+        gateway.runtime.clone().spawn(async move { end(&gateway, number, reason, &ended()) });
     }
 }
+
+/// The answer to a call whose connection has gone.
+const NOBODY_LISTENS: &[u8] = br#"{"code":"UNAVAILABLE","message":"the connection has gone"}"#;
 
 /// A connection has gone: what it waits for ends, except what runs on without it.
 pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
@@ -247,8 +260,8 @@ pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
             && let Some(mut call) = gateway.calls.take(number)
         {
             call.asker = Asker::Nobody;
-            let told = tell_cancelled(&call, number, GWP_CANCEL_DISCONNECT);
-            settle(gateway, number, call, Answer::Error(b"{}"));
+            let told = tell_cancelled(&call, number, GWP_CANCEL_DISCONNECT, Tell::Here);
+            settle(gateway, number, call, Answer::Error(NOBODY_LISTENS));
             told();
         }
     }
@@ -263,12 +276,12 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
     let Decision::Run(run) = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now) else { return };
     let (gateway, key, params) = (gateway.clone(), key.to_string(), start.params.to_string());
     let method = start.method.clone();
-    let Start { authority, conn, depth, parent, timeout_ms, slot, number, .. } = start;
+    let Start { authority, conn, depth, timeout_ms, slot, number, .. } = start;
     gateway.runtime.clone().spawn(async move {
         match gateway.idempotency.persist(&run, now).await {
             Ok(()) => {
                 let (method, params, asker) = (&method, params.as_str(), Asker::Shared(run));
-                let start = Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number };
+                let start = Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number };
                 self::run(&gateway, start, Some(&key));
             }
             Err(error) => {
@@ -282,13 +295,9 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
 
 /// Enters the call and hands it over.
 fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
-    let Start { method, params, asker, authority, conn, depth, parent, timeout_ms, slot, number } = start;
+    let Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number } = start;
     let started = Instant::now();
     method.metrics.calls.add(1);
-    if let Some(parent) = parent {
-        // The parent may be over already: a run that outlives its call goes on calling.
-        gateway.calls.with(parent, |parent| parent.children.push(number));
-    }
     let deadline_ms = deadline(gateway, method, timeout_ms);
     let flags = flags(&authority);
     let mut call = OpenCall {
@@ -311,7 +320,7 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
             if plugin.place.is_pool() {
                 call.count();
                 call.stage = Stage::Queued;
-                call.waiting = Some(Box::new(Waiting { params: params.into(), key: key.map(Box::from) }));
+                call.waiting = Some(Arc::new(Waiting { params: params.into(), key: key.map(Box::from) }));
             }
             gateway.calls.open(number, call);
             // Looked at when the call is entered: whoever ends an instance says so first and looks for its calls then.
@@ -372,11 +381,15 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
         Some(_) => allowed.and_then(|()| check_rules(&registry, authority.role(), name)),
         None => allowed,
     };
-    let fault = if is_checked_in_place(now) { None } else { now.params_fault(params) };
-    let fault = fault.map(|fault| format!("invalid {name} params: {fault}"));
-    if let Err(error) = allowed.and(fault.map_or(Ok(()), |fault| Err(ErrorShape::invalid_request(fault)))) {
-        return asker.refuse(&error);
-    }
+    let checked = match is_checked_in_place(now) {
+        true => Ok(None),
+        false => checked_params(now, params, is_forgiven(gateway, slot.as_ref())),
+    };
+    let known = match allowed.and(checked) {
+        Ok(known) => known,
+        Err(error) => return asker.refuse(&error),
+    };
+    let params = known.as_deref().unwrap_or(params);
     match &now.handler {
         Handler::Plugin(plugin) if plugin.has_failed() || was.number == plugin.number => {
             asker.refuse(&out_of_service())
@@ -384,8 +397,7 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
         _ => {
             let conn = slot.as_ref().map_or(0, |slot| slot.0.number);
             let timeout_ms = Some(deadline_ms);
-            let start =
-                Start { method: now, params, asker, authority, conn, depth, parent: None, timeout_ms, slot, number };
+            let start = Start { method: now, params, asker, authority, conn, depth, timeout_ms, slot, number };
             run(gateway, start, key);
         }
     }
@@ -411,12 +423,18 @@ fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
     });
 }
 
-/// Ends a call whose time is up.
+/// Ends a call whose time is up. For the thread of the watchdog too, which no plugin may keep.
 pub fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
+    let Some(mut call) = gateway.calls.take(number) else { return };
     gateway.metrics.limit_hit("method_timeout_ms");
+    handover::name_stall(gateway, &mut call);
     let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
         .with_details(json!({ "code": "METHOD_TIMEOUT", "timeoutMs": deadline_ms }));
-    end(gateway, number, GWP_CANCEL_TIMEOUT, &error);
+    // One that still has the thread may hold what its `cancel` waits for.
+    let tell = if call.stage == Stage::Waiting { Tell::Here } else { Tell::Aside };
+    let told = tell_cancelled(&call, number, GWP_CANCEL_TIMEOUT, tell);
+    settle(gateway, number, call, Answer::Error(&serde_json::to_vec(&error).unwrap_or_default()));
+    told();
 }
 
 /// Delivers the final answer of a call that was taken out.
@@ -477,12 +495,21 @@ fn fault(answer: Answer<'_>, max_bytes: usize, trusted: bool) -> Option<(i32, &'
     (!trusted && !answer.is_well_formed()).then_some((GWP_INVALID, "the method gave a broken answer"))
 }
 
+/// Where a plugin is told that a call has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    /// On this thread, which is a worker.
+    Here,
+    /// On a thread of its own: this one must not be kept.
+    Aside,
+}
+
 /// What tells the plugin that this call has ended without it, once it has. One that it never got is no news to it.
-fn tell_cancelled(call: &OpenCall, number: u64, reason: i32) -> impl FnOnce() + use<> {
+fn tell_cancelled(call: &OpenCall, number: u64, reason: i32, tell: Tell) -> impl FnOnce() + use<> {
     let method = call.waiting.is_none().then(|| call.method.clone());
     move || {
         if let Some(Handler::Plugin(plugin)) = method.as_ref().map(|method| &method.handler) {
-            plugin.cancel(number, reason);
+            plugin.cancel(number, reason, tell == Tell::Aside);
         }
     }
 }
@@ -517,6 +544,9 @@ fn out_of_service() -> ErrorShape {
 fn busy(message: String, limit: &str) -> ErrorShape {
     ErrorShape::unavailable(message).with_details(json!({ "limit": limit })).retry_after(250)
 }
+
+/// Longest idempotency key, in bytes: keys are kept, and written down.
+const MAX_KEY: usize = 512;
 
 /// The key in the parameters, if there is one.
 fn key_of(params: &str) -> Option<String> {

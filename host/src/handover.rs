@@ -75,16 +75,14 @@ pub fn hand_over_to_pool(
     let (gateway, instance, method) = (gateway.clone(), plugin.clone(), method.clone());
     let CallRequest { call, conn, deadline_ms, flags, .. } = *request;
     plugin.place.run(move || {
-        let taken = gateway.calls.with(call, |open| {
+        let begun = gateway.calls.with(call, |open| {
             open.stage = Stage::HandingOver;
             open.handed_over = Instant::now();
-            let forgiven = is_forgiven(&gateway, open.slot.as_ref());
-            open.waiting.take().map(|waiting| (waiting, open.started.elapsed(), forgiven))
+            open.waiting.clone().map(|waiting| (waiting, is_forgiven(&gateway, open.slot.as_ref())))
         });
-        let Some((mut waiting, waited, forgiven)) = taken.flatten() else { return };
-        match checked_params(&method, &waiting.params, forgiven) {
-            Ok(None) => {}
-            Ok(Some(known)) => waiting.params = known.into(),
+        let Some((waiting, forgiven)) = begun.flatten() else { return };
+        let known = match checked_params(&method, &waiting.params, forgiven) {
+            Ok(known) => known,
             Err(error) => {
                 let Some(open) = gateway.calls.take(call) else { return };
                 if let Some(InFlight(connection)) = &open.slot {
@@ -93,13 +91,19 @@ pub fn hand_over_to_pool(
                 settle(&gateway, call, open, Answer::Error(&serde_json::to_vec(&error).unwrap_or_default()));
                 return;
             }
-        }
+        };
+        // That took its time: a call that has ended meanwhile is not made. From here on the plugin hears of its end.
+        let waited = gateway.calls.with(call, |open| {
+            open.waiting = None;
+            open.started.elapsed()
+        });
+        let Some(waited) = waited else { return };
         let name = method.spec.name.as_str();
         let deadline_ms = match deadline_ms {
             0 => 0,
             whole => whole.saturating_sub(waited.as_millis() as u64).max(1),
         };
-        let (params, key) = (waiting.params.as_bytes(), waiting.key.as_deref());
+        let (params, key) = (known.as_deref().unwrap_or(&waiting.params).as_bytes(), waiting.key.as_deref());
         let outer = DEPTH.replace(depth);
         instance.call(&CallRequest { call, conn, deadline_ms, flags, method: name, params, idempotency_key: key });
         DEPTH.set(outer);

@@ -53,6 +53,8 @@ struct Invoked {
     /// The number of the instance.
     plugin: u64,
     mailbox: Arc<Mailbox>,
+    /// The call it was made for is over, and so is this one, whether it has been made yet or not.
+    is_over: bool,
 }
 
 /// A caller's authority that a plugin keeps.
@@ -84,20 +86,26 @@ impl PluginBooks {
         Mailbox::new(sink, plugin.clone(), self.room.clone())
     }
 
-    /// Forgets all that an instance kept and called; whoever answers it now finds nobody.
-    pub fn instance_ended(&self, instance: u64) {
+    /// Forgets all that an instance kept and called, and ends those calls: whoever answers one finds nobody.
+    pub fn instance_ended(&self, gateway: &Arc<Gateway>, instance: u64) {
         lock(&self.principals).retain(|_, retained| retained.plugin != instance);
-        let mut ended = Vec::new();
-        lock(&self.invocations).retain(|_, invoked| {
-            let keep = invoked.plugin != instance;
-            if !keep {
-                ended.push(invoked.mailbox.clone());
-            }
-            keep
-        });
-        for mailbox in ended {
-            mailbox.close();
+        let ended: Vec<_> = lock(&self.invocations).extract_if(|_, invoked| invoked.plugin == instance).collect();
+        for (number, invoked) in ended {
+            invoked.mailbox.close();
+            dispatch::end_soon(gateway, number, GWP_CANCEL_ASKED);
         }
+    }
+
+    /// Notes that a call which has perhaps not been made yet is over.
+    pub fn is_over(&self, number: u64) {
+        if let Some(invoked) = lock(&self.invocations).get_mut(&number) {
+            invoked.is_over = true;
+        }
+    }
+
+    /// Whether an invocation is still wanted: neither cancelled, nor made for a call or by an instance that has ended.
+    fn is_wanted(&self, number: u64) -> bool {
+        lock(&self.invocations).get(&number).is_some_and(|invoked| !invoked.is_over)
     }
 
     /// Takes an invocation out, which only one succeeds in: whoever does says the last word to its sink.
@@ -174,7 +182,11 @@ impl HostSide {
         if !self.is_created.load(Ordering::Acquire) {
             let mut waiting = lock(&self.waiting);
             if !self.is_created.load(Ordering::Acquire) {
-                return waiting.push(Box::new(job));
+                // Of an instance that came to nothing no job is kept.
+                if self.link.load().is_some() {
+                    waiting.push(Box::new(job));
+                }
+                return;
             }
         }
         job();
@@ -261,8 +273,10 @@ impl HostServices for HostSide {
                     run_for(plugin, job);
                 }
             });
-            if let Some(timer) = lock(&timers).get_mut(&number) {
-                timer.task = Some(task);
+            match lock(&timers).get_mut(&number) {
+                Some(timer) => timer.task = Some(task),
+                // It ran, or was cancelled meanwhile.
+                None => task.abort(),
             }
         });
         Ok(number)
@@ -308,7 +322,11 @@ impl HostServices for HostSide {
         let number = gateway.calls.next_number();
         let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
         lock(&gateway.plugin_books.invocations)
-            .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone() });
+            .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone(), is_over: false });
+        if let Some(parent) = parent {
+            // The parent may be over already: a run that outlives its call goes on calling.
+            gateway.calls.with(parent, |parent| parent.children.push(number));
+        }
         let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
         let timeout_ms = Some(invocation.timeout_ms);
         let (params, conn) = (params.to_string(), 0);
@@ -321,12 +339,20 @@ impl HostServices for HostSide {
                 authority,
                 conn,
                 depth,
-                parent,
                 timeout_ms,
                 slot: None,
                 number,
             };
-            start_invocation(&gateway, start);
+            if gateway.plugin_books.is_wanted(number) {
+                start_invocation(&gateway, start);
+            } else {
+                let mut asker = start.asker;
+                asker.refuse(&dispatch::ended());
+            }
+            // It may have been cancelled when there was nothing to end yet.
+            if !gateway.plugin_books.is_wanted(number) {
+                dispatch::end(&gateway, number, GWP_CANCEL_ASKED, &dispatch::ended());
+            }
         });
         Ok(number)
     }

@@ -13,10 +13,10 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use schemas::connect::Credentials;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth;
@@ -106,14 +106,16 @@ impl Visit {
             }
             async move { Ok::<_, Infallible>(answer) }
         });
+        // One request a socket, read and answered within the time of a handshake: a place at the door is kept for no one
+        // who goes on talking, or who does not read.
         let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(budget)
             .max_buf_size(16 * 1024)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        if let Err(error) = connection.await {
-            tracing::trace!(%error, "an HTTP connection ended early");
+        match timeout_at(self.accepted_at + budget, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
+            Err(_) => tracing::trace!("an HTTP connection took too long"),
         }
         drop(waiting);
         let granted = granted.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -266,6 +268,7 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer

@@ -20,7 +20,7 @@ struct Threads {
     workers: Handle,
     /// Calls, timers and events, if they do not run on the workers.
     pool: Option<Pool>,
-    /// One thread beside the pool, for what must not wait behind its jobs.
+    /// One thread for what must not wait behind the plugin's jobs, nor keep the thread that asks for it.
     aside: OnceLock<Option<Pool>>,
     /// Jobs that may block; its threads start with the first one.
     blocking: OnceLock<Option<Pool>>,
@@ -58,14 +58,11 @@ impl Place {
         }
     }
 
-    /// Runs this soon, beside the jobs of the pool and not behind them.
+    /// Runs this soon, on a thread of its own beside all others.
     pub fn run_aside(&self, job: impl FnOnce() + Send + 'static) {
-        match &self.0.pool {
+        match self.0.aside.get_or_init(|| Pool::new(&self.0.name, 1).ok()) {
+            Some(aside) => aside.run(job),
             None => self.run(job),
-            Some(pool) => {
-                let aside = self.0.aside.get_or_init(|| Pool::new(&self.0.name, 1).ok());
-                aside.as_ref().unwrap_or(pool).run(job);
-            }
         }
     }
 

@@ -155,8 +155,8 @@ impl RunningPlugin {
         }
     }
 
-    /// `[worker]` Says that a call has ended without it.
-    pub fn cancel(self: &Arc<Self>, call: u64, reason: i32) {
+    /// `[worker]` Says that a call has ended without it; `aside` of this thread, if it must not be kept.
+    pub fn cancel(self: &Arc<Self>, call: u64, reason: i32, aside: bool) {
         let plugin = self.clone();
         let tell = move || {
             if let Some(instance) = plugin.instance().filter(|_| !plugin.is_ending()) {
@@ -164,7 +164,7 @@ impl RunningPlugin {
             }
         };
         // Not behind the calls: one of them may be waiting for just this.
-        if self.place.is_pool() { self.place.run_aside(tell) } else { tell() }
+        if aside || self.place.is_pool() { self.place.run_aside(tell) } else { tell() }
     }
 
     /// `[control]` Lets it end its own work, once, for at most `patience`. False if it did not say done in time.

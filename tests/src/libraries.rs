@@ -128,11 +128,20 @@ pub fn manifest(id: &str) -> Value {
 
 /// The manifest of `restless`.
 fn restless() -> Value {
-    let names = ["echo", "haunt", "counted", "eager", "race", "keep", "use", "run", "publish", "deafen", "noise"];
+    let names = [
+        "echo", "haunt", "counted", "eager", "race", "keep", "use", "run", "publish", "deafen", "noise", "never",
+        "lost", "leave", "grip", "release",
+    ];
+    let timeout_ms = |name: &str| match name {
+        "race" => 120_000,
+        "never" => 0,
+        "grip" => 300,
+        _ => 20_000,
+    };
     let method = |name: &&str| {
         json!({
             "name": format!("restless.{name}"), "role": "operator", "scopes": [], "params": { "type": "object" },
-            "timeoutMs": if *name == "race" { 120_000 } else { 20_000 },
+            "timeoutMs": timeout_ms(name),
             "onDisconnect": if *name == "run" { "detach" } else { "cancel" },
         })
     };

@@ -173,6 +173,56 @@ async fn a_schema_that_takes_for_ever_takes_it_from_its_own_plugin() {
     client.close().await;
 }
 
+/// Calls that run.
+const OPEN: &str = "clawhost_calls_in_flight";
+
+#[tokio::test]
+async fn a_call_that_is_not_wanted_any_more_ends_whether_it_was_made_yet_or_not() {
+    let shelf = Shelf::default();
+    for isolation in ["inline", "pool"] {
+        let Some(config) = restless(&shelf, &format!("isolation = \"{isolation}\"")) else { return };
+        let gateway = start(PROGRAM, &config).await;
+        let mut client = gateway.admin().await;
+        client.ok("restless.lost", json!({})).await;
+        gateway.metric_becomes(OPEN, 0.0).await;
+        // Those of an instance that has ended are nobody's.
+        client.ok("restless.leave", json!({})).await;
+        gateway.metric_becomes(OPEN, 50.0).await;
+        reload(&mut client, "restless").await;
+        gateway.metric_becomes(OPEN, 0.0).await;
+        client.close().await;
+        // Who goes away leaves no fault behind.
+        let mut gone = gateway.admin().await;
+        gone.request("restless.never", json!({})).await;
+        gateway.metric_becomes(OPEN, 1.0).await;
+        drop(gone);
+        gateway.metric_becomes(OPEN, 0.0).await;
+        assert!(gateway.log_lines("not passed on").is_empty(), "{:?}", gateway.log_lines("not passed on"));
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_blocks_stops_no_clock() {
+    let shelf = Shelf::default();
+    let more = "isolation = \"inline\"\n[gateway.limits]\ntick_interval_ms = 100";
+    let Some(config) = restless(&shelf, more) else { return };
+    let gateway = start(PROGRAM, &config).await;
+    let mut gripping = gateway.admin().await;
+    let mut client = gateway.admin().await;
+    let grip = gripping.request("restless.grip", json!({})).await;
+    gateway.log_line("a method is blocking a worker").await;
+    for _ in 0..5 {
+        client.event("tick").await;
+    }
+    client.ok("spike.sum", json!({ "a": 1 })).await;
+    gateway.assert_healthy().await;
+    client.ok("restless.release", json!({})).await;
+    let error = gripping.answer(&grip).await.expect_err("it took too long");
+    assert_eq!(error.message, "restless.grip timed out after 300 ms");
+    gripping.close().await;
+    client.close().await;
+}
+
 #[tokio::test]
 async fn an_error_passed_on_is_not_the_panic_of_who_passes_it_on() {
     let shelf = Shelf::default();

@@ -50,6 +50,17 @@ async fn many_at_the_same_instant_are_one() {
 }
 
 #[tokio::test]
+async fn a_key_has_a_length() {
+    let gateway = gateway("").await;
+    let mut client = gateway.admin().await;
+    client.ok("spike.once", json!({ "idempotencyKey": "k".repeat(512) })).await;
+    let error = client.refused("spike.once", json!({ "idempotencyKey": "k".repeat(513) })).await;
+    let expected = "invalid spike.once params: at /idempotencyKey: must NOT have more than 512 characters";
+    assert_eq!((&*error.code, &*error.message), ("INVALID_REQUEST", expected));
+    client.close().await;
+}
+
+#[tokio::test]
 async fn the_same_params_in_another_order_are_the_same_request() {
     let gateway = gateway("").await;
     let mut client = gateway.admin().await;

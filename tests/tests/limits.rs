@@ -162,6 +162,24 @@ async fn sockets_that_say_nothing() {
 }
 
 #[tokio::test]
+async fn a_place_at_the_door_is_for_one_request() {
+    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
+    let head = format!("GET /x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", gateway.port);
+    let mut talking = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    talking.write_all(head.repeat(3).as_bytes()).await.expect("requests are taken");
+    let mut answers = String::new();
+    // The peer may end with requests unread, which is an error on this side; what came before it counts.
+    let _ = talking.read_to_string(&mut answers).await;
+    assert_eq!(answers.matches("HTTP/1.1 404").count(), 1, "{answers}");
+    assert!(answers.to_ascii_lowercase().contains("connection: close"), "{answers}");
+    // Its own head is one more when the gauge is read.
+    let mut slow = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    slow.write_all(&head.as_bytes()[..20]).await.expect("a part is taken");
+    gateway.metric_becomes("clawhost_pending_heads", 2.0).await;
+    gateway.metric_becomes("clawhost_pending_heads", 1.0).await;
+}
+
+#[tokio::test]
 async fn bytes_before_authentication_in_one_frame_or_in_many() {
     let gateway = with("[gateway.limits]\nmax_preauth_bytes = 2048").await;
     let mut big = gateway.knock().await;

@@ -136,8 +136,12 @@ async fn one_that_does_not_start_runs_as_it_did_before() {
     let gateway = start(PROGRAM, &reborn(&shelf, 'a', "note = \"first\"")).await;
     let mut admin = gateway.admin().await;
     // The configuration in between could not be used: what is gone back to is what ran.
-    gateway.replace_config(&reborn(&shelf, 'a', "fails_in = \"create\""));
+    let unusable = reborn(&shelf, 'a', "fails_in = \"create\"");
+    gateway.replace_config(&unusable);
     reload_fails(&mut admin, "reborn").await;
+    // Nor does it become what ran by a change of something else.
+    gateway.replace_config(&format!("{unusable}# x\n"));
+    gateway.log_line("nothing changes for plugins").await;
     for _ in 0..2 {
         gateway.replace_config(&reborn(&shelf, 'b', "fails_in = \"start\"\nnote = \"second\""));
         let (why, state) = reload_fails(&mut admin, "reborn").await;

@@ -62,19 +62,32 @@ pub(super) fn find_file(overrides: &Overrides, env: Environment<'_>) -> Result<O
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             return refuse("this gateway is configured in TOML, not JSON".to_string());
         }
-        return match std::fs::read_to_string(&path) {
+        return match read_text(&path) {
             Ok(text) => Ok(Some(Found { path, text })),
             Err(error) => refuse(format!("cannot read the configuration: {error}")),
         };
     }
     for path in [PathBuf::from("config.toml"), state_dir_hint(overrides, env).join("config.toml")] {
-        match std::fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => return Ok(Some(Found { path, text })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(alone(format!("{}: cannot read the configuration: {error}", path.display()))),
         }
     }
     Ok(None)
+}
+
+/// The text of a file. It is read again while the gateway runs, so nothing is taken that can be read once, or for ever.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    const LARGEST: u64 = 4 * 1024 * 1024;
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    if found.len() > LARGEST {
+        return Err(std::io::Error::other(format!("it has {} bytes, and at most {LARGEST} are read", found.len())));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// Lays the environment and then the flags over what the file said.

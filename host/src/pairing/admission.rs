@@ -221,7 +221,7 @@ impl Pairing {
             // two programs of the device with different wishes would displace each other for ever.
             let earlier = waiting.scopes.iter().filter(|scope| !any_satisfies(&candidate.scopes, scope));
             request.scopes.extend(earlier.cloned());
-            request.scopes.truncate(bounds::MAX_SCOPES);
+            request.scopes.truncate(2 * bounds::MAX_SCOPES);
             displaced.push(*waiting);
         } else if own.is_empty() {
             match self.room_for(candidate, book, &others) {

@@ -32,7 +32,7 @@ pub async fn end(gateway: Arc<Gateway>, plugin: Arc<RunningPlugin>) {
 }
 
 /// Stops and frees an instance whose calls are over.
-pub async fn stop(gateway: &Gateway, plugin: &Arc<RunningPlugin>, patience: Duration) {
+pub async fn stop(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>, patience: Duration) {
     if !plugin.stop(patience).await {
         tracing::warn!(plugin = &*plugin.id, "the plugin did not stop in time; its instance is abandoned");
     }
@@ -40,14 +40,14 @@ pub async fn stop(gateway: &Gateway, plugin: &Arc<RunningPlugin>, patience: Dura
 }
 
 /// Forgets an instance that was never made: what its `create` left behind runs no more.
-pub fn forget(gateway: &Gateway, plugin: &RunningPlugin, view: &HostSide) {
+pub fn forget(gateway: &Arc<Gateway>, plugin: &RunningPlugin, view: &HostSide) {
     view.cut_off();
     forget_books(gateway, plugin);
 }
 
-fn forget_books(gateway: &Gateway, plugin: &RunningPlugin) {
+fn forget_books(gateway: &Arc<Gateway>, plugin: &RunningPlugin) {
     gateway.subscriptions.remove_all(plugin.number);
-    gateway.plugin_books.instance_ended(plugin.number);
+    gateway.plugin_books.instance_ended(gateway, plugin.number);
 }
 
 fn cancel(gateway: &Arc<Gateway>, which: impl FnMut(&OpenCall) -> bool) {

@@ -170,7 +170,8 @@ pub async fn follow_disk(gateway: &Arc<Gateway>, files: bool, whole: Option<&str
     let changed = differing(gateway, &mut book, &config, other_files.as_ref());
     if changed.is_empty() && gateway.live.load().gateway.methods == config.gateway.methods {
         log_needs_restart(gateway, &config);
-        gateway.live.store(config);
+        let live = gateway.live.load_full();
+        gateway.live.store(as_it_runs(&config, &live, &BTreeSet::new()));
         tracing::info!("the configuration was read again; nothing changes for plugins and methods");
         return Ok(());
     }
@@ -286,8 +287,8 @@ async fn change(
         }
     }
     let registry = gateway.registry.load_full();
-    let kept = faults.iter().map(|(id, _)| id.as_str()).filter(|id| registry.plugin(id).is_some());
-    let config = &with_plugins_of(config, &before, kept);
+    let is_as_asked = |id: &&String| registry.plugin(id).is_none() || !faults.iter().any(|(fault, _)| fault == *id);
+    let config = &as_it_runs(config, &before, &ids.iter().filter(is_as_asked).collect());
     // The tables on the way here were built with the methods of plugins that then could not be changed.
     let is_mixed = !faults.is_empty() && !Arc::ptr_eq(&table, &registry);
     if is_mixed || before.gateway.methods != config.gateway.methods {
@@ -307,13 +308,15 @@ async fn change(
     faults
 }
 
-/// This configuration, but with the tables of another one for these plugins: they run as that one wanted them to.
-fn with_plugins_of<'a>(config: &Arc<Config>, other: &Config, ids: impl Iterator<Item = &'a str>) -> Arc<Config> {
+/// This configuration with the tables that plugins run by: those in force, but for the plugins that were changed as it asks.
+/// What could not be done yet so stays a difference, and is tried again.
+fn as_it_runs(config: &Arc<Config>, live: &Config, changed: &BTreeSet<&String>) -> Arc<Config> {
     let mut mixed = config.clone();
-    for id in ids {
+    let ids: BTreeSet<&String> = config.plugins.keys().chain(live.plugins.keys()).collect();
+    for id in ids.into_iter().filter(|id| !changed.contains(id) && live.plugin(id) != config.plugin(id)) {
         let plugins = &mut Arc::make_mut(&mut mixed).plugins;
-        match other.plugins.get(id) {
-            Some(settings) => drop(plugins.insert(id.to_string(), settings.clone())),
+        match live.plugins.get(id) {
+            Some(settings) => drop(plugins.insert(id.clone(), settings.clone())),
             None => drop(plugins.remove(id)),
         }
     }

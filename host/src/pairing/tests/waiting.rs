@@ -51,7 +51,7 @@ fn two_wishes_of_a_device_in_one_role_become_one_request() {
             let whim = format!("{now}");
             pending(book.admit(remote("b", &[&whim]), now).await.unwrap());
         }
-        assert_eq!(book.list(None, 200).pending[0].scopes.len(), schemas::bounds::MAX_SCOPES);
+        assert_eq!(book.list(None, 200).pending[0].scopes.len(), 2 * schemas::bounds::MAX_SCOPES);
     });
 }
 
