@@ -24,6 +24,9 @@ use crate::snapshot::Unpublished;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
 use crate::{events, grants, handover};
 
+/// How many calls made for one call are noted before those that are over are forgotten.
+const CHILDREN: usize = 256;
+
 /// One instance's view of the host, until it is cut off: what an instance says after its end gets `GWP_GONE`.
 pub struct HostSide {
     /// Behind an atomic pointer rather than two weak ones: looking at it touches no count that all workers share.
@@ -325,7 +328,13 @@ impl HostServices for HostSide {
             .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone(), is_over: false });
         if let Some(parent) = parent {
             // The parent may be over already: a run that outlives its call goes on calling.
-            gateway.calls.with(parent, |parent| parent.children.push(number));
+            gateway.calls.with(parent, |parent| {
+                parent.children.push(number);
+                // A run that makes many calls, one after the other, keeps no list of them all.
+                if parent.children.len().is_multiple_of(CHILDREN) {
+                    parent.children.retain(|child| gateway.plugin_books.is_wanted(*child));
+                }
+            });
         }
         let asker = Asker::Plugin { mailbox, gateway: Arc::downgrade(&gateway), number };
         let timeout_ms = Some(invocation.timeout_ms);

@@ -87,7 +87,8 @@ pub use inventory;
 ///
 /// 1. [`manifest`](Plugin::manifest) says what it serves. It is pure: the same bytes every time, no effect.
 /// 2. [`create`](Plugin::create) `[control]` makes an instance from its configuration, without outward effect: a second
-///    one may be made beside a running one, and may be thrown away.
+///    one may be made beside a running one, and may be thrown away. Until it has returned, subscribing, calling, publishing
+///    and writing keys are [`HostError::Denied`], and what was spawned waits.
 /// 3. [`start`](Plugin::start) `[control]` goes live: subscribe, poll, schedule.
 /// 4. [`call`](Plugin::call) `[worker]` answers requests, several at once, on the host's threads. Its first poll should
 ///    return within about a millisecond; work that blocks goes through [`Host::blocking`], or the manifest says
