@@ -19,9 +19,9 @@ const ANYONE: &str = "*";
 
 /// Lets a request through or turns it away.
 ///
-/// An origin passes if it is listed or the list holds `*`, or if it is the page this very gateway serves: the same authority as `Host`, under
-/// a name that nobody else can point at this machine (a listed host, a tailnet name, an address, `localhost`). The last
-/// condition is what stops DNS rebinding.
+/// An origin passes if it is listed or the list holds `*`, or if it is the page this very gateway serves: the same
+/// authority as `Host`, under a name that nobody else can point at this machine (a listed host, a tailnet name, an address,
+/// `localhost`). The last condition is what stops DNS rebinding.
 pub fn check(
     headers: &HeaderMap,
     peer: &Peer,
