@@ -230,7 +230,7 @@ pub fn ended() -> ErrorShape {
 /// be the one that is calling.
 pub fn end_soon(gateway: &Arc<Gateway>, number: u64, reason: i32) {
     // First, and looked at behind the call's entry: one that is about to be made is seen here or sees this.
-    gateway.plugin_books.is_over(number);
+    gateway.plugin_books.mark_over(number);
     if gateway.calls.with(number, |_| ()).is_some() {
         let gateway = gateway.clone();
         gateway.runtime.clone().spawn(async move { end(&gateway, number, reason, &ended()) });

@@ -100,7 +100,7 @@ impl PluginBooks {
     }
 
     /// Notes that a call which has perhaps not been made yet is over.
-    pub fn is_over(&self, number: u64) {
+    pub fn mark_over(&self, number: u64) {
         if let Some(invoked) = lock(&self.invocations).get_mut(&number) {
             invoked.is_over = true;
         }

@@ -83,6 +83,17 @@ fn a_named_file_must_exist_and_one_in_the_state_folder_is_found() {
     assert_eq!(file.sha256.len(), 64);
 }
 
+/// It is read again while the gateway runs: what can be read once, or without end, would keep a worker for ever.
+#[test]
+fn a_configuration_is_a_regular_file() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for place in [Path::new("/dev/zero"), folder.path()] {
+        let overrides = Overrides { config: Some(place.to_path_buf()), ..Overrides::default() };
+        let error = Config::load(overrides, |_| None).expect_err("it is no file").to_string();
+        assert!(error.contains("it is not a regular file") && error.contains("named by --config"), "{error}");
+    }
+}
+
 #[test]
 fn paths_of_the_file_are_seen_from_its_folder() {
     let folder = tempfile::tempdir().unwrap();
