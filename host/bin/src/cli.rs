@@ -19,6 +19,7 @@ use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::methods::MethodsArgs;
 use crate::commands::plugins::PluginsArgs;
+use crate::commands::service::ServiceCommand;
 use crate::commands::token::TokenCommand;
 use crate::show::Style;
 use crate::target::Target;
@@ -105,6 +106,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// Copy the state of this machine's gateway into a tar file, also while it runs
     Backup(BackupArgs),
+    /// Install the gateway as a service of this user, or see to it
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -113,7 +117,11 @@ impl Command {
     /// Whether the command looks at this machine only.
     fn is_local(&self) -> bool {
         match self {
-            Command::Token(_) | Command::Config(_) | Command::Backup(_) | Command::Completions(_) => true,
+            Command::Token(_)
+            | Command::Config(_)
+            | Command::Backup(_)
+            | Command::Service(_)
+            | Command::Completions(_) => true,
             Command::Plugins(args) => args.is_local(),
             _ => false,
         }

@@ -15,6 +15,7 @@ mod health;
 pub mod logs;
 pub mod methods;
 pub mod plugins;
+pub mod service;
 mod status;
 pub mod token;
 
@@ -34,6 +35,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(args, context),
         Command::Logs(args) => logs::run(args, context),
         Command::Backup(args) => backup::run(args, context),
+        Command::Service(command) => service::run(command, context),
         Command::Completions(args) => completions::run(args),
     }
 }
