@@ -27,7 +27,7 @@ use crate::locality::Peer;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
-use crate::{dispatch, events, record, services};
+use crate::{audit, dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.
 const OPENED_PATIENCE: Duration = Duration::from_millis(500);
@@ -81,7 +81,7 @@ pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
         }
         Err(refusal) => {
             gateway.metrics.handshake_refused(refusal.outcome);
-            tracing::info!(ip = %peer.client_ip, outcome = refusal.outcome, cause = refusal.detail_for_log, "refused a connection");
+            audit::refused(&refusal, &peer);
             services::publish_pairing_events(&gateway, &refusal.events).await;
             Box::pin(refuse(&gateway, &mut socket, &outbox, *refusal)).await;
             drop(pending);
@@ -172,7 +172,7 @@ async fn join<S: Stream>(
     if *gateway.stopping.borrow() {
         connection.outbox.close(schemas::protocol::close::RESTART, "service restart");
     }
-    tracing::debug!(conn = connection.number, id = connection.id, client = accepted.params.client.id, "accepted");
+    audit::connected(&connection, &accepted, peer);
     // Requests are read when every plugin has heard of the connection. Most hear of it right here, and what they have to
     // tell the newcomer leaves in one write with hello-ok.
     let heard = events::notify_opened(gateway, &connection);

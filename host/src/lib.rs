@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod answer;
+pub mod audit;
 pub mod auth;
 pub mod authority;
 pub mod boot;

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::loaded::{self, Libraries};
 use super::{Linked, build_registry, create_linked, end, failed, start_one};
+use crate::audit;
 use crate::config::{Config, ConfigError, PluginSettings};
 use crate::events;
 use crate::gateway::Gateway;
@@ -212,6 +213,7 @@ async fn take_over(
     }
     let ids: Vec<String> = ids.into_iter().collect();
     let faults = change(gateway, book, config, &ids, Code::AsConfigured).await;
+    audit::configured(&ids);
     drop(events::notify(gateway, "host.config.changed", &ConfigChanged { plugins: ids }));
     faults
 }

@@ -12,6 +12,7 @@ use schemas::protocol::close;
 use serde::Serialize;
 
 use super::{Outcome, answer, parse};
+use crate::audit;
 use crate::authority::Authority;
 use crate::connections::Connection;
 use crate::dispatch;
@@ -20,6 +21,14 @@ use crate::gateway::Gateway;
 use crate::pairing::{self, Done, ManageError, PairingEvent};
 
 pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
+    let outcome = decide(gateway, authority, name, params).await;
+    if name != "host.pairing.list" {
+        audit::decided(name, authority, params, outcome.as_ref().err());
+    }
+    outcome
+}
+
+async fn decide(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
     let (book, now) = (&gateway.pairing, schemas::now_ms());
     let rights = rights(authority);
     let rights = rights.as_ref();
@@ -58,6 +67,7 @@ pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &s
 pub async fn publish(gateway: &Gateway, happened: &[PairingEvent]) {
     const PATIENCE: Duration = Duration::from_millis(500);
     for event in happened {
+        audit::pairing(event);
         for heard in events::notify(gateway, &format!("host.pairing.{}", event.kind()), event) {
             let _ = tokio::time::timeout(PATIENCE, heard).await;
         }

@@ -1,0 +1,113 @@
+//! The lines of the log by which one can say afterwards who came in, who did not, and who decided what. One line each, with
+//! the same names for the same things: `action`, who (`device`, `client`, `by`), from where (`ip`). None holds a secret.
+//!
+//! They are ordinary lines of the log, so whoever follows it sees them, and [`TARGET`] in `gateway.log.level` turns them
+//! off or finds them. Those about people who proved who they are never count as repeated; refusals of strangers do, since
+//! anybody can cause as many as they like.
+
+use schemas::ErrorShape;
+use serde::Deserialize;
+
+use crate::authority::Authority;
+use crate::connections::Connection;
+use crate::handshake::{Accepted, Refusal};
+use crate::locality::Peer;
+use crate::pairing::{Decision, PairingEvent};
+
+/// The name under which the lines stand in the log.
+pub const TARGET: &str = "clawhost::audit";
+
+/// A connection is in.
+pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
+    let caller = connection.authority.caller();
+    tracing::info!(
+        target: TARGET,
+        action = "connected",
+        conn = connection.id,
+        ip = %peer.client_ip,
+        local = peer.local,
+        client = accepted.params.client.id,
+        mode = accepted.params.client.mode,
+        device = caller.device_id.as_deref().unwrap_or_default(),
+        role = caller.role,
+        scopes = caller.scopes.join(","),
+        method = accepted.auth_method.name(),
+        protocol = accepted.version.number(),
+        "a client is in"
+    );
+}
+
+/// A connection was refused.
+pub fn refused(refusal: &Refusal, peer: &Peer) {
+    tracing::info!(
+        target: "clawhost::audit::refused",
+        action = "refused",
+        ip = %peer.client_ip,
+        local = peer.local,
+        outcome = refusal.outcome,
+        cause = refusal.detail_for_log,
+        "refused a connection"
+    );
+}
+
+/// A request for pairing was made, or decided.
+pub fn pairing(event: &PairingEvent) {
+    match event {
+        PairingEvent::Requested(request) => tracing::info!(
+            target: TARGET,
+            action = "pairing-requested",
+            request = request.request_id,
+            device = request.device_id,
+            client = request.client_id.as_deref().unwrap_or_default(),
+            ip = request.remote_ip.as_deref().unwrap_or_default(),
+            role = request.role,
+            scopes = request.scopes.join(","),
+            repair = request.is_repair,
+            "a device asks to be let in"
+        ),
+        PairingEvent::Resolved { request_id, device_id, decision, .. } => {
+            let action = match decision {
+                Decision::Approved => "pairing-approved",
+                Decision::Rejected => "pairing-rejected",
+            };
+            tracing::info!(target: TARGET, action, request = request_id, device = device_id, "a request was decided");
+        }
+    }
+}
+
+/// What decisions about devices are about. Of what a caller sends, only this is written down.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Subject {
+    request_id: String,
+    device_id: String,
+    role: String,
+    scopes: Vec<String>,
+}
+
+/// Somebody decided about a device, or tried to. `service` is the host's method that they went through.
+pub fn decided(service: &str, authority: &Authority, params: &str, error: Option<&ErrorShape>) {
+    let subject: Subject = serde_json::from_str(params).unwrap_or_default();
+    let caller = authority.caller();
+    tracing::info!(
+        target: TARGET,
+        action = service.trim_start_matches("host."),
+        by_conn = caller.conn_id.as_deref().unwrap_or_default(),
+        by_device = caller.device_id.as_deref().unwrap_or_default(),
+        by_client = caller.client_id.as_deref().unwrap_or_default(),
+        by_plugin = caller.plugin.as_deref().unwrap_or_default(),
+        ip = caller.remote_ip.as_deref().unwrap_or_default(),
+        local = caller.local,
+        request = subject.request_id,
+        device = subject.device_id,
+        role = subject.role,
+        scopes = subject.scopes.join(","),
+        refused = error.map(|error| error.message.as_str()).unwrap_or_default(),
+        "a decision about a device"
+    );
+}
+
+/// The configuration was read anew and is in force.
+pub fn configured(plugins: &[String]) {
+    tracing::info!(target: TARGET, action = "configured", plugins = plugins.join(","), "another configuration is in force");
+}
