@@ -79,7 +79,7 @@ async fn a_file_that_is_wrong_changes_nothing() {
     for (text, words) in [
         ("[plugins.vault]\nenabled = false\n[plugins.vault\n", &["test.toml:3"][..]),
         ("[plugins.vault]\nenabled = \"no\"\n", &["test.toml:2", "enabled"]),
-        ("[gateway]\nprot = 1\n[plugins.vault]\nenabled = false\n", &["test.toml:2", "prot", "port"]),
+        ("[gateway]\nprot = 1\n[plugins.vault]\nenabled = false\n", &["test.toml:2", "port", "prot"]),
         ("[plugins.valt]\nenabled = false\n", &["test.toml:1", "valt", "vault"]),
         ("[plugins.x]\npath = \"x.so\"\nsha256 = \"12\"\n", &["test.toml:3", "sha256"]),
     ] {
