@@ -166,8 +166,7 @@ async fn join<S: Stream>(
     if let (Some(epoch), Some(device)) = (accepted.epoch, &accepted.device_id)
         && !gateway.pairing.stands(device, &accepted.role, epoch)
     {
-        connection.authority.revoke();
-        connection.outbox.close(schemas::protocol::close::POLICY, "device access changed; connect again");
+        connection.invalidate();
     }
     if *gateway.stopping.borrow() {
         connection.outbox.close(schemas::protocol::close::RESTART, "service restart");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::catalogue;
-use schemas::protocol::Version;
+use schemas::protocol::{Version, close};
 use tokio::sync::Notify;
 
 use crate::authority::Authority;
@@ -52,6 +52,15 @@ pub struct Idle {
 }
 
 impl Connection {
+    /// What it stands on has fallen: it has no more rights, and is closed with what its version says of that.
+    pub fn invalidate(&self) {
+        self.authority.revoke();
+        match self.version {
+            Version::V3 => self.outbox.close(close::POLICY, "device access changed; connect again"),
+            Version::V4 => self.outbox.close(close::INVALIDATED, "client invalidated: device access changed"),
+        }
+    }
+
     /// One request less runs: its answer is in the outbox, or there is nobody to hear it.
     pub fn request_ended(&self) {
         // Sequentially consistent like `idle`: either this sees that somebody waits, or that one sees that none runs.

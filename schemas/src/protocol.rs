@@ -57,6 +57,8 @@ pub mod close {
     pub const RESTART: u16 = 1012;
     /// Come back soon.
     pub const TRY_AGAIN: u16 = 1013;
+    /// What the client came in by has fallen; in protocol 4.
+    pub const INVALIDATED: u16 = 4001;
 }
 
 /// Client ids without a brand in them.

@@ -233,3 +233,18 @@ async fn clients_of_both_versions_hear_the_same_event() {
     old.close().await;
     new.close().await;
 }
+
+#[tokio::test]
+async fn a_client_whose_device_was_removed_is_told_by_the_code_of_its_version() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.admin().await;
+    for (connect, code, reason) in [
+        (four("cli", "cli").scopes(&["operator.read"]), 4001, "client invalidated: device access changed"),
+        (Connect::operator(), 1008, "device access changed; connect again"),
+    ] {
+        let key = Key::new(9);
+        let mut client = gateway.connect(&connect.device(&key)).await;
+        admin.ok("device.pair.remove", json!({ "deviceId": key.id() })).await;
+        client.expect_close(code, reason).await;
+    }
+}

@@ -8,7 +8,6 @@ use plugin_api::abi::GWP_CANCEL_REVOKED;
 use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
 use schemas::ErrorShape;
 use schemas::error::code;
-use schemas::protocol::close;
 use serde::Serialize;
 
 use super::{Outcome, answer, parse};
@@ -128,8 +127,7 @@ impl Fallen {
 fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Caller) -> bool) {
     const REASON: &str = "device access changed; connect again";
     for connection in gateway.connections.list().iter().filter(|connection| which(connection.authority.caller())) {
-        connection.authority.revoke();
-        connection.outbox.close(close::POLICY, REASON);
+        connection.invalidate();
     }
     gateway.plugin_books.revoke(|authority| which(authority.caller()));
     for number in gateway.calls.numbers(|call| which(call.authority.caller())) {
