@@ -42,6 +42,7 @@ use crate::state::{LocalAuth, LocalGateway, StateDir};
 use crate::store::Store;
 use crate::store::kv::Kv;
 use crate::tick::Ticker;
+use crate::tls::{Tls, TlsError};
 use crate::validation::Validator;
 use crate::{config_watch, dispatch, http};
 
@@ -189,25 +190,7 @@ impl Running {
     /// Tells the log and local clients where it is.
     fn announce(&self) -> Result<(), StartError> {
         let gateway = &self.gateway;
-        let Some(address) = gateway.facts.addresses.first() else {
-            return Err(StartError::Failed("no address to listen on".to_string()));
-        };
-        let auth = &gateway.handshake.auth;
-        let secret = match auth.mode {
-            AuthMode::Token => auth.token.clone().map(LocalAuth::Token),
-            AuthMode::Password => auth.password.clone().map(LocalAuth::Password),
-        };
-        let auth = secret.ok_or_else(|| {
-            StartError::Config("gateway.auth.mode is \"password\", but gateway.auth.password is not set".to_string())
-        })?;
-        let local = LocalGateway {
-            url: format!("ws://{}", reachable(*address)),
-            port: address.port(),
-            pid: std::process::id(),
-            version: VERSION.to_string(),
-            started_at_ms: gateway.facts.started_at_ms,
-            auth,
-        };
+        let local = description(gateway)?;
         self.state.publish(&local).map_err(|error| StartError::Failed(error.to_string()))?;
         let registry = gateway.registry.load();
         tracing::info!(
@@ -218,10 +201,41 @@ impl Running {
             local.url
         );
         for address in &gateway.facts.addresses[1..] {
-            tracing::info!("listening on ws://{address}");
+            tracing::info!("listening on {}://{address}", scheme(gateway));
+        }
+        if let Some(fingerprint) = &local.tls_fingerprint {
+            tracing::info!(fingerprint, "clients that pin the certificate compare it with this");
         }
         Ok(())
     }
+}
+
+/// What local clients are told of it.
+pub(crate) fn description(gateway: &Gateway) -> Result<LocalGateway, StartError> {
+    let Some(address) = gateway.facts.addresses.first() else {
+        return Err(StartError::Failed("no address to listen on".to_string()));
+    };
+    let auth = &gateway.handshake.auth;
+    let secret = match auth.mode {
+        AuthMode::Token => auth.token.clone().map(LocalAuth::Token),
+        AuthMode::Password => auth.password.clone().map(LocalAuth::Password),
+    };
+    let auth = secret.ok_or_else(|| {
+        StartError::Config("gateway.auth.mode is \"password\", but gateway.auth.password is not set".to_string())
+    })?;
+    Ok(LocalGateway {
+        url: format!("{}://{}", scheme(gateway), reachable(*address)),
+        port: address.port(),
+        pid: std::process::id(),
+        version: VERSION.to_string(),
+        started_at_ms: gateway.facts.started_at_ms,
+        auth,
+        tls_fingerprint: gateway.tls.as_ref().map(Tls::fingerprint),
+    })
+}
+
+fn scheme(gateway: &Gateway) -> &'static str {
+    if gateway.tls.is_some() { "wss" } else { "ws" }
 }
 
 /// Reads the state and puts the parts together.
@@ -258,6 +272,10 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     let handshake = HandshakeSettings::new(SERVED.to_vec(), auth, control_ui, &settings.client_ids)
         .map_err(|error| failed(&error))?;
     let handshake = HandshakeSettings { allow_extra_params: settings.allow_extra_params, ..handshake };
+    let tls = match settings.tls.enabled {
+        true => Some(Tls::new(&settings.tls, state.path(), &facts.host, &facts.addresses).map_err(no_tls)?),
+        false => None,
+    };
     let failures = FailureLimiter::new(FailureSettings {
         auth_failures: limits.auth_failures as u32,
         auth_failure_window_ms: limits.auth_failure_window_ms,
@@ -284,6 +302,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         kv,
         store,
         handshake,
+        tls,
         failures,
         frame_validator: Validator::request_frame(),
         outboxes,
@@ -296,6 +315,13 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         live: ArcSwap::from_pointee(config.clone()),
         config,
     })
+}
+
+fn no_tls(error: TlsError) -> StartError {
+    match error {
+        TlsError::Configured(why) => StartError::Config(why),
+        TlsError::Own(why) => StartError::Failed(why),
+    }
 }
 
 /// Opens the port: the first address must be free, the others are a courtesy.

@@ -9,6 +9,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
+use crate::boot;
 use crate::gateway::Gateway;
 use crate::plugins::live;
 
@@ -62,6 +63,25 @@ async fn settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<
 async fn take_over(gateway: &Arc<Gateway>, files: bool, whole: Option<String>) {
     if let Err(error) = live::follow_disk(gateway, files, whole.as_deref()).await {
         tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
+    }
+    renew_certificate(gateway);
+}
+
+/// Shows what the operator's certificate files hold now. Local clients go by its fingerprint, so they are told.
+fn renew_certificate(gateway: &Gateway) {
+    let Some(tls) = &gateway.tls else { return };
+    match tls.reload() {
+        Ok(false) => {}
+        Ok(true) => {
+            let told = boot::description(gateway).map_err(|error| error.to_string()).and_then(|description| {
+                description.write_to(&gateway.config.gateway.state_dir).map_err(|error| error.to_string())
+            });
+            if let Err(error) = told {
+                tracing::warn!(error, "local clients are not told of the certificate");
+            }
+            tracing::info!(fingerprint = tls.fingerprint(), "new connections are shown another certificate");
+        }
+        Err(error) => tracing::warn!(error, "the certificate was not read again; the one before it stays"),
     }
 }
 

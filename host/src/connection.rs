@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_a_small_task() {
         // Every open connection holds one of these for all of its life.
-        let size = size_of_result(run::<tokio::net::TcpStream>);
+        let size = size_of_result(run::<crate::tls::Transport>);
         assert!(size <= 1536, "{size} bytes");
     }
 }

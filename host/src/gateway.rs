@@ -28,6 +28,7 @@ use crate::snapshot::SnapshotStore;
 use crate::state::PluginFolders;
 use crate::store::Store;
 use crate::store::kv::Kv;
+use crate::tls::Tls;
 use crate::validation::Validator;
 
 /// One running gateway.
@@ -64,6 +65,8 @@ pub struct Gateway {
     pub store: Store,
     /// How connections are judged.
     pub handshake: HandshakeSettings,
+    /// TLS on its port, if it does that itself.
+    pub tls: Option<Tls>,
     /// Who guesses too often.
     pub failures: FailureLimiter,
     /// The schema of a request frame.

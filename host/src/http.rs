@@ -27,6 +27,7 @@ use crate::doorway::{Doorway, Holding};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
 use crate::locality::Peer;
+use crate::tls::Transport;
 
 /// Accepts sockets until the gateway stops.
 pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener: TcpListener) {
@@ -95,7 +96,8 @@ impl Visit {
             tracing::debug!(%error, "a socket went before it was served");
             return;
         }
-        let budget = Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
+        let deadline = self.accepted_at + Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
+        let Some(stream) = self.secured(stream, deadline).await else { return };
         let granted: Mutex<Option<Granted>> = Mutex::new(None);
         let holding = Holding::default();
         let stream = Doorway::new(stream, holding.clone());
@@ -112,7 +114,7 @@ impl Visit {
             .max_buf_size(16 * 1024)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        match timeout_at(self.accepted_at + budget, connection).await {
+        match timeout_at(deadline, connection).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
             Err(_) => tracing::trace!("an HTTP connection took too long"),
@@ -129,6 +131,19 @@ impl Visit {
                 connection::run(gateway, upgraded).await;
             });
         }
+    }
+
+    /// The stream that HTTP reads: with TLS when its handshake is done, which takes from the time of ours.
+    async fn secured(&self, stream: TcpStream, deadline: Instant) -> Option<Transport> {
+        let Some(tls) = &self.gateway.tls else { return Some(Transport::Plain(stream)) };
+        let grace = Duration::from_millis(self.gateway.limits().close_grace_ms);
+        // Boxed, so that a socket without TLS has no room for its handshake.
+        match timeout_at(deadline, Box::pin(tls.accept(stream, grace))).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(ip = %self.address.ip(), %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(ip = %self.address.ip(), "a TLS handshake took too long"),
+        }
+        None
     }
 
     fn answer(&self, mut request: Request<Incoming>, granted: &Mutex<Option<Granted>>) -> Answer {
@@ -242,8 +257,8 @@ impl Visit {
 
 /// The socket of a granted upgrade, what was read beyond it, and the grant itself, which is yet to be written. HTTP's own
 /// buffers end here.
-async fn socket_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>, Vec<u8>)> {
-    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<TcpStream>>>().ok()?;
+async fn socket_of(upgrade: OnUpgrade) -> Option<(Transport, Vec<u8>, Vec<u8>)> {
+    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<Transport>>>().ok()?;
     let (stream, held) = io.into_inner().into_parts();
     Some((stream, read_buf.to_vec(), held))
 }

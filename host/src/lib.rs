@@ -67,6 +67,7 @@ pub mod socket;
 pub mod state;
 pub mod store;
 pub mod tick;
+pub mod tls;
 pub mod tokens;
 pub mod validation;
 

@@ -43,6 +43,8 @@ pub struct LocalGateway {
     pub started_at_ms: u64,
     /// How a client of the same owner authenticates.
     pub auth: LocalAuth,
+    /// Fingerprint of its certificate, if it speaks TLS.
+    pub tls_fingerprint: Option<String>,
 }
 
 /// How a client of the same owner authenticates.
@@ -125,9 +127,7 @@ impl StateDir {
 
     /// Tells clients of the same owner where this gateway is and how to get in. Called when it accepts connections.
     pub fn publish(&self, gateway: &LocalGateway) -> Result<(), StateError> {
-        let path = self.path.join(DESCRIPTION);
-        let text = serde_json::to_vec_pretty(&gateway.to_json()).expect("a JSON value is serialisable");
-        write_private(&path, &text).map_err(|error| failed(&path, "cannot write", error))
+        gateway.write_to(&self.path)
     }
 }
 
@@ -171,15 +171,26 @@ impl Drop for StateDir {
 }
 
 impl LocalGateway {
+    /// Describes it in the state folder of a gateway that runs.
+    pub(crate) fn write_to(&self, state_dir: &Path) -> Result<(), StateError> {
+        let path = state_dir.join(DESCRIPTION);
+        let text = serde_json::to_vec_pretty(&self.to_json()).expect("a JSON value is serialisable");
+        write_private(&path, &text).map_err(|error| failed(&path, "cannot write", error))
+    }
+
     fn to_json(&self) -> Value {
         let auth = match &self.auth {
             LocalAuth::Token(token) => json!({"mode": "token", "token": token.expose()}),
             LocalAuth::Password(password) => json!({"mode": "password", "password": password.expose()}),
         };
-        json!({
+        let mut described = json!({
             "url": self.url, "port": self.port, "pid": self.pid, "version": self.version,
             "startedAtMs": self.started_at_ms, "auth": auth,
-        })
+        });
+        if let Some(fingerprint) = &self.tls_fingerprint {
+            described["tlsFingerprint"] = json!(fingerprint);
+        }
+        described
     }
 
     fn from_json(value: &Value) -> Option<LocalGateway> {
@@ -195,6 +206,7 @@ impl LocalGateway {
                 "password" => LocalAuth::Password(Secret::new(auth["password"].as_str()?)),
                 _ => return None,
             },
+            tls_fingerprint: value["tlsFingerprint"].as_str().map(str::to_string),
         })
     }
 }
@@ -346,6 +358,7 @@ mod tests {
             version: "1.2.3".to_string(),
             started_at_ms: 5,
             auth: LocalAuth::Token(Secret::new("hunter2")),
+            tls_fingerprint: Some("sha256:00".to_string()),
         }
     }
 
@@ -391,6 +404,7 @@ mod tests {
         assert!(error.contains("(pid 7, ws://127.0.0.1:4711)"), "{error}");
         let found = read_gateway_json(&path).unwrap();
         assert_eq!((found.port, found.started_at_ms), (4711, 5));
+        assert_eq!(found.tls_fingerprint.as_deref(), Some("sha256:00"));
         assert!(matches!(found.auth, LocalAuth::Token(token) if token.matches("hunter2")));
         drop(first);
         assert!(!path.join("gateway.json").exists());

@@ -150,8 +150,9 @@ impl Gateway {
             heard.end();
         });
         let mut gateway = Gateway { child, lines, url: String::new(), port: 0 };
-        let line = gateway.wait_for("listening on ws://");
-        let url = line.split_whitespace().find(|word| word.starts_with("ws://")).expect("the line names it");
+        let line = gateway.wait_for("listening on ws");
+        let is_url = |word: &&str| word.starts_with("ws://") || word.starts_with("wss://");
+        let url = line.split_whitespace().find(is_url).expect("the line names it");
         gateway.port = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address has a port");
         gateway.url = url.to_string();
         gateway
@@ -193,7 +194,8 @@ impl Gateway {
         let _ = self.child.wait();
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends it this signal.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal can be sent");
     }

@@ -115,7 +115,7 @@ impl Target {
         if let (None, None, Some(gateway)) = (&token, &password, read_gateway_json(&state_dir))
             && is_address_of(&gateway, url)
         {
-            return Ok(self.door_of(gateway, &state_dir));
+            return self.door_of(gateway, &state_dir);
         }
         let pins = match &self.tls_fingerprints[..] {
             [] => fingerprints_of(env)?,
@@ -132,11 +132,11 @@ impl Target {
                 state_dir.display()
             ))
         })?;
-        Ok(self.door_of(gateway, state_dir))
+        self.door_of(gateway, state_dir)
     }
 
     /// The address is always the one the gateway wrote down: on another spelling of it somebody else may listen.
-    fn door_of(&self, gateway: LocalGateway, state_dir: &Path) -> Door {
+    fn door_of(&self, gateway: LocalGateway, state_dir: &Path) -> Result<Door, Failure> {
         let (token, password) = match (&self.token, &self.password, gateway.auth) {
             (None, None, LocalAuth::Token(token)) => (Some(token), None),
             (None, None, LocalAuth::Password(password)) => (None, Some(password)),
@@ -144,7 +144,11 @@ impl Target {
         };
         // A token lets in by itself; with a password the protocol wants to know which device it is.
         let device_in = token.is_none().then(|| state_dir.to_path_buf());
-        Door { url: gateway.url, token, password, device_in, pins: self.tls_fingerprints.clone() }
+        let pins = match (&self.tls_fingerprints[..], gateway.tls_fingerprint) {
+            ([], Some(own)) => vec![own.parse()?],
+            (said, _) => said.to_vec(),
+        };
+        Ok(Door { url: gateway.url, token, password, device_in, pins })
     }
 }
 
@@ -152,9 +156,10 @@ impl Target {
 fn is_address_of(gateway: &LocalGateway, url: &str) -> bool {
     let place = |url: &str| {
         let url = url.trim().to_ascii_lowercase();
-        let (host, port) = url.strip_prefix("ws://")?.trim_end_matches('/').rsplit_once(':')?;
+        let (scheme, place) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "ws" | "wss"))?;
+        let (host, port) = place.trim_end_matches('/').rsplit_once(':')?;
         let host = if LOOPBACK.contains(&host) { LOOPBACK[0] } else { host };
-        Some((host.to_string(), port.parse::<u16>().ok()?))
+        Some((scheme.to_string(), host.to_string(), port.parse::<u16>().ok()?))
     };
     place(url).is_some_and(|typed| place(&gateway.url) == Some(typed))
 }
@@ -210,6 +215,7 @@ mod tests {
             version: "1.2.3".to_string(),
             started_at_ms: 5,
             auth,
+            tls_fingerprint: None,
         }
     }
 
@@ -346,10 +352,21 @@ mod tests {
         let failure = target.door(&|name| (name == TLS_VARIABLE).then(|| "abc".to_string())).unwrap_err();
         assert!(failure.code() == 2 && failure.sentence().starts_with(TLS_VARIABLE), "{failure:?}");
 
-        // This machine's gateway has no certificate; the variable is meant for others.
+        // The variable is meant for gateways that are named; this machine's says itself which certificate it has, if any.
         let state = StateDir::open(&root.path().join("state")).unwrap();
         state.publish(&gateway(LocalAuth::Token(Secret::new("shared")))).unwrap();
         let local = Target { url: None, state_dir: Some(root.path().join("state")), ..target };
         assert_eq!(local.door(&env).unwrap().pins, []);
+        let own = LocalGateway {
+            url: "wss://127.0.0.1:4711".to_string(),
+            tls_fingerprint: Some(format!("sha256:{}", pin(b"own"))),
+            ..gateway(LocalAuth::Token(Secret::new("shared")))
+        };
+        state.publish(&own).unwrap();
+        assert_eq!(local.door(&env).unwrap().pins, [pin(b"own")]);
+        let named = Target { url: Some("wss://localhost:4711".to_string()), ..local.clone() };
+        assert_eq!(named.door(&|_| None).unwrap().pins, [pin(b"own")]);
+        let flagged = Target { tls_fingerprints: vec![pin(b"flag")], ..local };
+        assert_eq!(flagged.door(&env).unwrap().pins, [pin(b"flag")]);
     }
 }

@@ -170,6 +170,24 @@ const GENERAL: &[Key] = &[
          protocol.",
     ),
     key(
+        "gateway.tls.enabled",
+        Kind::Flag,
+        Fallback::Flag(false),
+        "Whether the port speaks TLS (wss, https) and nothing else.",
+    ),
+    key(
+        "gateway.tls.cert_file",
+        Kind::Path,
+        Fallback::None,
+        "Certificate with its chain in PEM, beside this file if relative; empty: one made at the first start and kept.",
+    ),
+    key(
+        "gateway.tls.key_file",
+        Kind::Path,
+        Fallback::None,
+        "The certificate's private key in PEM, beside this file if relative.",
+    ),
+    key(
         "gateway.log.level",
         Kind::Text,
         Fallback::Text("info"),

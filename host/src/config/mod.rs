@@ -31,6 +31,7 @@ pub(crate) use plugins::sounds_secret;
 pub use plugins::{Grants, Isolation, PluginSettings};
 pub use settings::{
     AuthMode, AuthSettings, ControlUiSettings, Gateway, LogFormat, LogSettings, MetricsSettings, SessionSettings,
+    TlsSettings,
 };
 pub use sources::Overrides;
 

@@ -35,6 +35,8 @@ pub struct Gateway {
     pub client_ids: Vec<String>,
     /// Whether unknown params are left out instead of refused.
     pub allow_extra_params: bool,
+    /// TLS on its port.
+    pub tls: TlsSettings,
     /// The log.
     pub log: LogSettings,
     /// Metrics.
@@ -51,6 +53,15 @@ pub struct Gateway {
     pub plugins: PluginHostSettings,
     /// Which methods are let through at all.
     pub methods: MethodRules,
+}
+
+/// `[gateway.tls]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Whether the port speaks TLS.
+    pub enabled: bool,
+    /// The certificate and its key; without them the gateway makes its own.
+    pub files: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[gateway.log]`
@@ -206,6 +217,7 @@ impl Assembly<'_> {
                 (!text.trim().is_empty()).then(|| text.trim().to_string())
             }),
             allow_extra_params: values.flag("gateway.allow_extra_params"),
+            tls: TlsSettings { enabled: values.flag("gateway.tls.enabled"), files: self.tls_files() },
             log: self.log(),
             metrics: MetricsSettings { enabled: values.flag("gateway.metrics.enabled") },
             control_ui: ControlUiSettings {
@@ -273,6 +285,32 @@ impl Assembly<'_> {
         match self.values.origin(path) {
             Some(Origin::File { .. }) => beside(self.file, expanded),
             _ => expanded,
+        }
+    }
+
+    fn tls_files(&mut self) -> Option<(PathBuf, PathBuf)> {
+        let paths = ["gateway.tls.cert_file", "gateway.tls.key_file"];
+        let [cert, key] = paths.map(|path| self.values.text(path).map(|text| self.expanded(path, &text)));
+        match (cert, key) {
+            (Some(cert), Some(key)) => {
+                for (path, file) in paths.iter().zip([&cert, &key]) {
+                    if self.read_files
+                        && let Err(error) = std::fs::File::open(file)
+                    {
+                        self.complain(path, &format!("cannot read {}: {error}", file.display()));
+                    }
+                }
+                Some((cert, key))
+            }
+            (Some(_), None) => {
+                self.complain(paths[0], "key_file is needed as well; a certificate is of no use without its key");
+                None
+            }
+            (None, Some(_)) => {
+                self.complain(paths[1], "cert_file is needed as well; a key is of no use without its certificate");
+                None
+            }
+            (None, None) => None,
         }
     }
 

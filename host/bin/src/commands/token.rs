@@ -82,6 +82,7 @@ mod tests {
             version: "1".to_string(),
             started_at_ms: 1,
             auth: LocalAuth::Token(Secret::new("by flag")),
+            tls_fingerprint: None,
         };
         state.publish(&running).unwrap();
         assert!(show().unwrap().matches("by flag"), "what runs counts, not what a restart would change");

@@ -17,7 +17,7 @@ pub const DATABASE: &str = "state.db";
 /// The folder of the plugins' files.
 pub const DATA: &str = "data";
 /// Single files of the state folder. The log, the lock and the description of the running process are of no use later.
-const FILES: [&str; 2] = ["gateway.key", "token"];
+const FILES: [&str; 4] = ["gateway.key", "token", "tls.crt", "tls.key"];
 const CONFIG: &str = "config.toml";
 
 /// The first bytes of every SQLite database.

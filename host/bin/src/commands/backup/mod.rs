@@ -105,9 +105,14 @@ mod tests {
     /// A gateway's folder with a database in use, as while it runs: rows are in the log that SQLite writes ahead.
     fn state(folder: &Path) -> Connection {
         fs::create_dir_all(folder.join("data/sessions/deep")).unwrap();
-        for (name, text) in
-            [("gateway.key", "k"), ("token", "t"), ("gateway.json", "{}"), ("data/sessions/deep/a.txt", "a")]
-        {
+        for (name, text) in [
+            ("gateway.key", "k"),
+            ("token", "t"),
+            ("tls.crt", "c"),
+            ("tls.key", "p"),
+            ("gateway.json", "{}"),
+            ("data/sessions/deep/a.txt", "a"),
+        ] {
             fs::write(folder.join(name), text).unwrap();
         }
         fs::create_dir(folder.join("logs")).unwrap();
@@ -135,8 +140,16 @@ mod tests {
         fs::write(&config, "[gateway]\n").unwrap();
         let args = BackupArgs { file: root.path().join("b.tar"), force: false };
         let files = back_up(&args, &folder, Some(config)).unwrap();
-        let expected =
-            ["state.db", "gateway.key", "token", "config.toml", "data/sessions/deep/a.txt", "data/sessions/own.sqlite"];
+        let expected = [
+            "state.db",
+            "gateway.key",
+            "token",
+            "tls.crt",
+            "tls.key",
+            "config.toml",
+            "data/sessions/deep/a.txt",
+            "data/sessions/own.sqlite",
+        ];
         assert_eq!(names(&files), expected);
         assert_eq!(fs::metadata(&args.file).unwrap().permissions().mode() & 0o777, 0o600);
 
