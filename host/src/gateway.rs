@@ -148,6 +148,7 @@ impl Gateway {
             started_at_ms: self.facts.started_at_ms,
             uptime_ms: self.uptime_ms(),
             addresses: self.facts.addresses.iter().map(|address| address.to_string()).collect(),
+            tls_fingerprint: self.tls.as_ref().map(Tls::fingerprint),
             state_dir: self.config.gateway.state_dir.display().to_string(),
             config_path: self.config.file.as_ref().map(|file| file.path.display().to_string()),
             log_file: self.facts.log_file.as_ref().map(|path| path.display().to_string()),

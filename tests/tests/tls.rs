@@ -140,6 +140,7 @@ fn a_gateway_shows_a_certificate_of_its_own_and_keeps_it() {
         (&described["url"], &described["tlsFingerprint"]),
         (&json!(gateway.url), &json!(format!("sha256:{own}")))
     );
+    assert_eq!(home.json("status")["tlsFingerprint"], described["tlsFingerprint"]);
     let mode = std::fs::metadata(home.state().join("tls.key")).expect("it was made").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 

@@ -223,6 +223,9 @@ pub struct GatewayInfo {
     pub uptime_ms: u64,
     /// Addresses it listens on.
     pub addresses: Vec<String>,
+    /// SHA-256 of the certificate that it shows, if it speaks TLS: `sha256:` and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_fingerprint: Option<String>,
     /// The state folder.
     pub state_dir: String,
     /// The configuration file, if there is one.

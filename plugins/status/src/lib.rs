@@ -100,7 +100,8 @@ impl Status {
         let channels: Channels = answer(channels).await.unwrap_or_default();
         Ok(Summary {
             runtime_version: info.as_ref().map(|info| info.version.clone()),
-            uptime_ms: info.map(|info| info.uptime_ms),
+            uptime_ms: info.as_ref().map(|info| info.uptime_ms),
+            tls_fingerprint: info.and_then(|info| info.tls_fingerprint),
             connections: self.connections(),
             heartbeat: Heartbeats {
                 agents: agents.agents.into_iter().map(|agent| heartbeat.of(agent.id)).collect(),
@@ -148,6 +149,9 @@ struct Summary {
     /// How long the gateway has been running.
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_ms: Option<u64>,
+    /// SHA-256 of the certificate that the gateway shows, if it speaks TLS: what clients pin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_fingerprint: Option<String>,
     /// How many are connected.
     connections: ConnectionCount,
     /// Heartbeats of the agents.

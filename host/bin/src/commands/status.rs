@@ -18,6 +18,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
 struct Status {
     runtime_version: Option<String>,
     uptime_ms: Option<u64>,
+    tls_fingerprint: Option<String>,
     connections: Option<Connections>,
     #[serde(default)]
     heartbeat: Heartbeats,
@@ -62,6 +63,9 @@ fn render(status: &Status, style: Style) -> String {
         let running = status.uptime_ms.map(|ms| format!(", running for {}", span(ms))).unwrap_or_default();
         line("gateway:", format!("{version}{running}"));
     }
+    if let Some(fingerprint) = &status.tls_fingerprint {
+        line("certificate:", fingerprint.clone());
+    }
     if let Some(Connections { operators, nodes }) = status.connections {
         line("connected:", format!("{}, {}", count(operators, "operator"), count(nodes, "node")));
     }
@@ -96,13 +100,14 @@ mod tests {
     #[test]
     fn a_line_for_each_thing() {
         let status = json!({
-            "runtimeVersion": "1.2.3", "uptimeMs": 61_000, "connections": {"operators": 1, "nodes": 2},
+            "runtimeVersion": "1.2.3", "uptimeMs": 61_000, "tlsFingerprint": "sha256:ab",
+            "connections": {"operators": 1, "nodes": 2},
             "heartbeat": {"defaultAgentId": "main", "agents": [
                 {"agentId": "main", "enabled": true, "every": "30m", "everyMs": 1_800_000},
                 {"agentId": "work", "enabled": false, "every": "disabled", "everyMs": null}]},
             "channelSummary": ["Telegram: linked"], "queuedSystemEvents": ["a\u{1b}[0m"], "sessions": {"count": 4},
         });
-        let expected = "gateway: 1.2.3, running for 1 min 1 s\nconnected: 1 operator, 2 nodes\nsessions: 4\n\
+        let expected = "gateway: 1.2.3, running for 1 min 1 s\ncertificate: sha256:ab\nconnected: 1 operator, 2 nodes\nsessions: 4\n\
                         heartbeat: main: every 30m\nheartbeat: work: off\nchannel: Telegram: linked\n\
                         queued: a\\u{1b}[0m\n";
         assert_eq!(shown(status), expected);
