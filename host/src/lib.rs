@@ -59,6 +59,7 @@ pub mod record;
 pub mod redact;
 pub mod refusals;
 pub mod registry;
+pub mod revocation;
 mod run;
 pub mod secret;
 pub mod services;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_api::Caller;
-use plugin_api::abi::GWP_CANCEL_REVOKED;
 use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
 use schemas::ErrorShape;
 use schemas::error::code;
@@ -14,10 +13,10 @@ use super::{Outcome, answer, parse};
 use crate::audit;
 use crate::authority::Authority;
 use crate::connections::Connection;
-use crate::dispatch;
 use crate::events;
 use crate::gateway::Gateway;
 use crate::pairing::{self, Done, ManageError, PairingEvent};
+use crate::revocation;
 
 pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
     let outcome = decide(gateway, authority, name, params).await;
@@ -123,17 +122,11 @@ impl Fallen {
     }
 }
 
-/// Ends the rights of these callers: their connections, what plugins keep of them, and the calls that run with them.
+/// Ends the rights of these callers.
 fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Caller) -> bool) {
     const REASON: &str = "device access changed; connect again";
-    for connection in gateway.connections.list().iter().filter(|connection| which(connection.authority.caller())) {
-        connection.invalidate();
-    }
-    gateway.plugin_books.revoke(|authority| which(authority.caller()));
-    for number in gateway.calls.numbers(|call| which(call.authority.caller())) {
-        gateway.calls.with(number, |call| call.authority.revoke());
-        dispatch::end(gateway, number, GWP_CANCEL_REVOKED, &ErrorShape::new(code::NOT_PAIRED, REASON));
-    }
+    let error = ErrorShape::new(code::NOT_PAIRED, REASON);
+    revocation::revoke(gateway, |authority| which(authority.caller()), Connection::invalidate, &error);
 }
 
 /// Waits until the connection's requests are answered, for a short while at most.

@@ -1,0 +1,28 @@
+//! The end of rights: of connections, of what plugins keep of them, and of the calls that run with them.
+
+use std::sync::Arc;
+
+use plugin_api::abi::GWP_CANCEL_REVOKED;
+use schemas::ErrorShape;
+
+use crate::authority::Authority;
+use crate::connections::Connection;
+use crate::dispatch;
+use crate::gateway::Gateway;
+
+/// Ends the rights of these callers. `end` is what becomes of their connections, `error` the answer to their calls.
+pub fn revoke(
+    gateway: &Arc<Gateway>,
+    which: impl Fn(&Authority) -> bool,
+    end: impl Fn(&Connection),
+    error: &ErrorShape,
+) {
+    for connection in gateway.connections.list().iter().filter(|connection| which(&connection.authority)) {
+        end(connection);
+    }
+    gateway.plugin_books.revoke(&which);
+    for number in gateway.calls.numbers(|call| which(&call.authority)) {
+        gateway.calls.with(number, |call| call.authority.revoke());
+        dispatch::end(gateway, number, GWP_CANCEL_REVOKED, error);
+    }
+}
