@@ -57,7 +57,7 @@ impl Access {
             let missing = self.scopes.first().map_or(scope::ADMIN, String::as_str);
             return Err(ErrorShape::missing_scope(missing, &self.scopes));
         }
-        Ok(())
+        if authority.reaches(method) { Ok(()) } else { Err(not_allowed(method)) }
     }
 }
 
@@ -70,6 +70,11 @@ pub fn unknown_method(method: &str, authority: &Authority) -> ErrorShape {
     } else {
         ErrorShape::invalid_request(format!("unknown method: {}", crate::frames::cut(method, 200)))
     }
+}
+
+/// The answer to a method that the configuration keeps from the caller.
+pub fn not_allowed(method: &str) -> ErrorShape {
+    ErrorShape::invalid_request(format!("method not allowed: {method}"))
 }
 
 fn wrong_role(authority: &Authority) -> ErrorShape {

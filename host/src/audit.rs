@@ -32,6 +32,7 @@ pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
         role = caller.role,
         scopes = caller.scopes.join(","),
         method = accepted.auth_method.name(),
+        token = connection.authority.token_name().unwrap_or_default(),
         protocol = accepted.version.number(),
         "a client is in"
     );
@@ -95,6 +96,7 @@ pub fn decided(service: &str, authority: &Authority, params: &str, error: Option
         by_conn = caller.conn_id.as_deref().unwrap_or_default(),
         by_device = caller.device_id.as_deref().unwrap_or_default(),
         by_client = caller.client_id.as_deref().unwrap_or_default(),
+        by_token = authority.token_name().unwrap_or_default(),
         by_plugin = caller.plugin.as_deref().unwrap_or_default(),
         ip = caller.remote_ip.as_deref().unwrap_or_default(),
         local = caller.local,

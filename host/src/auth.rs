@@ -1,6 +1,8 @@
-//! The shared secret and device tokens: who may come in, and what is said to those who may not. The sentences are part
-//! of the contract, since clients search them; protocol 3 and 4 differ only in which fields a secret may stand in.
+//! The shared secret, named tokens and device tokens: who may come in, and what is said to those who may not. The
+//! sentences are part of the contract, since clients search them; protocol 3 and 4 differ only in which fields the shared
+//! secret may stand in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::ErrorShape;
@@ -10,6 +12,7 @@ use schemas::protocol::{self, Version};
 use serde_json::json;
 
 use crate::failures::{FailureLimiter, Guesser};
+use crate::named_tokens::{self, Bounds, NamedToken};
 use crate::secret::Secret;
 
 /// What the gateway asks for.
@@ -21,6 +24,8 @@ pub struct AuthSettings {
     pub token: Option<Secret>,
     /// `gateway.auth.password`
     pub password: Option<Secret>,
+    /// `gateway.auth.tokens`
+    pub named: Vec<NamedToken>,
 }
 
 /// Which secret counts.
@@ -41,6 +46,8 @@ pub enum AuthMethod {
     Password,
     /// A device token.
     DeviceToken,
+    /// A named token.
+    NamedToken,
 }
 
 impl AuthMethod {
@@ -50,6 +57,7 @@ impl AuthMethod {
             AuthMethod::Token => "token",
             AuthMethod::Password => "password",
             AuthMethod::DeviceToken => "device-token",
+            AuthMethod::NamedToken => "named-token",
         }
     }
 }
@@ -132,12 +140,14 @@ pub struct Attempt<'a> {
 }
 
 /// An attempt that succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorized {
     /// By what.
     pub method: AuthMethod,
     /// The token it stands on, if it is a device token.
     pub token_use: Option<TokenUse>,
+    /// The bounds it stays within, if it is by a named token.
+    pub named: Option<Arc<Bounds>>,
 }
 
 /// An attempt that failed.
@@ -149,14 +159,16 @@ pub struct Unauthorized {
     pub reason: &'static str,
     /// What was wrong with the device token, for the log.
     pub token_refusal: Option<TokenRefusal>,
+    /// The named token that was shown but does not let in, for the log.
+    pub named: Option<Arc<Bounds>>,
     /// How long the answer should be held back.
     pub delay: Option<Duration>,
 }
 
-/// Judges an attempt: the shared secret first, then the device token.
+/// Judges an attempt: the shared secret first, then the named tokens, then the device token.
 ///
-/// A lockout stops guesses of the shared secret only. Device tokens cannot be guessed, and their holders should not
-/// suffer from the guesses of somebody who shares their address.
+/// A lockout stops guesses of the shared secret and of named tokens only. Device tokens cannot be guessed, and their
+/// holders should not suffer from the guesses of somebody who shares their address.
 pub fn authorize(
     settings: &AuthSettings,
     tokens: &dyn DeviceTokens,
@@ -171,9 +183,18 @@ pub fn authorize(
     let reason = match shared {
         Ok(method) => {
             limiter.succeeded(attempt.guesser, attempt.now_ms);
-            return Ok(Authorized { method, token_use: None });
+            return Ok(Authorized { method, token_use: None, named: None });
         }
         Err(reason) => reason,
+    };
+    let named = attempt.credentials.token().filter(|_| blocked.is_none());
+    let named = named.and_then(|shown| named_tokens::find(&settings.named, shown)).cloned();
+    let admitted = named.as_ref().map(|bounds| bounds.admit(attempt.role, attempt.guesser.ip, attempt.now_ms));
+    let named_refusal = match admitted {
+        None => None,
+        // Its holder might be guessing the shared secret in between, so it forgives no guesses.
+        Some(Ok(())) => return Ok(Authorized { method: AuthMethod::NamedToken, token_use: None, named }),
+        Some(Err(refusal)) => Some(refusal),
     };
     let device_token = attempt.credentials.device_token().or_else(|| attempt.credentials.token());
     let token_refusal = match attempt.device_id.zip(device_token) {
@@ -183,7 +204,8 @@ pub fn authorize(
             match tokens.verify_device_token(device_id, role, token, scopes, now_ms) {
                 // This proves nothing about the shared secret, so it forgives no guesses of it.
                 Ok(token_use) => {
-                    return Ok(Authorized { method: AuthMethod::DeviceToken, token_use: Some(token_use) });
+                    let method = AuthMethod::DeviceToken;
+                    return Ok(Authorized { method, token_use: Some(token_use), named: None });
                 }
                 Err(refusal) => Some(refusal),
             }
@@ -191,14 +213,18 @@ pub fn authorize(
     };
     if let Some(retry_after_ms) = blocked {
         let error = rate_limited().retry_after(retry_after_ms);
-        return Err(Box::new(Unauthorized { error, reason, token_refusal, delay: None }));
+        return Err(Box::new(Unauthorized { error, reason, token_refusal, named: None, delay: None }));
     }
-    // A secret was wrong when one was shown: the shared one, or a token that is no device's. A good token that reaches
-    // less far than asked is nobody's guess.
-    let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some();
-    let is_honest = matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
+    // A secret was wrong when one was shown: the shared one, or a token that is no device's and has no name. A good token
+    // that reaches less far than asked is nobody's guess, and neither is a named one at the wrong time or place.
+    let no_such_name = !settings.named.is_empty() && attempt.credentials.token().is_some();
+    let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some() || no_such_name;
+    let is_honest =
+        named.is_some() || matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
     let delay = (was_guess && !is_honest).then(|| limiter.failed(attempt.guesser, attempt.now_ms)).flatten();
-    Err(Box::new(Unauthorized { error: refusal(reason, token_refusal, &attempt), reason, token_refusal, delay }))
+    let error = refusal(reason, token_refusal, &attempt);
+    let reason = named_refusal.unwrap_or(reason);
+    Err(Box::new(Unauthorized { error, reason, token_refusal, named, delay }))
 }
 
 /// Judges a bearer outside of a handshake, by the shared secret alone and under the same limits. The error is when to
@@ -376,7 +402,7 @@ mod tests {
     fn world(mode: AuthMode) -> World {
         let secret = |text: &str| Some(Secret::new(text));
         World {
-            settings: AuthSettings { mode, token: secret("T"), password: secret("P") },
+            settings: AuthSettings { mode, token: secret("T"), password: secret("P"), named: Vec::new() },
             limiter: FailureLimiter::new(FailureSettings { auth_failures: 3, ..FailureSettings::default() }),
             client: serde_json::from_value(json!({ "id": "cli", "version": "1", "platform": "x", "mode": "cli" }))
                 .unwrap(),
@@ -410,7 +436,7 @@ mod tests {
     #[test]
     fn the_secret_of_the_mode_lets_in() {
         let token = world(AuthMode::Token).knock("T", "", None).unwrap();
-        assert_eq!(token, Authorized { method: AuthMethod::Token, token_use: None });
+        assert_eq!(token, Authorized { method: AuthMethod::Token, token_use: None, named: None });
         assert_eq!(world(AuthMode::Password).knock("wrong", "P", None).unwrap().method, AuthMethod::Password);
         let by_device = world(AuthMode::Password).knock("good", "", Some("d")).unwrap();
         assert_eq!(by_device.token_use, Some(TokenUse { epoch: 7 }), "a device token passes in password mode too");
@@ -491,6 +517,50 @@ mod tests {
         assert_eq!((locked.error.retryable, locked.error.retry_after_ms), (Some(true), Some(300_000)));
         assert!(world.knock("good", "", Some("d")).is_ok(), "a device that proves itself is not locked out");
         assert!(world.knock("T", "", None).is_err(), "and that ends no lockout");
+    }
+
+    fn named(secret: &str, expires_at_ms: Option<u64>) -> NamedToken {
+        let (scopes, methods) = (vec!["operator.read".to_string()], Default::default());
+        let bounds = Bounds { name: secret.to_string(), scopes, methods, expires_at_ms, from: None };
+        NamedToken { secret: Secret::new(secret), bounds: Arc::new(bounds) }
+    }
+
+    #[test]
+    fn a_named_token_lets_in_and_forgives_no_guesses() {
+        let mut world = world(AuthMode::Token);
+        world.settings.named = vec![named("one", None), named("two", None)];
+        for _ in 0..2 {
+            assert_eq!(world.knock("x", "", None).unwrap_err().reason, "token_mismatch");
+            let authorized = world.knock("two", "", Some("d")).unwrap();
+            assert_eq!(authorized.method, AuthMethod::NamedToken);
+            assert_eq!(authorized.named.unwrap().name, "two");
+        }
+        assert!(world.knock("x", "", None).is_err());
+        assert_eq!(world.knock("two", "", None).unwrap_err().reason, "rate_limited", "it could be guessed as well");
+    }
+
+    #[test]
+    fn a_named_token_is_no_easier_to_guess_where_the_shared_secret_is_a_password() {
+        let mut world = world(AuthMode::Password);
+        world.settings.named = vec![named("one", None)];
+        assert!(world.knock("one", "", None).is_ok());
+        for _ in 0..3 {
+            assert_eq!(world.knock("x", "", None).unwrap_err().reason, "password_missing");
+        }
+        assert_eq!(world.knock("one", "", None).unwrap_err().reason, "rate_limited");
+    }
+
+    #[test]
+    fn an_expired_named_token_is_a_mismatch_and_no_guess() {
+        let mut world = world(AuthMode::Token);
+        world.settings.named = vec![named("old", Some(1_000))];
+        world.direct = true;
+        for _ in 0..5 {
+            let refused = world.knock("old", "", None).unwrap_err();
+            assert_eq!((refused.reason, refused.delay), ("named_token_expired", None));
+            assert!(refused.error.message.starts_with("unauthorized: gateway token mismatch"));
+        }
+        assert_eq!(world.knock("x", "", None).unwrap_err().delay, Some(Duration::from_millis(250)), "it is the first");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Whose rights a call runs with: those of a connection, of a plugin, or of the host itself.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use plugin_api::Caller;
 use schemas::scope;
 
 use crate::access;
+use crate::named_tokens::Bounds;
 
 /// A principal: identity, role, scopes, and whether it was revoked meanwhile.
 #[derive(Debug)]
 pub struct Authority {
     caller: Caller,
+    /// Of the named token it came in by.
+    bounds: Option<Arc<Bounds>>,
     role_bit: u8,
     admin: bool,
     scope_bits: AtomicU64,
@@ -23,7 +26,13 @@ pub struct Authority {
 impl Authority {
     /// The authority of a caller with this record.
     pub fn new(caller: Caller) -> Self {
+        Self::within(None, caller)
+    }
+
+    /// The same within the bounds of a named token, if it came in by one.
+    pub fn within(bounds: Option<Arc<Bounds>>, caller: Caller) -> Self {
         Authority {
+            bounds,
             role_bit: access::role_bit(&caller.role),
             admin: caller.role == "operator" && caller.scopes.iter().any(|held| held == scope::ADMIN),
             scope_bits: AtomicU64::new(access::satisfied_bits(&caller.scopes)),
@@ -78,6 +87,21 @@ impl Authority {
         self.caller.plugin.is_some()
     }
 
+    /// The name of the named token it came in by.
+    pub fn token_name(&self) -> Option<&str> {
+        self.bounds.as_ref().map(|bounds| bounds.name.as_str())
+    }
+
+    /// Whether the token it came in by is for this method.
+    pub fn reaches(&self, method: &str) -> bool {
+        self.bounds.as_ref().is_none_or(|bounds| bounds.methods.permits(method))
+    }
+
+    /// Whether the token it came in by is too old by now.
+    pub fn has_expired(&self, now_ms: u64) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.has_expired(now_ms))
+    }
+
     /// Bits of the needed scopes that it satisfies.
     pub fn scope_bits(&self) -> u64 {
         self.scope_bits.load(Ordering::Relaxed)
@@ -93,8 +117,12 @@ impl Authority {
         self.record.get_or_init(|| serde_json::to_vec(&self.caller).unwrap_or_default().into())
     }
 
-    /// Who this is for the purposes of idempotency: the device, else the kind of client behind the shared secret.
+    /// Who this is for the purposes of idempotency: the device, else the kind of client behind the secret. A named token
+    /// has no part in what the shared secret was answered.
     pub fn identity(&self) -> String {
+        if let Some(bounds) = &self.bounds {
+            return format!("token:{}:{}", bounds.name, self.caller.client_id.as_deref().unwrap_or(""));
+        }
         match (&self.caller.device_id, &self.caller.plugin) {
             (Some(device), _) => format!("device:{device}"),
             (None, Some(plugin)) => format!("plugin:{plugin}"),
@@ -102,9 +130,9 @@ impl Authority {
         }
     }
 
-    /// Whether it was revoked.
+    /// Whether it was revoked, or has expired.
     pub fn is_revoked(&self) -> bool {
-        self.revoked.load(Ordering::Acquire)
+        self.revoked.load(Ordering::Acquire) || (self.bounds.is_some() && self.has_expired(schemas::now_ms()))
     }
 
     /// Ends it for all that it was retained for.

@@ -264,6 +264,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         },
         token: settings.auth.token.clone(),
         password: settings.auth.password.clone(),
+        named: settings.auth.named.clone(),
     };
     let control_ui = ControlUi {
         allow_insecure_auth: settings.control_ui.allow_insecure_auth,

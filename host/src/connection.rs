@@ -381,7 +381,7 @@ fn newcomer(
         number,
         version: accepted.version,
         record: record::opened(number, &caller, params, presence_key.as_deref().zip(entry.as_ref()), now).into(),
-        authority: Arc::new(Authority::new(caller)),
+        authority: Arc::new(Authority::within(accepted.named.clone(), caller)),
         outbox,
         presence_key,
         id,

@@ -106,10 +106,7 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
 
 /// Whether the operator's rules let this role have a method, on its own socket or through a plugin.
 pub fn check_rules(registry: &Registry, role: &str, method: &str) -> Result<(), ErrorShape> {
-    if registry.permits(role, method) {
-        return Ok(());
-    }
-    Err(ErrorShape::invalid_request(format!("method not allowed: {method}")))
+    if registry.permits(role, method) { Ok(()) } else { Err(access::not_allowed(method)) }
 }
 
 /// Makes a call whose rights were checked. The asker hears of every outcome.

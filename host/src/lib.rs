@@ -50,6 +50,7 @@ pub mod locality;
 pub mod logging;
 pub mod mailbox;
 pub mod metrics;
+pub mod named_tokens;
 pub mod outbox;
 pub mod pairing;
 pub mod place;

@@ -9,13 +9,16 @@ use crate::config::{REDACTED, sounds_secret};
 
 mod comments;
 
+/// Sounds secret, but what is secret in these tables has a name of its own.
+const NAMED_TOKENS: &str = ".gateway.auth.tokens";
+
 /// The text with the values of secret keys replaced, and the comments that may hold a secret: an old one that somebody
 /// left there, or one in force, which are those of this text and `known`. A text that does not parse is not shown at all:
 /// where a secret ends is not known then.
 pub fn toml_text(text: &str, known: &[&str]) -> String {
     let Ok(document) = DeTable::parse(text) else { return String::new() };
     let mut found = Secrets::default();
-    found.collect(document.get_ref(), false);
+    found.collect("", document.get_ref(), false);
     let known = found.texts.iter().map(String::as_str).chain(known.iter().copied());
     let known: Vec<&str> = known.filter(|secret| !secret.is_empty()).collect();
     let comments = comments::telling(text, &known).into_iter().map(|span| (span, format!("# {REDACTED}")));
@@ -48,17 +51,19 @@ struct Secrets {
 
 impl Secrets {
     /// `within` says that the name of something around this sounds secret.
-    fn collect(&mut self, table: &DeTable<'_>, within: bool) {
+    fn collect(&mut self, path: &str, table: &DeTable<'_>, within: bool) {
         for (key, value) in table {
-            self.collect_value(value.get_ref(), value.span(), within || sounds_secret(key.get_ref()));
+            let path = format!("{path}.{}", key.get_ref());
+            let secret = sounds_secret(key.get_ref()) && path != NAMED_TOKENS;
+            self.collect_value(&path, value.get_ref(), value.span(), within || secret);
         }
     }
 
-    fn collect_value(&mut self, value: &DeValue<'_>, span: Range<usize>, secret: bool) {
+    fn collect_value(&mut self, path: &str, value: &DeValue<'_>, span: Range<usize>, secret: bool) {
         match value {
-            DeValue::Table(table) => self.collect(table, secret),
+            DeValue::Table(table) => self.collect(path, table, secret),
             DeValue::Array(items) => {
-                items.iter().for_each(|item| self.collect_value(item.get_ref(), item.span(), secret));
+                items.iter().for_each(|item| self.collect_value(path, item.get_ref(), item.span(), secret));
             }
             DeValue::Boolean(_) => {}
             _ if !secret => {}
@@ -115,6 +120,16 @@ maxTokens = 5
         assert_eq!(value["gateway"]["auth"]["token"], REDACTED);
         assert_eq!(value["plugins"]["bot"]["config"]["accounts"][0]["name"], "a");
         assert_eq!(toml_text("token = \"hunter2", &[]), "", "an unfinished text is not shown");
+    }
+
+    #[test]
+    fn of_a_named_token_only_the_secret_is_hidden() {
+        let table = |token: &str| {
+            format!(
+                "[[gateway.auth.tokens]]\nname = \"a\"\ntoken = \"{token}\"\nscopes = [\"b\"] # a\nexpires = 2027-01-31\n"
+            )
+        };
+        assert_eq!(toml_text(&table("hunter2"), &[]), table(REDACTED));
     }
 
     #[test]

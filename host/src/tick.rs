@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::{events, handover};
+use crate::{events, handover, named_tokens};
 
 /// How often the watchdog looks.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
@@ -36,6 +36,7 @@ impl Ticker {
                 let Some(gateway) = gateway.upgrade() else { return };
                 handover::watch(&gateway);
                 gateway.deliver();
+                named_tokens::close_expired(&gateway, schemas::now_ms());
                 if Instant::now() >= next_tick {
                     events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);
                     // A machine that slept does not catch up on the ticks it missed.

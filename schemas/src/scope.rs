@@ -13,6 +13,9 @@ pub const PAIRING: &str = "operator.pairing";
 /// Voice; included in writing.
 pub const TALK: &str = "operator.talk";
 
+/// The scopes that the protocol knows; plugins may need others.
+pub const KNOWN: [&str; 6] = [ADMIN, READ, WRITE, APPROVALS, PAIRING, TALK];
+
 /// Whether holding `held` satisfies a need for `needed`.
 pub fn satisfies(held: &str, needed: &str) -> bool {
     held == needed

@@ -10,6 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::duration;
 use super::issue::{Issue, Origin, subject};
 use super::keys::{self, Fallback, Key, Kind};
+use super::moment;
+use super::named_tokens;
 use super::plugins::{self, PluginSettings};
 use super::suggest;
 
@@ -18,22 +20,26 @@ const MOST_ISSUES: usize = 50;
 
 /// What was given for the keys of `[gateway]`, and by whom.
 #[derive(Default)]
-pub(super) struct Values(BTreeMap<&'static str, (Value, Origin)>);
+pub(super) struct Values {
+    given: BTreeMap<&'static str, (Value, Origin)>,
+    /// The tables of named tokens, which no key of a fixed path holds.
+    pub(super) named_tokens: Vec<named_tokens::Given>,
+}
 
 impl Values {
     /// Puts a checked value in place; a later one displaces an earlier one.
     pub(super) fn put(&mut self, key: &'static Key, value: Value, origin: Origin) {
-        self.0.insert(key.path, (value, origin));
+        self.given.insert(key.path, (value, origin));
     }
 
     /// Who gave the value, if anybody did.
     pub(super) fn origin(&self, path: &str) -> Option<&Origin> {
-        self.0.get(path).map(|(_, origin)| origin)
+        self.given.get(path).map(|(_, origin)| origin)
     }
 
     /// The value that holds: the given one, else the default, else none.
     pub(super) fn effective(&self, path: &str) -> Option<Value> {
-        match self.0.get(path) {
+        match self.given.get(path) {
             Some((value, _)) => Some(value.clone()),
             None => keys::at(path).and_then(Key::default_value),
         }
@@ -96,6 +102,7 @@ pub(super) fn check(key: &Key, value: &Value) -> Result<Value, String> {
             .is_some_and(|span| (min * 1_000..=max * 1_000).contains(&(span.as_millis().min(u64::MAX.into()) as u64))),
         (Kind::Sha256, Value::String(text)) => text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         (Kind::Signature, Value::String(text)) => plugins::signature(text).is_some(),
+        (Kind::Moment, Value::String(text)) => moment::parse(text).is_some(),
         _ => false,
     };
     let empty = matches!(key.fallback, Fallback::Text(_)) && value.as_str().is_some_and(|text| text.trim().is_empty());
@@ -112,6 +119,7 @@ fn expected(kind: Kind) -> String {
         Kind::List => "a list of texts, such as [\"a\", \"b\"],".to_string(),
         Kind::Sha256 => "64 hexadecimal digits, as sha256sum prints them for the file,".to_string(),
         Kind::Signature => "an Ed25519 signature, its 64 bytes in base64,".to_string(),
+        Kind::Moment => format!("{},", moment::EXPECTED),
         Kind::Span { min, max } => {
             format!("{}, from {} to {},", duration::EXPECTED, duration::write(min), duration::write(max))
         }
@@ -124,9 +132,9 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
 }
 
 /// The walk through a parsed file.
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     text: &'t str,
-    contents: Contents,
+    pub(super) contents: Contents,
 }
 
 impl Reader<'_> {
@@ -156,6 +164,8 @@ impl Reader<'_> {
                 if let Some(value) = self.value(key, &path, value) {
                     self.contents.values.put(key, value, Origin::File { line });
                 }
+            } else if path == named_tokens::PATH {
+                self.named_tokens(line, value);
             } else if keys::tables().contains(&path.as_str()) {
                 match value.get_ref() {
                     DeValue::Table(content) => self.table(&path, content),
@@ -251,7 +261,7 @@ impl Reader<'_> {
     }
 
     /// The checked value, or nothing after a complaint. An empty text under an optional key is nothing as well.
-    fn value(&mut self, key: &Key, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    pub(super) fn value(&mut self, key: &Key, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
         let line = self.line(value.span().start);
         let json = json(value.get_ref());
         match json.clone().and_then(|json| check(key, &json)) {
@@ -268,11 +278,11 @@ impl Reader<'_> {
         }
     }
 
-    fn complain(&mut self, path: &str, line: usize, message: String) {
+    pub(super) fn complain(&mut self, path: &str, line: usize, message: String) {
         self.contents.issues.push(Issue { path: path.to_string(), message, line: Some(line) });
     }
 
-    fn line(&self, offset: usize) -> usize {
+    pub(super) fn line(&self, offset: usize) -> usize {
         1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
     }
 }
@@ -281,7 +291,8 @@ impl Reader<'_> {
 fn names_in(table: &str) -> Vec<&'static str> {
     let tables = keys::tables().into_iter().filter_map(|path| path.rsplit_once('.'));
     let subtables = tables.filter(|(parent, _)| *parent == table).map(|(_, name)| name);
-    keys::all().filter(|key| key.table() == table).map(Key::name).chain(subtables).collect()
+    let arrays = named_tokens::PATH.rsplit_once('.').filter(|(parent, _)| *parent == table).map(|(_, name)| name);
+    keys::all().filter(|key| key.table() == table).map(Key::name).chain(subtables).chain(arrays).collect()
 }
 
 /// For a key that is right in another table: where it belongs.

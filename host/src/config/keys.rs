@@ -52,6 +52,8 @@ pub enum Kind {
     Sha256,
     /// An Ed25519 signature in base64.
     Signature,
+    /// A date, or a date and a time with its offset.
+    Moment,
 }
 
 /// The value of a key that was not given.

@@ -14,6 +14,8 @@ mod issue;
 mod keys;
 mod limits;
 mod methods;
+mod moment;
+mod named_tokens;
 mod network;
 mod plugin_host;
 mod plugins;

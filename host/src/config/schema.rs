@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key, Kind};
+use super::named_tokens;
 use super::plugins;
 
 /// The schema of the file.
@@ -11,6 +12,12 @@ pub(super) fn json_schema() -> Value {
     for key in keys::all() {
         insert(&mut gateway, key.path.trim_start_matches("gateway."), key);
     }
+    let mut token = table("A named token.");
+    for key in named_tokens::KEYS {
+        token["properties"][key.name()] = property(key);
+    }
+    gateway["properties"]["auth"]["properties"]["tokens"] =
+        json!({"type": "array", "description": named_tokens::DOC, "items": token});
     let mut plugin = table("What the host decides about a plugin.");
     for key in plugins::KEYS {
         insert(&mut plugin, key.path.trim_start_matches("plugins.<id>."), key);
@@ -62,7 +69,8 @@ fn property(key: &Key) -> Value {
         | Kind::Path
         | Kind::Secret
         | Kind::Sha256
-        | Kind::Signature => "string",
+        | Kind::Signature
+        | Kind::Moment => "string",
     };
     property.insert("type".to_string(), json!(kind));
     property.insert("description".to_string(), json!(key.doc.trim()));
@@ -87,7 +95,7 @@ fn property(key: &Key) -> Value {
         Kind::Sha256 => {
             property.insert("pattern".to_string(), json!("^[0-9A-Fa-f]{64}$"));
         }
-        Kind::Flag | Kind::Text | Kind::Span { .. } | Kind::Path | Kind::Signature => {}
+        Kind::Flag | Kind::Text | Kind::Span { .. } | Kind::Path | Kind::Signature | Kind::Moment => {}
     }
     Value::Object(property)
 }
@@ -108,6 +116,8 @@ mod tests {
         let plugin = &schema["properties"]["plugins"]["additionalProperties"]["properties"];
         assert_eq!(plugin["enabled"]["default"], true);
         assert_eq!(plugin["grants"]["properties"]["hear"]["type"], "array");
+        let token = &schema["properties"]["gateway"]["properties"]["auth"]["properties"]["tokens"]["items"];
+        assert_eq!(token["properties"]["token"]["writeOnly"], true);
         assert_eq!(plugin["sha256"]["pattern"], "^[0-9A-Fa-f]{64}$");
     }
 }

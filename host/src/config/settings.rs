@@ -11,9 +11,11 @@ use super::issue::{Issue, Origin, subject};
 use super::keys::{self, Kind};
 use super::limits::Limits;
 use super::methods::{MethodRules, Rule};
+use super::named_tokens;
 use super::network::{Bind, IpRange, normalized_origin};
 use super::plugin_host::{self, PluginHostSettings};
 use super::sources::{Environment, beside, expand_home, lacks_home};
+use crate::named_tokens::NamedToken;
 use crate::secret::Secret;
 
 /// `[gateway]` with everything below it.
@@ -126,6 +128,8 @@ pub struct AuthSettings {
     pub password: Option<Secret>,
     /// Life of a device token.
     pub token_ttl: Duration,
+    /// Tokens with a name and bounds of their own.
+    pub named: Vec<NamedToken>,
 }
 
 /// Which secret is asked for.
@@ -172,6 +176,10 @@ pub(super) fn redacted(values: &Values, gateway: &Gateway) -> Value {
             let value = if key.kind == Kind::Secret { json!(super::REDACTED) } else { value };
             insert(&mut shown, key.path.trim_start_matches("gateway."), value);
         }
+    }
+    if !values.named_tokens.is_empty() {
+        let tokens = values.named_tokens.iter().map(named_tokens::Given::redacted).collect();
+        insert(&mut shown, named_tokens::PATH.trim_start_matches("gateway."), tokens);
     }
     shown
 }
@@ -353,7 +361,20 @@ impl Assembly<'_> {
             _ => AuthMode::Token,
         };
         let token_ttl = self.values.text("gateway.auth.token_ttl").and_then(|text| duration::parse(&text));
-        AuthSettings { mode, token, password, token_ttl: token_ttl.expect("a checked span with a default") }
+        let token_ttl = token_ttl.expect("a checked span with a default");
+        let named = self.named_tokens([&token, &password].into_iter().flatten());
+        AuthSettings { mode, token, password, token_ttl, named }
+    }
+
+    /// `shared`: secrets that let in without bounds, so that a named token may not be one of them.
+    fn named_tokens<'s>(&mut self, shared: impl Iterator<Item = &'s Secret>) -> Vec<NamedToken> {
+        let read = |text: &str| {
+            let file = beside(self.file, expand_home(text, self.env));
+            if self.read_files { read_secret(&file).map(Some) } else { Ok(None) }
+        };
+        let (named, issues) = named_tokens::assemble(&self.values.named_tokens, &shared.collect::<Vec<_>>(), &read);
+        self.issues.extend(issues);
+        named
     }
 
     /// A secret, given itself or by a file. What stands above the file in rank displaces both.
@@ -374,17 +395,7 @@ impl Assembly<'_> {
         if !self.read_files {
             return None;
         }
-        match std::fs::read_to_string(&file) {
-            Ok(text) if !text.trim().is_empty() => Some(Secret::new(text.trim())),
-            Ok(_) => {
-                self.complain(file_path, "the file is empty; one line with the secret is needed");
-                None
-            }
-            Err(error) => {
-                self.complain(file_path, &format!("cannot read {}: {error}", file.display()));
-                None
-            }
-        }
+        read_secret(&file).map_err(|wrong| self.complain(file_path, &wrong)).ok()
     }
 
     fn limits(&mut self) -> Limits {
@@ -424,6 +435,15 @@ impl Assembly<'_> {
 
     fn complain(&mut self, path: &str, wrong: &str) {
         self.issues.push(about(self.values, path, wrong));
+    }
+}
+
+/// The secret that a file holds. The error says what is wrong with it.
+fn read_secret(file: &Path) -> Result<Secret, String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
+        Ok(_) => Err("the file is empty; one line with the secret is needed".to_string()),
+        Err(error) => Err(format!("cannot read {}: {error}", file.display())),
     }
 }
 

@@ -186,6 +186,72 @@ fn no_secret_is_shown() {
 }
 
 #[test]
+fn named_tokens_are_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "hunter2-hunter2-hunter2\n").unwrap();
+    let text = format!(
+        "[[gateway.auth.tokens]]\nname = \"a\"\ntoken_file = {file:?}\nscopes = [\"operator.read\"]\n\
+         expires = 2027-01-31T12:00:00+01:00\nfrom = [\"10.0.0.0/8\"]\n\
+         [[gateway.auth.tokens]]\nname = \"b\"\ntoken = \"hunter2-hunter2-hunter3\"\nmethods = [\"health\"]\n"
+    );
+    let config = load(&text, Overrides::default(), &[]).unwrap();
+    let [a, b] = &config.gateway.auth.named[..] else { panic!("two are needed") };
+    assert!(a.secret.matches("hunter2-hunter2-hunter2") && b.secret.matches("hunter2-hunter2-hunter3"));
+    assert_eq!(
+        (a.bounds.scopes.as_slice(), a.bounds.expires_at_ms),
+        (&["operator.read".into()][..], Some(1_801_393_200_000))
+    );
+    assert!(a.bounds.methods.permits("anything") && a.bounds.from.is_some());
+    assert!(b.bounds.methods.permits("health") && !b.bounds.methods.permits("status"));
+    assert!(b.bounds.scopes.is_empty() && b.bounds.from.is_none() && b.bounds.expires_at_ms.is_none());
+    let shown = &config.redacted()["gateway"]["auth"]["tokens"];
+    let expected = json!({"name": "b", "token": REDACTED, "scopes": [], "methods": ["health"]});
+    assert_eq!((&shown[0]["methods"], &shown[1]), (&json!(["*"]), &expected));
+    assert!(!shown.to_string().contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn what_is_wrong_with_a_named_token_is_told() {
+    let sound = "name = \"a\"\ntoken = \"0123456789abcdef\"\nscopes = [\"operator.read\"]\n";
+    let told = |tables: &[&str]| {
+        let text: String = tables.iter().map(|table| format!("[[gateway.auth.tokens]]\n{table}")).collect();
+        refused(&text)
+    };
+    let without = |key: &str| {
+        let lines = sound.lines().filter(|line| !line.starts_with(key));
+        told(&[&lines.map(|line| format!("{line}\n")).collect::<String>()])
+    };
+    let with = |line: &str| told(&[&format!("{sound}{line}")]);
+    let at = |line: usize, wrong: &str| format!("config.toml:{line}: [[gateway.auth.tokens]] {wrong}");
+    assert_eq!(without("token"), at(1, "token: the secret is needed, or token_file"));
+    assert_eq!(without("name"), at(1, "name: up to 64 letters, digits, \"-\", \"_\" and \".\" are needed"));
+    assert_eq!(without("scopes"), at(1, "scopes: at least one scope is needed, or methods that need none"));
+    assert_eq!(with("token_file = \"x\""), at(5, "token_file: token is set as well; only one of the two may be"));
+    assert_eq!(with("from = []"), at(5, "from: an IP address or network is needed, or no such key"));
+    assert_eq!(with("from = [\"x\"]"), at(5, "from: an IP address or network is needed in place of \"x\""));
+    assert!(
+        with("expires = \"soon\"").starts_with("config.toml:5: [gateway.auth.tokens] expires = \"soon\": a date, or")
+    );
+    let unknown = "config.toml:5: [[gateway.auth.tokens]]: unknown key \"expire\"; did you mean \"expires\"?";
+    assert_eq!(with("expire = 2027-01-31"), unknown);
+    let twice = [
+        at(6, "name: there is another token \"a\"; a name of its own is needed"),
+        at(7, "token: the same secret stands elsewhere; one of its own is needed"),
+    ];
+    assert_eq!(told(&[sound, sound]), twice.join("\n"));
+    let short = sound.replace("9abcdef", "");
+    assert_eq!(told(&[&short]), at(3, "token: a secret of at least 16 characters is needed"));
+    let misspelt = sound.replace("operator.read", "operator.raed");
+    let wrong = "scopes: unknown scope \"operator.raed\"; did you mean \"operator.read\"?";
+    assert_eq!(told(&[&misspelt]), at(4, wrong));
+    assert_eq!(
+        refused("[gateway.auth]\ntokens = \"x\""),
+        "config.toml:2: [gateway.auth] tokens: tables [[gateway.auth.tokens]] are needed"
+    );
+}
+
+#[test]
 fn a_text_is_judged_without_the_machine() {
     assert!(
         Config::validate_text("[gateway.auth]\nmode = \"password\"\npassword_file = \"/nonexistent/file\"").is_empty()
@@ -201,13 +267,14 @@ mod shipped {
 
     const TEXT: &str = include_str!("../../../config.toml");
 
-    /// The text with every `# key = value` and `# [table]` line made active.
+    /// The text with every `# key = value` and `# [table]` line made active; `# [[table]]` begins an example.
     fn uncommented() -> String {
         let active = |line: &str| {
             let Some(rest) = line.strip_prefix("# ") else { return line.to_string() };
             let key =
                 rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-            if key || (rest.starts_with('[') && rest.ends_with(']')) { rest.to_string() } else { line.to_string() }
+            let table = rest.starts_with('[') && !rest.starts_with("[[") && rest.ends_with(']');
+            if key || table { rest.to_string() } else { line.to_string() }
         };
         TEXT.lines().map(active).collect::<Vec<_>>().join("\n")
     }
@@ -236,6 +303,18 @@ mod shipped {
                 .is_some();
             assert!(found, "{} is missing from config.toml", key.path);
         }
+    }
+
+    #[test]
+    fn explains_every_key_of_a_named_token_with_an_example_that_works() {
+        let (_, example) = TEXT.split_once("# [[gateway.auth.tokens]]\n").expect("there is an example");
+        let lines = example.lines().map_while(|line| line.strip_prefix("#   "));
+        let values = lines.filter_map(|line| line.split_once("   ").map(|(value, _)| value));
+        let table: toml::Table = values.collect::<Vec<_>>().join("\n").parse().expect("the values are TOML");
+        for key in named_tokens::KEYS.iter().filter(|key| key.kind != keys::Kind::Secret) {
+            assert!(table.contains_key(key.name()), "{} is missing from config.toml", key.path);
+        }
+        assert_eq!(Config::validate_text(&format!("[[gateway.auth.tokens]]\n{table}")), []);
     }
 }
 

@@ -10,6 +10,8 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use schemas::ErrorShape;
 use schemas::bounds;
 use schemas::connect::{self, ConnectParams};
@@ -25,6 +27,7 @@ use crate::auth::{self, Attempt, AuthMethod, AuthSettings, Authorized, DeviceTok
 use crate::device_auth::{self, Circumstances, VerifiedDevice};
 use crate::failures::{FailureLimiter, Guesser};
 use crate::locality::Peer;
+use crate::named_tokens::Bounds;
 use crate::pairing::{Admission, Candidate, PairingEvent, PairingReason};
 use crate::validation::Validator;
 use refusal::quoted;
@@ -133,6 +136,8 @@ pub struct Accepted {
     pub via_device_token: bool,
     /// By what it came in.
     pub auth_method: AuthMethod,
+    /// The bounds of the named token, if it came in by one.
+    pub named: Option<Arc<Bounds>>,
     /// For `Pairing::stands`, if it is paired.
     pub epoch: Option<u64>,
     /// What happened on the way, to be published.
@@ -207,8 +212,16 @@ impl Judge<'_> {
             Some(proof) => Some(self.device(id, &params, proof, version)?),
             None => None,
         };
-        let scopes = self.scopes(version, &role, &params, device.is_some());
+        let mut scopes = self.scopes(version, &role, &params, device.is_some());
         let authorized = self.authorize(id, &params, version, &role, &scopes, device.as_ref())?;
+        let mut device = device;
+        if let Some(bounds) = &authorized.named {
+            // The token bounds the scopes, wherever it comes from. A device would be paired or handed a token of its own,
+            // which would outlive this one, so from here on there is none.
+            let asked = bounds::names(params.requested_scopes().to_vec(), bounds::MAX_SCOPES);
+            scopes = bounds.grant(version, &asked);
+            (device, params.device) = (None, None);
+        }
         let is_page = is_control_ui || protocol::is_webchat(&params.client.id, &params.client.mode);
         params.auth = None;
         Ok(Authenticated {
@@ -410,9 +423,10 @@ impl Judge<'_> {
         auth::authorize(&self.settings.auth, self.tokens, self.limiter, attempt).map_err(|refused| {
             let token = refused.token_refusal.map_or("not tried", |refusal| refusal.name());
             let client = quoted(&params.client.id);
-            let detail =
-                format!("{}, device token {token}, client {client} from {}", refused.reason, self.peer.client_ip);
-            let outcome = if refused.reason == "rate_limited" { "rate-limited" } else { "unauthorized" };
+            let named = refused.named.map_or_else(String::new, |bounds| format!(" ({})", bounds.name));
+            let reason = refused.reason;
+            let detail = format!("{reason}{named}, device token {token}, client {client} from {}", self.peer.client_ip);
+            let outcome = if reason == "rate_limited" { "rate-limited" } else { "unauthorized" };
             let mut refusal = Refusal::with_error(id, refused.error, outcome, detail);
             refusal.delay = refused.delay;
             Box::new(refusal)
@@ -513,7 +527,7 @@ impl Authenticated {
     }
 
     fn accepted(self, granted: Option<Granted>, epoch: Option<u64>, events: Vec<PairingEvent>) -> Accepted {
-        let Authorized { method, token_use } = self.authorized;
+        let Authorized { method, token_use, named } = self.authorized;
         Accepted {
             request_id: self.request_id,
             params: self.params,
@@ -524,6 +538,7 @@ impl Authenticated {
             device_id: self.device.map(|device| device.device_id),
             via_device_token: token_use.is_some(),
             auth_method: method,
+            named,
             epoch,
             events,
         }

@@ -23,7 +23,8 @@ impl DeviceTokens for NoTokens {
 }
 
 fn settings(mode: AuthMode, control_ui: ControlUi) -> HandshakeSettings {
-    let auth = AuthSettings { mode, token: Some(Secret::new("T")), password: Some(Secret::new("P")) };
+    let auth =
+        AuthSettings { mode, token: Some(Secret::new("T")), password: Some(Secret::new("P")), named: Vec::new() };
     HandshakeSettings::new(vec![Version::V3], auth, control_ui, &[]).unwrap()
 }
 

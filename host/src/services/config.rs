@@ -14,7 +14,9 @@ pub(super) fn read(gateway: &Gateway) -> ConfigDocument {
     let file = config.file.as_ref();
     let text = file.map(|file| file.text.expose());
     let auth = &gateway.handshake.auth;
-    let in_force: Vec<&str> = [&auth.token, &auth.password].into_iter().flatten().map(Secret::expose).collect();
+    let named = auth.named.iter().map(|token| &token.secret);
+    let in_force: Vec<&str> =
+        [&auth.token, &auth.password].into_iter().flatten().chain(named).map(Secret::expose).collect();
     ConfigDocument {
         path: file.map(|file| file.path.display().to_string()),
         exists: file.is_some(),
