@@ -28,8 +28,9 @@ pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     let file = gateway.config.file.as_ref().map(|file| file.path.as_path());
     // Held as long as this runs: dropping it ends the watch.
     let _watcher = file.and_then(|file| watch(file, touched));
-    // It may have changed between the start and the watch.
-    take_over(&gateway, false, None).await;
+    // It may have changed between the start and the watch, and somebody may be at it right now.
+    let whole = settled(&gateway, &mut touches).await;
+    take_over(&gateway, false, whole).await;
     loop {
         tokio::select! {
             Some(()) = touches.recv() => {
