@@ -1,6 +1,7 @@
 //! Slows down guessing. Only wrong secrets count, never missing ones, so that a client without credentials locks nobody
 //! out. Each address has its own count; a slow count over all addresses meets guessers who change theirs. Clients of
-//! this machine are never locked out, only delayed, because their owner could not get in otherwise.
+//! this machine are never locked out, only delayed, because their owner could not get in otherwise; and they are counted
+//! apart from those who share their address by way of a proxy, whose guesses the owner's success shall not forgive.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -35,12 +36,19 @@ impl Default for FailureSettings {
 }
 
 /// Who tries, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Guesser {
     /// The client's address.
     pub ip: IpAddr,
     /// Whether it is a direct local client: delayed, never locked out.
     pub direct: bool,
+}
+
+impl Guesser {
+    /// With whom it is counted as one.
+    fn counted_as(self) -> Guesser {
+        Guesser { ip: customer(self.ip), ..self }
+    }
 }
 
 /// Counts wrong secrets. Every moment comes from the caller, in milliseconds.
@@ -52,7 +60,7 @@ pub struct FailureLimiter {
 
 #[derive(Debug, Default)]
 struct State {
-    addresses: HashMap<IpAddr, Count>,
+    addresses: HashMap<Guesser, Count>,
     everybody: Bucket,
 }
 
@@ -84,7 +92,7 @@ impl FailureLimiter {
             return None;
         }
         let mut state = self.lock();
-        let count = state.addresses.get(&customer(guesser.ip)).copied().unwrap_or_default();
+        let count = state.addresses.get(&guesser.counted_as()).copied().unwrap_or_default();
         if count.locked_until_ms > now_ms {
             return Some(count.locked_until_ms - now_ms);
         }
@@ -103,8 +111,8 @@ impl FailureLimiter {
             state.everybody.level_at(now_ms, leak);
             state.everybody.level += 1.0;
         }
-        make_room(&mut state.addresses, customer(guesser.ip), now_ms);
-        let count = state.addresses.entry(customer(guesser.ip)).or_default();
+        make_room(&mut state.addresses, guesser.counted_as(), now_ms);
+        let count = state.addresses.entry(guesser.counted_as()).or_default();
         if now_ms.saturating_sub(count.window_started_ms) >= window {
             (count.failures, count.window_started_ms) = (0, now_ms);
         }
@@ -123,9 +131,9 @@ impl FailureLimiter {
     /// Forgets an address's failures: it has shown the right secret.
     pub fn succeeded(&self, guesser: Guesser, now_ms: u64) {
         let mut state = self.lock();
-        make_room(&mut state.addresses, customer(guesser.ip), now_ms);
+        make_room(&mut state.addresses, guesser.counted_as(), now_ms);
         let fresh = Count { succeeded_at_ms: Some(now_ms), ..Count::default() };
-        state.addresses.insert(customer(guesser.ip), fresh);
+        state.addresses.insert(guesser.counted_as(), fresh);
     }
 
     fn window(&self) -> u64 {
@@ -155,7 +163,7 @@ impl Bucket {
 }
 
 /// Keeps the map bounded. Those who are locked out stay as long as there is anybody else to forget.
-fn make_room(addresses: &mut HashMap<IpAddr, Count>, newcomer: IpAddr, now_ms: u64) {
+fn make_room(addresses: &mut HashMap<Guesser, Count>, newcomer: Guesser, now_ms: u64) {
     if addresses.len() < MAX_ADDRESSES || addresses.contains_key(&newcomer) {
         return;
     }
@@ -163,8 +171,8 @@ fn make_room(addresses: &mut HashMap<IpAddr, Count>, newcomer: IpAddr, now_ms: u
         let last = count.window_started_ms.max(count.succeeded_at_ms.unwrap_or(0));
         (count.locked_until_ms > now_ms, count.locked_until_ms, last)
     });
-    if let Some(ip) = least.map(|(ip, _)| *ip) {
-        addresses.remove(&ip);
+    if let Some(guesser) = least.map(|(guesser, _)| *guesser) {
+        addresses.remove(&guesser);
     }
 }
 
@@ -220,6 +228,23 @@ mod tests {
             limiter.failed(proxied, 200);
         }
         assert!(limiter.blocked(proxied, 200).is_some(), "a proxy on this machine inherits no exemption");
+    }
+
+    #[test]
+    fn a_direct_client_forgives_no_guesses_of_a_proxys_clients() {
+        let limiter = limiter();
+        let here = Guesser { ip: IpAddr::from([127, 0, 0, 1]), direct: true };
+        let proxied = Guesser { direct: false, ..here };
+        for _ in 0..3 {
+            limiter.succeeded(here, 100);
+            limiter.failed(proxied, 100);
+        }
+        limiter.succeeded(here, 200);
+        assert_eq!(limiter.blocked(proxied, 200), Some(4_900));
+        for _ in 0..60 {
+            limiter.failed(far(1), 5_200);
+        }
+        assert!(limiter.blocked(proxied, 5_200).is_some(), "the owner's success proves nothing about them");
     }
 
     #[test]

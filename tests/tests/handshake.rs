@@ -356,6 +356,22 @@ async fn guesses_are_counted_by_address_and_missing_secrets_are_not() {
 }
 
 #[tokio::test]
+async fn the_owner_ends_no_lockout_of_those_who_share_the_address() {
+    let gateway = Gateway::with_config("[gateway.limits]\nauth_failures = 3\nauth_lockout_ms = 600000").await;
+    // A proxy on this machine that nobody configured gives its clients this machine's address.
+    let proxied = Knock::remote().header("X-Forwarded-For", "203.0.113.7");
+    for _ in 0..3 {
+        gateway.assert_healthy().await;
+        let refused = gateway.knock_with(&proxied).await.connect(&Connect::operator().token("guess")).await;
+        assert!(refused.expect_err("a guess").error.message.contains("token mismatch"));
+    }
+    gateway.assert_healthy().await;
+    gateway.metrics().await;
+    let refused = gateway.knock_with(&proxied).await.connect(&Connect::operator()).await.expect_err("locked out");
+    assert_eq!(refused.error.details.expect("details")["code"], "AUTH_RATE_LIMITED");
+}
+
+#[tokio::test]
 async fn a_lockout_ends() {
     let gateway = Gateway::with_config(
         "[gateway]\ntrusted_proxies = [\"127.0.0.1\"]\n[gateway.limits]\nauth_failures = 1\nauth_lockout_ms = 50",
