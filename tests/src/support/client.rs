@@ -1,6 +1,7 @@
 //! The client of the tests. It reads only when asked to, so a test decides who is slow; and it checks whatever it reads.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -58,8 +59,9 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) async fn open(port: u16, knock: &Knock) -> Result<Client, Answer> {
-        let mut request = format!("ws://127.0.0.1:{port}/").into_client_request().expect("an address");
+    /// A socket that was challenged and has said nothing, or the answer of a refused upgrade.
+    pub async fn open(address: SocketAddr, knock: &Knock) -> Result<Client, Answer> {
+        let mut request = format!("ws://{address}/").into_client_request().expect("an address");
         let headers = request.headers_mut();
         if let Some(host) = &knock.host {
             headers.insert("host", HeaderValue::from_str(host).expect("a header's value"));
@@ -68,11 +70,11 @@ impl Client {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
             headers.append(name, HeaderValue::from_str(value).expect("a header's value"));
         }
-        let tcp = TcpSocket::new_v4().expect("a socket");
+        let tcp = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
         if let Some(bytes) = knock.receive_buffer {
             tcp.set_recv_buffer_size(bytes).expect("a socket's buffer can be set");
         }
-        let stream = tcp.connect(([127, 0, 0, 1], port).into()).await.expect("the port is open");
+        let stream = tcp.connect(address).await.expect("the port is open");
         match timeout(PATIENCE, client_async(request, stream)).await.expect("an answer to the upgrade") {
             Ok((socket, _)) => {
                 let mut client = Client {

@@ -50,7 +50,7 @@ pub struct Stopped {
 }
 
 /// How a client knocks: the headers of its upgrade request.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Knock {
     pub(super) host: Option<String>,
     pub(super) headers: Vec<(String, String)>,
@@ -199,7 +199,7 @@ impl Gateway {
 
     /// The same, with the answer of a refused upgrade.
     pub async fn try_knock(&self, knock: &Knock) -> Result<Client, Answer> {
-        Client::open(self.port, knock).await
+        Client::open(([127, 0, 0, 1], self.port).into(), knock).await
     }
 
     /// A connected client; panics when it is refused.
@@ -270,6 +270,11 @@ impl Gateway {
         if timeout(PATIENCE, becomes).await.is_err() {
             panic!("{line} is {} and not {value}", self.metric(line).await);
         }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The state folder.

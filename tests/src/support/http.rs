@@ -1,5 +1,6 @@
 //! HTTP and WebSocket as bytes, for what no library would send.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,11 +42,16 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Upgrades, and reads up to the end of the answer's head.
+    /// Upgrades on this machine, and reads up to the end of the answer's head.
     pub async fn open(port: u16) -> Raw {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is open");
+        Raw::open_at(([127, 0, 0, 1], port).into()).await
+    }
+
+    /// The same at any address.
+    pub async fn open_at(address: SocketAddr) -> Raw {
+        let mut stream = TcpStream::connect(address).await.expect("the port is open");
         let request = format!(
-            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.expect("the request is taken");

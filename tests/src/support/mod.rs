@@ -7,6 +7,7 @@ mod connect;
 mod gateway;
 mod http;
 mod key;
+mod memory;
 mod pattern;
 mod process;
 
@@ -17,4 +18,5 @@ pub use connect::{Connect, Payload, Refused};
 pub use gateway::{Builder, Gateway, Knock, Stopped, TOKEN};
 pub use http::{Answer, Raw, http};
 pub use key::Key;
+pub use memory::resident_kib;
 pub use pattern::mismatch;

@@ -92,6 +92,11 @@ impl Process {
         self.signal("TERM");
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        lock(&self.shared.child).id()
+    }
+
     /// Sends it a signal by its name, if it still runs.
     pub fn signal(&self, name: &str) {
         let child = lock(&self.shared.child);

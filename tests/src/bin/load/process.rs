@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use clawhost_tests::support::resident_kib;
+
 /// Clock ticks per second of `/proc/PID/stat`: fixed at 100 for every architecture Linux still supports.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -13,13 +15,6 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
-}
-
-/// Resident memory of a process, in KiB.
-pub fn resident_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// How many files and sockets this process may have open.
