@@ -2,8 +2,8 @@
 //! the same names for the same things: `action`, who (`device`, `client`, `by`), from where (`ip`). None holds a secret.
 //!
 //! They are ordinary lines of the log, so whoever follows it sees them, and [`TARGET`] in `gateway.log.level` turns them
-//! off or finds them. Those about people who proved who they are never count as repeated; refusals of strangers do, since
-//! anybody can cause as many as they like.
+//! off or finds them. Decisions never count as repeated. Refusals do, since anybody can cause as many as they like, and so do
+//! connects that come in crowds, whose lines would cost more than their handshakes: those left out are counted.
 
 use schemas::ErrorShape;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ pub const TARGET: &str = "clawhost::audit";
 pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
     let caller = connection.authority.caller();
     tracing::info!(
-        target: TARGET,
+        target: "clawhost::audit::connected",
         action = "connected",
         conn = connection.id,
         ip = %peer.client_ip,
