@@ -1,9 +1,9 @@
+mod authority;
 mod waiting;
 
 use super::*;
 use proptest::prelude::*;
 use schemas::hello::Granted;
-use schemas::scope::any_satisfies;
 use serde_json::json;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -430,115 +430,4 @@ fn a_change_completes_though_nobody_waits_for_it() {
         let (token, events) = granted(book.admit(local("a", &["read"]), 2).await.unwrap());
         assert_eq!((token.issued_at_ms, events.len()), (Some(1), 0), "the second attempt finds the first one's device");
     });
-}
-
-/// One thing that somebody does with the book.
-#[derive(Debug, Clone)]
-enum Step {
-    Knock { device: u8, node: bool, wanted: Vec<String> },
-    Approve { nth: usize, held: Vec<String>, narrowed: Option<Vec<String>>, at: Option<u8> },
-    Rotate { device: u8, wanted: Option<Vec<String>>, held: Vec<String>, at: Option<u8> },
-    Revoke { device: u8, held: Vec<String> },
-    Remove { device: u8, held: Vec<String> },
-    Restart,
-}
-
-fn some_scopes() -> impl Strategy<Value = Vec<String>> {
-    let names = ["operator.admin", "operator.read", "operator.write", "operator.pairing", "operator.x", "other"];
-    proptest::sample::subsequence(names.to_vec(), 0..=3).prop_map(|list| list.into_iter().map(str::to_string).collect())
-}
-
-fn some_step() -> impl Strategy<Value = Step> {
-    let at = || proptest::option::of(0u8..3);
-    prop_oneof![
-        3 => (0u8..3, any::<bool>(), some_scopes())
-            .prop_map(|(device, node, wanted)| Step::Knock { device, node, wanted }),
-        4 => (0usize..3, some_scopes(), proptest::option::of(some_scopes()), at())
-            .prop_map(|(nth, held, narrowed, at)| Step::Approve { nth, held, narrowed, at }),
-        2 => (0u8..3, proptest::option::of(some_scopes()), some_scopes(), at())
-            .prop_map(|(device, wanted, held, at)| Step::Rotate { device, wanted, held, at }),
-        1 => (0u8..3, some_scopes()).prop_map(|(device, held)| Step::Revoke { device, held }),
-        1 => (0u8..3, some_scopes()).prop_map(|(device, held)| Step::Remove { device, held }),
-        1 => Just(Step::Restart),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_sequence_of_steps_gives_a_device_more_than_an_approver_held(steps in proptest::collection::vec(some_step(), 1..40)) {
-        block_on(async {
-            let store = Store::in_memory();
-            let mut book = open(&store).await;
-            // Everything that anybody who approved something for a device held at that time.
-            let mut ceiling: std::collections::HashMap<String, Vec<String>> = Default::default();
-            let caller = |held: &Vec<String>, at: Option<u8>| Authority {
-                scopes: held.clone(),
-                device_id: at.map(|n| n.to_string()),
-                via_device_token: at.is_some(),
-            };
-            for (now, step) in steps.into_iter().enumerate() {
-                let now = now as u64;
-                match step {
-                    Step::Knock { device, node: as_node, wanted } => {
-                        let device = device.to_string();
-                        let candidate =
-                            if as_node { node(&device) } else { Candidate { scopes: wanted, ..remote(&device, &[]) } };
-                        let first = book.admit(candidate.clone(), now).await.unwrap();
-                        if let Admission::Pending { request_id, .. } = first {
-                            let (again, _, events) = pending(book.admit(candidate, now).await.unwrap());
-                            prop_assert_eq!((again, events.len()), (request_id, 0));
-                        }
-                    }
-                    Step::Approve { nth, held, narrowed, at } => {
-                        let waiting = book.list(None, now).pending;
-                        let Some(request) = waiting.get(nth) else { continue };
-                        let authority = caller(&held, at);
-                        let done = book.approve(&request.request_id, Some(&authority), narrowed.as_deref(), now).await;
-                        if done.is_ok() {
-                            ceiling.entry(request.device_id.clone()).or_default().extend(held);
-                        }
-                    }
-                    Step::Rotate { device, wanted, held, at } => {
-                        let authority = caller(&held, at);
-                        let device = device.to_string();
-                        if let Ok(done) = book.rotate(&device, "operator", wanted.as_deref(), Some(&authority), now).await {
-                            let itself = at.map(|n| n.to_string()) == Some(device);
-                            prop_assert_eq!(done.result.token.is_some(), itself);
-                            prop_assert!(covers(&held, &done.result.scopes));
-                        }
-                    }
-                    Step::Revoke { device, held } => {
-                        let _ = book.revoke(&device.to_string(), "operator", Some(&caller(&held, None)), now).await;
-                    }
-                    Step::Remove { device, held } => {
-                        if book.remove(&device.to_string(), Some(&caller(&held, None)), now).await.is_ok() {
-                            ceiling.remove(&device.to_string());
-                        }
-                    }
-                    Step::Restart => {
-                        book.flush().await.unwrap();
-                        book = open(&store).await;
-                    }
-                }
-                let listed = book.list(None, now);
-                let mut places: Vec<_> = listed.pending.iter().map(|r| (&r.device_id, &r.role)).collect();
-                places.sort();
-                places.dedup();
-                prop_assert_eq!(places.len(), listed.pending.len());
-                for device in listed.paired {
-                    let held = ceiling.get(&device.device_id).cloned().unwrap_or_default();
-                    let all = device.scopes.iter().chain(device.tokens.iter().flat_map(|token| &token.scopes));
-                    for scope in all {
-                        prop_assert!(any_satisfies(&held, scope), "{:?} was never held for {}", scope, device.device_id);
-                    }
-                    for token in &device.tokens {
-                        prop_assert!(covers(&device.scopes, &token.scopes));
-                    }
-                }
-            }
-            Ok(())
-        })?;
-    }
 }
