@@ -1,11 +1,11 @@
 //! The lines of the log by which one can say afterwards who came in, who did not, and who decided what. One line each, with
-//! the same names for the same things: `action`, who (`device`, `client`, `by`), from where (`ip`). None holds a secret.
+//! the same names for the same things: `action`, who (`device`, `client`, `by_…`), from where (`ip`). None holds a secret.
 //!
 //! They are ordinary lines of the log, so whoever follows it sees them, and [`TARGET`] in `gateway.log.level` turns them
 //! off or finds them. Decisions never count as repeated. Refusals do, since anybody can cause as many as they like, and so do
 //! connects that come in crowds, whose lines would cost more than their handshakes: those left out are counted.
 
-use schemas::ErrorShape;
+use schemas::{ErrorShape, bounds};
 use serde::Deserialize;
 
 use crate::authority::Authority;
@@ -17,11 +17,15 @@ use crate::pairing::{Decision, PairingEvent};
 /// The name under which the lines stand in the log.
 pub const TARGET: &str = "clawhost::audit";
 
+/// Of those that come in crowds.
+const CONNECTED: &str = "clawhost::audit::connected";
+const REFUSED: &str = "clawhost::audit::refused";
+
 /// A connection is in.
 pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
     let caller = connection.authority.caller();
     tracing::info!(
-        target: "clawhost::audit::connected",
+        target: CONNECTED,
         action = "connected",
         conn = connection.id,
         ip = %peer.client_ip,
@@ -41,7 +45,7 @@ pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
 /// A connection was refused.
 pub fn refused(refusal: &Refusal, peer: &Peer) {
     tracing::info!(
-        target: "clawhost::audit::refused",
+        target: REFUSED,
         action = "refused",
         ip = %peer.client_ip,
         local = peer.local,
@@ -76,7 +80,7 @@ pub fn pairing(event: &PairingEvent) {
     }
 }
 
-/// What decisions about devices are about. Of what a caller sends, only this is written down.
+/// What a decision is about. Of what a caller sends, only this is written down, and none of it at length.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Subject {
@@ -84,11 +88,26 @@ struct Subject {
     device_id: String,
     role: String,
     scopes: Vec<String>,
+    id: String,
 }
 
-/// Somebody decided about a device, or tried to. `service` is the host's method that they went through.
+impl Subject {
+    fn of(params: &str) -> Self {
+        let mut subject: Subject = serde_json::from_str(params).unwrap_or_default();
+        for text in [&mut subject.request_id, &mut subject.device_id, &mut subject.role, &mut subject.id] {
+            bounds::clip(text, bounds::MAX_TEXT);
+        }
+        subject.scopes = bounds::names(subject.scopes, bounds::MAX_SCOPES);
+        subject
+    }
+}
+
+/// Somebody decided about a device, a connection or a plugin, or tried to. `service` is the host's method that they went
+/// through.
 pub fn decided(service: &str, authority: &Authority, params: &str, error: Option<&ErrorShape>) {
-    let subject: Subject = serde_json::from_str(params).unwrap_or_default();
+    let subject = Subject::of(params);
+    let mut refused = error.map(|error| error.message.clone()).unwrap_or_default();
+    bounds::clip(&mut refused, bounds::MAX_TEXT);
     let caller = authority.caller();
     tracing::info!(
         target: TARGET,
@@ -104,8 +123,9 @@ pub fn decided(service: &str, authority: &Authority, params: &str, error: Option
         device = subject.device_id,
         role = subject.role,
         scopes = subject.scopes.join(","),
-        refused = error.map(|error| error.message.as_str()).unwrap_or_default(),
-        "a decision about a device"
+        id = subject.id,
+        refused,
+        "a decision"
     );
 }
 

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use crate::authority::Authority;
-use crate::connections::Connection;
+use crate::connections::{Connection, Fallen};
 use crate::doorkeeper::{Open, Pending};
 use crate::gateway::Gateway;
 use crate::handshake::{Accepted, Challenged, Refusal, Stage};
@@ -166,7 +166,7 @@ async fn join<S: Stream>(
     if let (Some(epoch), Some(device)) = (accepted.epoch, &accepted.device_id)
         && !gateway.pairing.stands(device, &accepted.role, epoch)
     {
-        connection.invalidate();
+        connection.invalidate(Fallen::Device);
     }
     if *gateway.stopping.borrow() {
         connection.outbox.close(schemas::protocol::close::RESTART, "service restart");

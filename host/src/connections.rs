@@ -44,6 +44,15 @@ pub struct Connection {
     pub refusals: Refusals,
 }
 
+/// What a connection stood on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallen {
+    /// Its device, or the device's token.
+    Device,
+    /// The named token that it showed.
+    NamedToken,
+}
+
 /// Somebody may wait until no request of a connection runs.
 #[derive(Default)]
 pub struct Idle {
@@ -53,12 +62,18 @@ pub struct Idle {
 
 impl Connection {
     /// What it stands on has fallen: it has no more rights, and is closed with what its version says of that.
-    pub fn invalidate(&self) {
+    pub fn invalidate(&self, fallen: Fallen) {
         self.authority.revoke();
-        match self.version {
-            Version::V3 => self.outbox.close(close::POLICY, "device access changed; connect again"),
-            Version::V4 => self.outbox.close(close::INVALIDATED, "client invalidated: device access changed"),
-        }
+        let code = match self.version {
+            Version::V3 => close::POLICY,
+            Version::V4 => close::INVALIDATED,
+        };
+        let reason = match (fallen, self.version) {
+            (Fallen::Device, Version::V3) => "device access changed; connect again",
+            (Fallen::Device, Version::V4) => "client invalidated: device access changed",
+            (Fallen::NamedToken, _) => "gateway auth changed",
+        };
+        self.outbox.close(code, reason);
     }
 
     /// One request less runs: its answer is in the outbox, or there is nobody to hear it.

@@ -6,17 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use schemas::ErrorShape;
-use schemas::protocol::{Version, close};
+use schemas::protocol::Version;
 use schemas::scope::{any_satisfies, normalized};
 
 use crate::config::{IpRange, Rule};
-use crate::connections::Connection;
+use crate::connections::Fallen;
 use crate::gateway::Gateway;
 use crate::revocation;
 use crate::secret::Secret;
-
-/// What a client hears when its token expires.
-const EXPIRED: &str = "gateway auth changed";
 
 /// A secret and how far it reaches.
 #[derive(Debug, Clone)]
@@ -87,19 +84,9 @@ pub fn close_expired(gateway: &Arc<Gateway>, now_ms: u64) {
     let mut found = false;
     gateway.connections.each(|connection| found |= connection.authority.has_expired(now_ms));
     if found {
-        let error = ErrorShape::invalid_request(EXPIRED);
-        revocation::revoke(gateway, |authority| authority.has_expired(now_ms), end, &error);
+        let error = ErrorShape::invalid_request("gateway auth changed");
+        revocation::revoke(gateway, |authority| authority.has_expired(now_ms), Fallen::NamedToken, &error);
     }
-}
-
-/// Closes a connection with the code that its version has for this.
-fn end(connection: &Connection) {
-    let code = match connection.version {
-        Version::V3 => close::POLICY,
-        Version::V4 => close::INVALIDATED,
-    };
-    connection.authority.revoke();
-    connection.outbox.close(code, EXPIRED);
 }
 
 #[cfg(test)]

@@ -6,19 +6,14 @@ use plugin_api::abi::GWP_CANCEL_REVOKED;
 use schemas::ErrorShape;
 
 use crate::authority::Authority;
-use crate::connections::Connection;
+use crate::connections::Fallen;
 use crate::dispatch;
 use crate::gateway::Gateway;
 
-/// Ends the rights of these callers. `end` is what becomes of their connections, `error` the answer to their calls.
-pub fn revoke(
-    gateway: &Arc<Gateway>,
-    which: impl Fn(&Authority) -> bool,
-    end: impl Fn(&Connection),
-    error: &ErrorShape,
-) {
+/// Ends the rights of these callers, since what they stood on has fallen. `error` is the answer to their calls.
+pub fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Authority) -> bool, fallen: Fallen, error: &ErrorShape) {
     for connection in gateway.connections.list().iter().filter(|connection| which(&connection.authority)) {
-        end(connection);
+        connection.invalidate(fallen);
     }
     gateway.plugin_books.revoke(&which);
     for number in gateway.calls.numbers(|call| which(&call.authority)) {

@@ -60,7 +60,7 @@ fn permissions(list: BTreeMap<String, bool>) -> BTreeMap<String, bool> {
 }
 
 /// Cuts a text to so many characters.
-fn clip(text: &mut String, most: usize) {
+pub fn clip(text: &mut String, most: usize) {
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.shrink_to_fit();

@@ -38,6 +38,8 @@ async fn every_decision_has_a_line_that_says_who_and_from_where() {
     admin.ok("device.token.revoke", json!({ "deviceId": key.id(), "role": "node" })).await;
     admin.refused("device.pair.reject", json!({ "requestId": "nobody's" })).await;
     admin.ok("device.pair.remove", json!({ "deviceId": key.id() })).await;
+    admin.ok("plugins.reload", json!({ "id": "status" })).await;
+    admin.refused("plugins.reload", json!({ "id": "x".repeat(100_000) })).await;
     let state = gateway.state_dir();
     let stopped = gateway.stop().await;
 
@@ -62,6 +64,9 @@ async fn every_decision_has_a_line_that_says_who_and_from_where() {
         assert_eq!((lines.len(), &lines[0]["device"], &lines[0]["by_conn"]), (1, &json!(key.id()), &admin_conn));
     }
     assert_eq!(of(&account, "pairing.reject")[0]["refused"], "unknown requestId");
+    let reloads = of(&account, "plugins.reload");
+    assert_eq!((&reloads[0]["id"], &reloads[0]["by_conn"]), (&json!("status"), &admin_conn));
+    assert!(reloads[1].to_string().len() < 2_000, "what a caller sends is not written down at length");
     for secret in [TOKEN, "a-guess", &device_token] {
         let told = account.iter().find(|fields| fields.to_string().contains(secret));
         assert!(told.is_none() && !stopped.log.contains(secret), "a secret is in the log: {told:?}");

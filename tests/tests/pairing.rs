@@ -361,6 +361,22 @@ async fn rotation_and_revocation() {
 }
 
 #[tokio::test]
+async fn nobody_rotates_away_what_they_do_not_hold() {
+    let gateway = Gateway::start().await;
+    let key = Key::new(1);
+    let mut device = gateway.connect(&Connect::operator().device(&key)).await;
+    let mut clerk = gateway.connect(&Connect::operator().scopes(&["operator.pairing"])).await;
+    for scopes in [json!([]), json!(["operator.pairing"])] {
+        let params = json!({ "deviceId": key.id(), "role": "operator", "scopes": scopes });
+        let error = clerk.refused("device.token.rotate", params).await;
+        assert_eq!(error.message, "device token rotation denied", "an admin's token would end");
+    }
+    device.ok("health", json!({})).await;
+    device.close().await;
+    clerk.close().await;
+}
+
+#[tokio::test]
 async fn labels() {
     let gateway = Gateway::start().await;
     let key = Key::new(1);

@@ -198,7 +198,8 @@ fn merged(own: RunArgs, before: RunArgs) -> RunArgs {
     }
 }
 
-fn absolute(path: PathBuf) -> PathBuf {
+/// The path from the root, wherever a service or another program stands.
+pub fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 

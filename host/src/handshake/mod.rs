@@ -208,13 +208,12 @@ impl Judge<'_> {
         if params.device.is_none() {
             self.may_come_without_device(id, &params, version, exceptions, has_credential)?;
         }
-        let device = match &params.device {
+        let mut device = match &params.device {
             Some(proof) => Some(self.device(id, &params, proof, version)?),
             None => None,
         };
         let mut scopes = self.scopes(version, &role, &params, device.is_some());
         let authorized = self.authorize(id, &params, version, &role, &scopes, device.as_ref())?;
-        let mut device = device;
         if let Some(bounds) = &authorized.named {
             // The token bounds the scopes, wherever it comes from. A device would be paired or handed a token of its own,
             // which would outlive this one, so from here on there is none.

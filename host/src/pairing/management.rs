@@ -253,16 +253,17 @@ impl Pairing {
     ) -> Result<Done<Rotated>, ManageError> {
         let gate = self.gate.clone().lock_owned().await;
         let mut device = self.device(device_id, "unknown deviceId/role")?;
-        let old = book::token(&device, role);
-        let scopes = match (scopes, old) {
+        let old = book::token(&device, role).map(|token| token.scopes.clone());
+        let scopes = match (scopes, &old) {
             (Some(scopes), _) => normalized(scopes),
-            (None, Some(old)) => old.scopes.clone(),
+            (None, Some(old)) => old.clone(),
             (None, None) if role == OPERATOR => device.scopes.clone(),
             (None, None) => Vec::new(),
         };
-        // Within what the device was approved for, and within what the caller holds.
+        // Within what the device was approved for, and within what the caller holds, as is the token that ends with this.
         let approved = device.roles.iter().any(|approved| approved == role) && covers(&device.scopes, &scopes);
-        if !approved || authority.is_some_and(|authority| !permits(authority, device_id, role, &scopes)) {
+        let may = |scopes: &[String]| authority.is_none_or(|caller| permits(caller, device_id, role, scopes));
+        if !approved || !may(&scopes) || !old.is_none_or(|old| may(&old)) {
             return Err(ManageError::Refused(denied("device token rotation denied")));
         }
         book::mint_token(&mut device, role, &scopes, now_ms);

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::audit;
 use crate::authority::Authority;
 use crate::gateway::Gateway;
 use crate::plugins::live;
@@ -54,6 +55,22 @@ impl HostService {
 
     /// Answers a call. `authority` is the caller a plugin acts for, or the plugin itself.
     pub async fn call(&self, gateway: &Arc<Gateway>, authority: &Authority, params: &str) -> Outcome {
+        let outcome = self.answered(gateway, authority, params).await;
+        if self.decides() {
+            audit::decided(self.0.name, authority, params, outcome.as_ref().err());
+        }
+        outcome
+    }
+
+    /// Whether a call changes something that somebody may ask about later.
+    fn decides(&self) -> bool {
+        match self.0.name {
+            "host.connections.close" | "host.plugins.reload" => true,
+            name => name.starts_with("host.pairing.") && name != "host.pairing.list",
+        }
+    }
+
+    async fn answered(&self, gateway: &Arc<Gateway>, authority: &Authority, params: &str) -> Outcome {
         match self.0.name {
             "host.config.read" => answer(&config::read(gateway)),
             "host.config.schema" => answer(&config::schema(gateway)),

@@ -12,21 +12,13 @@ use serde::Serialize;
 use super::{Outcome, answer, parse};
 use crate::audit;
 use crate::authority::Authority;
-use crate::connections::Connection;
+use crate::connections::{self, Connection};
 use crate::events;
 use crate::gateway::Gateway;
 use crate::pairing::{self, Done, ManageError, PairingEvent};
 use crate::revocation;
 
 pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
-    let outcome = decide(gateway, authority, name, params).await;
-    if name != "host.pairing.list" {
-        audit::decided(name, authority, params, outcome.as_ref().err());
-    }
-    outcome
-}
-
-async fn decide(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
     let (book, now) = (&gateway.pairing, schemas::now_ms());
     let rights = rights(authority);
     let rights = rights.as_ref();
@@ -126,7 +118,7 @@ impl Fallen {
 fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Caller) -> bool) {
     const REASON: &str = "device access changed; connect again";
     let error = ErrorShape::new(code::NOT_PAIRED, REASON);
-    revocation::revoke(gateway, |authority| which(authority.caller()), Connection::invalidate, &error);
+    revocation::revoke(gateway, |authority| which(authority.caller()), connections::Fallen::Device, &error);
 }
 
 /// Waits until the connection's requests are answered, for a short while at most.

@@ -148,8 +148,9 @@ impl System {
         self.host.invoke("host.connections.list", &NoParams {}).send().await
     }
 
-    async fn reload(self: Arc<Self>, _: Call, plugin: PluginId) -> Result<PluginReloaded, MethodError> {
-        self.host.invoke("host.plugins.reload", &plugin).send().await
+    /// With the caller's rights, so that the account of decisions says who it was.
+    async fn reload(self: Arc<Self>, call: Call, plugin: PluginId) -> Result<PluginReloaded, MethodError> {
+        call.invoke("host.plugins.reload", &plugin).send().await
     }
 
     async fn registry(&self) -> Result<RegistryList, MethodError> {

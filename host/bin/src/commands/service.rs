@@ -10,7 +10,7 @@ use service_manager::{
     ServiceStatusCtx, ServiceStopCtx, ServiceUninstallCtx,
 };
 
-use crate::cli::Context;
+use crate::cli::{Context, absolute};
 use crate::failure::Failure;
 use crate::show::print;
 
@@ -36,11 +36,8 @@ pub fn run(command: ServiceCommand, context: &Context) -> Result<(), Failure> {
         ServiceCommand::Install => install(&*manager, label, context),
         ServiceCommand::Uninstall => {
             // One that does not run cannot be stopped, and is taken away all the same.
-            let stopped = manager.stop(ServiceStopCtx { label: label.clone() });
-            manager.uninstall(ServiceUninstallCtx { label }).map_err(|error| match stopped {
-                Ok(()) => failed("taken away", &error),
-                Err(_) => failed("taken away; is it installed?", &error),
-            })?;
+            let _ = manager.stop(ServiceStopCtx { label: label.clone() });
+            manager.uninstall(ServiceUninstallCtx { label }).map_err(|error| failed("taken away", &error))?;
             say(context, "uninstalled", "The service is gone. The state folder was left as it is.")
         }
         ServiceCommand::Status => {
@@ -103,11 +100,10 @@ fn label() -> ServiceLabel {
 
 /// What the service's command line says after the program.
 fn words(config: Option<&Path>, state_dir: Option<&Path>) -> Vec<PathBuf> {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut words = vec![PathBuf::from("run")];
     for (flag, path) in [("--config", config), ("--state-dir", state_dir)] {
         if let Some(path) = path {
-            words.extend([PathBuf::from(flag), absolute(path)]);
+            words.extend([PathBuf::from(flag), absolute(path.to_path_buf())]);
         }
     }
     words

@@ -245,8 +245,9 @@ fn touched(before: &PairingList, deed: &Deed) -> Option<Touched> {
         Deed::Rotate { device, role, wanted } => {
             let known = paired(device)?;
             let token = known.tokens.iter().find(|token| token.role == *role);
-            // Judged by the token it makes. The book does not ask what the replaced one reached.
-            let scopes = wanted.clone().or_else(|| token.map(|token| token.scopes.clone())).unwrap_or_default();
+            // By the token it makes, and by the one that ends with it.
+            let old = token.map(|token| token.scopes.clone()).unwrap_or_default();
+            let scopes = wanted.iter().flatten().cloned().chain(old).collect();
             Some(Touched { device_id: device_id(device), roles: vec![role.to_string()], scopes })
         }
         Deed::Revoke { device, role } => {
