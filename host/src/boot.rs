@@ -376,7 +376,8 @@ async fn keep_house(gateway: Arc<Gateway>) {
     tokio::join!(gateway.pairing.keep_flushing(FLUSH_EVERY), sweep);
 }
 
-fn host_name() -> String {
+/// The name of this machine.
+pub fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())

@@ -8,11 +8,12 @@ use clawhost_tests::program::repository;
 use clawhost_tests::published;
 
 /// Crates of ours that each crate may depend on; plugins have one rule for all.
-const FLOORS: [(&str, &[&str]); 5] = [
+const FLOORS: [(&str, &[&str]); 6] = [
     ("clawhost-schemas", &[]),
     ("clawhost-plugin-api", &["clawhost-schemas"]),
     ("clawhost-plugin-kit", &["clawhost-plugin-api", "clawhost-schemas"]),
     ("clawhost-client", &["clawhost-schemas"]),
+    ("clawhost-node", &["clawhost-client", "clawhost-schemas"]),
     ("clawhost", &["clawhost-plugin-api", "clawhost-schemas"]),
 ];
 const PLUGIN_MAY_USE: [&str; 2] = ["clawhost-plugin-api", "clawhost-schemas"];

@@ -72,6 +72,31 @@ fn a_service_is_installed_started_and_taken_away() {
 }
 
 #[test]
+fn a_node_is_a_service_of_its_own_with_its_flags() {
+    let world = World::new();
+    let pin = "ab".repeat(32);
+    let outcome = world.run(&format!(
+        "node install --state-dir kept --url wss://gateway:1 --tls-fingerprint {pin} --name box --camera test --screen"
+    ));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let unit = world.home.path().join(".config/systemd/user/clawhost-node.service");
+    let text = std::fs::read_to_string(&unit).expect("a unit");
+    let state = world.home.path().join("kept");
+    let line = format!(
+        "\"node\" \"run\" \"--state-dir\" \"{}\" \"--url\" \"wss://gateway:1\" \"--tls-fingerprint\" \"{pin}\" \
+         \"--name\" \"box\" \"--camera\" \"test\" \"--screen\"\n",
+        state.display()
+    );
+    assert!(text.contains(&line) && text.contains("Description=clawhost node"), "{text}");
+    assert!(!world.unit().exists(), "the gateway's own is another one");
+    let outcome = world.run("node install --token of-a-gateway");
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(!outcome.err.contains("of-a-gateway"), "{outcome:?}");
+    assert_eq!(world.run("node uninstall").code, Some(0));
+    assert!(!unit.exists());
+}
+
+#[test]
 fn a_secret_is_not_written_into_a_unit() {
     let world = World::new();
     let outcome = world.run("service install --token of-this-gateway");

@@ -18,6 +18,7 @@ use crate::commands::devices::DevicesCommand;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::methods::MethodsArgs;
+use crate::commands::node::NodeCommand;
 use crate::commands::plugins::PluginsArgs;
 use crate::commands::service::ServiceCommand;
 use crate::commands::token::TokenCommand;
@@ -109,6 +110,9 @@ pub enum Command {
     /// Install the gateway as a service of this user, or see to it
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Lend this machine's abilities to a gateway as a headless node
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }

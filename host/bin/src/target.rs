@@ -21,6 +21,10 @@ const SCOPES: [&str; 5] = [scope::ADMIN, scope::READ, scope::WRITE, scope::APPRO
 const IDENTITY: &str = "cli-device.json";
 /// Device tokens that gateways gave to this program.
 const TOKENS: &str = "cli-tokens.json";
+/// The headless node's identity as a device, in the state folder.
+const NODE_IDENTITY: &str = "node-device.json";
+/// Device tokens that gateways gave to the headless node.
+const NODE_TOKENS: &str = "node-tokens.json";
 /// For the steps up to `hello-ok`.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -81,6 +85,13 @@ impl Target {
             options = options.identity(identity).token_store(TokenStore::new(folder.join(TOKENS)));
         }
         Ok(options)
+    }
+
+    /// How a node of this machine connects: always as a device of its own, which a gateway can approve and forget.
+    pub fn node_options(&self) -> Result<ConnectOptions, Failure> {
+        let folder = self.state_dir()?;
+        let identity = Identity::load_or_create(&folder.join(NODE_IDENTITY))?;
+        Ok(self.options()?.identity(identity).token_store(TokenStore::new(folder.join(NODE_TOKENS))))
     }
 
     /// The state folder: what was said on the command line, then in the environment, then in the configuration.

@@ -14,6 +14,7 @@ pub mod events;
 mod health;
 pub mod logs;
 pub mod methods;
+pub mod node;
 pub mod plugins;
 pub mod service;
 mod status;
@@ -36,6 +37,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(args, context),
         Command::Backup(args) => backup::run(args, context),
         Command::Service(command) => service::run(command, context),
+        Command::Node(command) => node::run(command, context),
         Command::Completions(args) => completions::run(args),
     }
 }

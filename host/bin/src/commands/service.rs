@@ -28,60 +28,93 @@ pub enum ServiceCommand {
     Status,
 }
 
+/// What is kept running.
+pub struct Job<'a> {
+    /// The service's name.
+    pub label: &'static str,
+    /// What it is, for its unit.
+    pub description: &'static str,
+    /// What its command line says after the program.
+    pub words: Vec<PathBuf>,
+    /// What to do next, once it is installed.
+    pub next: &'a str,
+}
+
 /// Does what was asked.
 pub fn run(command: ServiceCommand, context: &Context) -> Result<(), Failure> {
-    let manager = manager()?;
-    let label = label();
+    let job = Job {
+        label: "clawhost",
+        description: "clawhost gateway",
+        words: words(&["run"], context.target.config.as_deref(), context.target.state_dir.as_deref()),
+        next: "`clawhost status` finds the gateway.",
+    };
     match command {
-        ServiceCommand::Install => install(&*manager, label, context),
-        ServiceCommand::Uninstall => {
-            // One that does not run cannot be stopped, and is taken away all the same.
-            let _ = manager.stop(ServiceStopCtx { label: label.clone() });
-            manager.uninstall(ServiceUninstallCtx { label }).map_err(|error| failed("taken away", &error))?;
-            say(context, "uninstalled", "The service is gone. The state folder was left as it is.")
-        }
-        ServiceCommand::Status => {
-            match manager.status(ServiceStatusCtx { label }).map_err(|error| failed("asked for", &error))? {
-                ServiceStatus::Running => say(context, "running", "The service runs."),
-                ServiceStatus::Stopped(why) => {
-                    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
-                    say(context, "stopped", &format!("The service is installed and does not run{why}."))
-                }
-                ServiceStatus::NotInstalled => say(context, "not-installed", "The service is not installed."),
+        ServiceCommand::Install => {
+            if context.target.token.is_some() || context.target.password.is_some() {
+                return Err(Failure::usage(
+                    "a secret would be readable in the service's file; put it into token_file or password_file of the \
+                     configuration instead of the command line",
+                ));
             }
+            job.install(context)
         }
+        ServiceCommand::Uninstall => job.uninstall(context),
+        ServiceCommand::Status => job.status(context),
     }
 }
 
-fn install(manager: &dyn ServiceManager, label: ServiceLabel, context: &Context) -> Result<(), Failure> {
-    if context.target.token.is_some() || context.target.password.is_some() {
-        return Err(Failure::usage(
-            "a secret would be readable in the service's file; put it into token_file or password_file of the \
-             configuration instead of the command line",
-        ));
+impl Job<'_> {
+    /// Installs it, and starts it.
+    pub fn install(&self, context: &Context) -> Result<(), Failure> {
+        let manager = manager()?;
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::failed(format!("this program cannot tell where it is: {error}")))?;
+        let contents = cfg!(target_os = "linux").then(|| unit(self.description, &program, &self.words)).transpose()?;
+        let wanted = ServiceInstallCtx {
+            label: self.label(),
+            program,
+            args: self.words.iter().map(Into::into).collect(),
+            contents,
+            username: None,
+            working_directory: None,
+            environment: None,
+            autostart: true,
+            restart_policy: RestartPolicy::OnFailure {
+                delay_secs: Some(RESTART_AFTER_S),
+                max_retries: None,
+                reset_after_secs: None,
+            },
+        };
+        manager.install(wanted).map_err(|error| failed("installed", &error))?;
+        manager.start(ServiceStartCtx { label: self.label() }).map_err(|error| failed("started", &error))?;
+        say(context, "installed", &format!("The service is installed and started. {}", self.next))
     }
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::failed(format!("this program cannot tell where it is: {error}")))?;
-    let words = words(context.target.config.as_deref(), context.target.state_dir.as_deref());
-    let contents = cfg!(target_os = "linux").then(|| unit(&program, &words)).transpose()?;
-    let wanted = ServiceInstallCtx {
-        label: label.clone(),
-        program,
-        args: words.iter().map(Into::into).collect(),
-        contents,
-        username: None,
-        working_directory: None,
-        environment: None,
-        autostart: true,
-        restart_policy: RestartPolicy::OnFailure {
-            delay_secs: Some(RESTART_AFTER_S),
-            max_retries: None,
-            reset_after_secs: None,
-        },
-    };
-    manager.install(wanted).map_err(|error| failed("installed", &error))?;
-    manager.start(ServiceStartCtx { label }).map_err(|error| failed("started", &error))?;
-    say(context, "installed", "The service is installed and started. `clawhost status` finds the gateway.")
+
+    /// Stops it, and takes it away.
+    pub fn uninstall(&self, context: &Context) -> Result<(), Failure> {
+        let manager = manager()?;
+        // One that does not run cannot be stopped, and is taken away all the same.
+        let _ = manager.stop(ServiceStopCtx { label: self.label() });
+        manager.uninstall(ServiceUninstallCtx { label: self.label() }).map_err(|error| failed("taken away", &error))?;
+        say(context, "uninstalled", "The service is gone. The state folder was left as it is.")
+    }
+
+    /// Says whether it is there and runs.
+    pub fn status(&self, context: &Context) -> Result<(), Failure> {
+        let asked = ServiceStatusCtx { label: self.label() };
+        match manager()?.status(asked).map_err(|error| failed("asked for", &error))? {
+            ServiceStatus::Running => say(context, "running", "The service runs."),
+            ServiceStatus::Stopped(why) => {
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                say(context, "stopped", &format!("The service is installed and does not run{why}."))
+            }
+            ServiceStatus::NotInstalled => say(context, "not-installed", "The service is not installed."),
+        }
+    }
+
+    fn label(&self) -> ServiceLabel {
+        ServiceLabel { qualifier: None, organization: None, application: self.label.to_string() }
+    }
 }
 
 /// The manager of this machine's services, for those of a user.
@@ -94,13 +127,9 @@ fn manager() -> Result<Box<dyn ServiceManager>, Failure> {
     Ok(manager)
 }
 
-fn label() -> ServiceLabel {
-    ServiceLabel { qualifier: None, organization: None, application: "clawhost".to_string() }
-}
-
 /// What the service's command line says after the program.
-fn words(config: Option<&Path>, state_dir: Option<&Path>) -> Vec<PathBuf> {
-    let mut words = vec![PathBuf::from("run")];
+pub fn words(command: &[&str], config: Option<&Path>, state_dir: Option<&Path>) -> Vec<PathBuf> {
+    let mut words: Vec<PathBuf> = command.iter().map(PathBuf::from).collect();
     for (flag, path) in [("--config", config), ("--state-dir", state_dir)] {
         if let Some(path) = path {
             words.extend([PathBuf::from(flag), absolute(path.to_path_buf())]);
@@ -109,16 +138,16 @@ fn words(config: Option<&Path>, state_dir: Option<&Path>) -> Vec<PathBuf> {
     words
 }
 
-/// The unit of systemd. A gateway that fails comes back after a while; one whose configuration is wrong (exit code 2)
+/// The unit of systemd. A program that fails comes back after a while; one whose configuration is wrong (exit code 2)
 /// waits for its operator instead of failing for ever.
-fn unit(program: &Path, words: &[PathBuf]) -> Result<String, Failure> {
+fn unit(description: &str, program: &Path, words: &[PathBuf]) -> Result<String, Failure> {
     let mut command = Vec::with_capacity(words.len() + 1);
     for word in std::iter::once(program).chain(words.iter().map(PathBuf::as_path)) {
         command.push(quoted(word)?);
     }
     Ok(format!(
         "[Unit]\n\
-         Description=clawhost gateway\n\
+         Description={description}\n\
          After=network.target\n\
          StartLimitIntervalSec=60\n\
          StartLimitBurst=5\n\
@@ -163,7 +192,10 @@ mod tests {
 
     #[test]
     fn the_command_line_of_a_unit_means_what_it_says() {
-        let unit = unit(Path::new("/opt/claw host/clawhost"), &words(Some(Path::new("/a/100%.toml")), None)).unwrap();
+        let unit = {
+            let words = words(&["run"], Some(Path::new("/a/100%.toml")), None);
+            unit("clawhost gateway", Path::new("/opt/claw host/clawhost"), &words).unwrap()
+        };
         assert!(
             unit.contains("ExecStart=\"/opt/claw host/clawhost\" \"run\" \"--config\" \"/a/100%%.toml\"\n"),
             "{unit}"

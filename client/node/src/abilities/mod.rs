@@ -1,0 +1,70 @@
+//! What this machine may have. Each module looks for what it takes and gives its ability only where that is there.
+
+pub mod camera;
+pub mod location;
+pub mod notify;
+pub mod run;
+pub mod screen;
+pub mod which;
+
+mod ffmpeg;
+mod process;
+
+use std::path::{Path, PathBuf};
+
+pub use camera::Source;
+pub use location::Place;
+
+use crate::ability::Ability;
+use crate::approvals::Approvals;
+
+/// What the user of this machine decided.
+pub struct Chosen {
+    /// The file that says who may run programs.
+    pub approvals: Approvals,
+    /// Whether the gateway may change that file.
+    pub approvals_may_be_changed: bool,
+    /// Cameras beside those that the machine has.
+    pub cameras: Vec<Source>,
+    /// Whether what the screen shows may be recorded.
+    pub screen: bool,
+    /// Where this machine stands, if it may be told.
+    pub place: Option<Place>,
+}
+
+/// Every ability that this machine has.
+pub fn of_this_machine(chosen: Chosen) -> Vec<Box<dyn Ability>> {
+    let mut abilities: Vec<Box<dyn Ability>> =
+        vec![Box::new(run::Run::new(chosen.approvals, chosen.approvals_may_be_changed)), Box::new(which::Which)];
+    abilities.extend(notify::Notify::find().map(|notify| Box::new(notify) as Box<dyn Ability>));
+    if let Some(ffmpeg) = ffmpeg::Ffmpeg::find() {
+        abilities
+            .extend(camera::Camera::find(&ffmpeg, chosen.cameras).map(|camera| Box::new(camera) as Box<dyn Ability>));
+        let screen = chosen.screen.then(|| screen::Screen::find(ffmpeg)).flatten();
+        abilities.extend(screen.map(|screen| Box::new(screen) as Box<dyn Ability>));
+    }
+    abilities.extend(chosen.place.map(|place| Box::new(location::Location(place)) as Box<dyn Ability>));
+    abilities
+}
+
+/// The program of this name: on the `PATH`, or where a path says. Only what may be executed counts.
+pub(crate) fn program(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    if name.contains('/') {
+        let place = folder.unwrap_or(Path::new("")).join(name);
+        return is_executable(&place).then(|| std::path::absolute(&place).unwrap_or(place));
+    }
+    if name.is_empty() {
+        return None;
+    }
+    let path = std::env::var_os("PATH")?;
+    // An empty or relative entry would mean another program in every folder.
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|place| is_executable(place))
+}
+
+fn is_executable(place: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    place.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,167 @@
+//! A program that was started for somebody: its output bounded, its whole group ended when nobody waits any more.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long output is read on after the program itself has ended: somebody it left behind may hold its end open for ever.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
+/// What came of a program.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended; absent when its time was over first.
+    pub status: Option<ExitStatus>,
+    /// What it wrote.
+    pub stdout: Kept,
+    /// What it complained.
+    pub stderr: Kept,
+}
+
+/// Runs a program to its end, or until `deadline`; then, and when this is dropped, it and all that it started is killed.
+pub async fn run(mut command: Command, max_output: usize, deadline: Instant) -> io::Result<Ended> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mut group = Group::spawn(&mut command)?;
+    let (mut stdout, mut stderr) = (Kept::up_to(max_output), Kept::up_to(max_output));
+    let (out, err) = (group.child.stdout.take(), group.child.stderr.take());
+    let mut reading = Box::pin(async { tokio::join!(stdout.fill(out), stderr.fill(err)) });
+    let waiting = async {
+        let mut read = false;
+        loop {
+            tokio::select! {
+                status = group.child.wait() => break (status, read),
+                _ = &mut reading, if !read => read = true,
+            }
+        }
+    };
+    let status = match timeout_at(deadline, waiting).await {
+        Ok((status, read)) => {
+            if !read {
+                let _ = timeout(AFTERWARDS, &mut reading).await;
+            }
+            group.over = true;
+            Some(status?)
+        }
+        Err(_) => None,
+    };
+    drop(reading);
+    Ok(Ended { status, stdout, stderr })
+}
+
+/// A child and whatever it starts.
+struct Group {
+    child: Child,
+    id: Option<Pid>,
+    over: bool,
+}
+
+impl Group {
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Group { child, id, over: false })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let (false, Some(id)) = (self.over, self.id) {
+            // Gone already is as good.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
+}
+
+/// The beginning of a program's output; the rest is read and dropped, so that the program is not held up.
+#[derive(Debug)]
+pub struct Kept {
+    /// As many as were allowed.
+    pub bytes: Vec<u8>,
+    /// How many came after them.
+    pub dropped: u64,
+    limit: usize,
+}
+
+impl Kept {
+    fn up_to(limit: usize) -> Self {
+        Kept { bytes: Vec::new(), limit, dropped: 0 }
+    }
+
+    async fn fill(&mut self, from: Option<impl AsyncRead + Unpin>) {
+        let Some(mut from) = from else { return };
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            let kept = count.min(self.limit - self.bytes.len());
+            self.bytes.extend_from_slice(&buffer[..kept]);
+            self.dropped += (count - kept) as u64;
+        }
+    }
+
+    /// As text, which says where something is missing.
+    pub fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
+        if self.dropped > 0 {
+            text.push_str(&format!("\n[{} bytes more were not kept]", self.dropped));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test]
+    async fn output_and_exit_code_come_back() {
+        let ended = run(shell("echo out; echo err >&2; exit 3"), 100, later()).await.unwrap();
+        assert_eq!((ended.stdout.text(), ended.stderr.text()), ("out\n".to_string(), "err\n".to_string()));
+        assert_eq!(ended.status.unwrap().code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn too_much_output_is_cut_and_holds_nothing_up() {
+        let ended = run(shell("yes | head -c 1000000"), 10, later()).await.unwrap();
+        assert_eq!(ended.stdout.text(), "y\ny\ny\ny\ny\n\n[999990 bytes more were not kept]");
+        assert!(ended.status.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_too_long_is_ended_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        // The grandchild says who it is before the time is over: the wait ends when it has.
+        let script = format!("sleep 600 & echo $! > {0}.tmp; mv {0}.tmp {0}; wait", pid.display());
+        let running = tokio::spawn(run(shell(&script), 100, later()));
+        while !pid.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        let grandchild: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        while alive() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let ended =
+            run(shell("echo begun; sleep 600"), 100, Instant::now() + Duration::from_millis(300)).await.unwrap();
+        assert!(ended.status.is_none());
+    }
+}

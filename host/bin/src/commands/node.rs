@@ -1,0 +1,180 @@
+//! `clawhost node`: this machine as a headless node of a gateway, here or elsewhere. What it may be asked for is decided
+//! twice: an operator approves it at the gateway, and its user says which programs may run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use client::ClientError;
+use node::abilities::{Chosen, Place, Source, of_this_machine};
+use node::approvals::Approvals;
+use node::session::Told;
+use node::{Desk, session};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::service::{Job, words};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::session::block_on;
+use crate::show::{clean, print, remark};
+
+/// What the node's user allows, in the state folder.
+const APPROVALS: &str = "exec-approvals.json";
+
+/// What to do as a node.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Be a node until Ctrl-C; a lost connection is made again
+    Run(RunArgs),
+    /// Let programs run on this node that fit a pattern, such as /usr/bin/git or /usr/bin/*
+    Allow(AllowArgs),
+    /// Install the node as a service of this user, and start it
+    Install(RunArgs),
+    /// Stop the service and take it away
+    Uninstall,
+    /// Say whether the service is installed and runs
+    Status,
+}
+
+/// Arguments of `node run`.
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// What to call this node; the machine's name unless said
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where this machine stands, as LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,METRES; not told unless said
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    location: Option<Place>,
+    /// One more camera: a device such as /dev/video0, an rtsp: or http: address, or "test" for a generated picture; may be
+    /// given more than once
+    #[arg(long, value_name = "CAMERA")]
+    camera: Vec<Source>,
+    /// Let the screen be recorded
+    #[arg(long)]
+    screen: bool,
+    /// Let the gateway change which programs may run here: whoever holds the gateway can then run anything
+    #[arg(long)]
+    let_gateway_approve: bool,
+}
+
+/// Arguments of `node allow`.
+#[derive(Debug, Args)]
+pub struct AllowArgs {
+    /// A program's path; * stands for any text without a slash, ** for any text
+    #[arg(value_name = "PATTERN", required = true)]
+    patterns: Vec<String>,
+}
+
+/// Does what was asked.
+pub fn run(command: NodeCommand, context: &Context) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Run(args) => be(&args, context),
+        NodeCommand::Allow(args) => allow(&args, context),
+        NodeCommand::Install(args) => {
+            if context.target.token.is_some() || context.target.password.is_some() {
+                return Err(Failure::usage(
+                    "a secret would be readable in the service's file; connect once with `clawhost node run`, after which \
+                     the node has a token of its own",
+                ));
+            }
+            job(&args, context)?.install(context)
+        }
+        NodeCommand::Uninstall => job(&RunArgs::default(), context)?.uninstall(context),
+        NodeCommand::Status => job(&RunArgs::default(), context)?.status(context),
+    }
+}
+
+fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
+    block_on(async {
+        let name = args.name.clone().unwrap_or_else(clawhost::boot::host_name);
+        let options = context.target.node_options()?.display_name(name);
+        let chosen = Chosen {
+            approvals: approvals(context)?,
+            approvals_may_be_changed: args.let_gateway_approve,
+            cameras: args.camera.clone(),
+            screen: args.screen,
+            place: args.location,
+        };
+        let desk = Arc::new(Desk::new(of_this_machine(chosen)));
+        remark(&format!("abilities: {}", desk.commands().join(", ")));
+        Ok(session::run(options, desk, asked_to_stop()?, Arc::new(tell)).await?)
+    })
+}
+
+/// Ctrl-C, or a supervisor: what was started for somebody is ended then, too.
+fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
+    let (mut interrupted, mut terminated) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+/// What happens to the connection, one line each.
+fn tell(told: Told) {
+    match told {
+        Told::Connected(version) => remark(&format!(
+            "connected to gateway {}; an operator approves the commands once, see `clawhost nodes pending` there",
+            clean(&version)
+        )),
+        Told::WaitsForPairing(Some(id)) => {
+            remark(&format!("waits for an operator to run `clawhost devices approve {}`", clean(&id)))
+        }
+        Told::WaitsForPairing(None) => remark("waits for an operator to approve this device"),
+        Told::Disconnected(ClientError::Refused { error, .. }) => {
+            remark(&format!("not let in: {}; trying again", clean(&error.message)))
+        }
+        Told::Asked(command) => remark(&format!("asked for {}", clean(&command))),
+        Told::Failed(why) => remark(&format!("not done: {}", clean(&why))),
+        Told::Disconnected(why) => remark(&format!("{}; connecting again", clean(&why.to_string()))),
+    }
+}
+
+fn allow(args: &AllowArgs, context: &Context) -> Result<(), Failure> {
+    let approvals = approvals(context)?;
+    for pattern in &args.patterns {
+        approvals.allow(pattern).map_err(Failure::Usage)?;
+    }
+    print(&format!("{}\n", approvals.path().display()))
+}
+
+fn approvals(context: &Context) -> Result<Approvals, Failure> {
+    Ok(Approvals::at(context.target.state_dir()?.join(APPROVALS)))
+}
+
+/// The node as a service, with the same flags.
+fn job(args: &RunArgs, context: &Context) -> Result<Job<'static>, Failure> {
+    let target = &context.target;
+    let mut line = words(&["node", "run"], target.config.as_deref(), target.state_dir.as_deref());
+    let mut flag = |name: &str, value: &str| line.extend([PathBuf::from(name), PathBuf::from(value)]);
+    if let Some(url) = &target.url {
+        flag("--url", url);
+    }
+    for fingerprint in &target.tls_fingerprints {
+        flag("--tls-fingerprint", &fingerprint.to_string());
+    }
+    if let Some(name) = &args.name {
+        flag("--name", name);
+    }
+    for camera in &args.camera {
+        flag("--camera", &camera.said);
+    }
+    if let Some(Place { latitude, longitude, accuracy_m }) = args.location {
+        flag("--location", &format!("{latitude},{longitude},{accuracy_m}"));
+    }
+    if args.screen {
+        line.push(PathBuf::from("--screen"));
+    }
+    if args.let_gateway_approve {
+        line.push(PathBuf::from("--let-gateway-approve"));
+    }
+    Ok(Job {
+        label: "clawhost-node",
+        description: "clawhost node",
+        words: line,
+        next: "Its commands wait for an operator: `clawhost nodes pending` at the gateway.",
+    })
+}
