@@ -248,3 +248,58 @@ async fn a_client_whose_device_was_removed_is_told_by_the_code_of_its_version() 
         client.expect_close(code, reason).await;
     }
 }
+
+#[tokio::test]
+async fn a_device_that_describes_itself_anew_waits_for_another_approval() {
+    let gateway = Gateway::start().await;
+    let far = Knock::remote();
+    let about = |platform: &str, family: &str| {
+        let node = four("node-host", "node").role("node").scopes(&[]);
+        node.about("platform", platform).about("deviceFamily", family).device(&Key::new(1))
+    };
+    let mut admin = gateway.admin().await;
+    let approve_latest = async |admin: &mut Client| {
+        let request = admin.event("device.pair.requested").await.payload.expect("a payload");
+        admin.ok("device.pair.approve", json!({ "requestId": request["requestId"] })).await;
+        request
+    };
+    refused(&gateway, &far, &about("macos", "Mac")).await;
+    approve_latest(&mut admin).await;
+
+    let mut node = gateway.knock_with(&far).await;
+    let hello = node.connect(&about("Darwin", "mac")).await.expect("another spelling is the same");
+    let token = hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
+    node.close().await;
+    // Protocol 3 says what it likes, which is shown and changes nothing for protocol 4.
+    let old = Connect::node().about("platform", "ios").about("deviceFamily", "iPhone").device(&Key::new(1));
+    let mut client = gateway.knock_with(&far).await;
+    client.connect(&old).await.expect("protocol 3 is held to nothing");
+    client.close().await;
+    assert_eq!(admin.ok("device.pair.list", json!({})).await["paired"][0]["platform"], "ios");
+
+    for changed in [about("ios", "iPhone"), about("ios", "iPhone").token(&token)] {
+        let mut client = gateway.knock_with(&far).await;
+        let refused = client.connect(&changed).await.expect_err("it describes itself anew");
+        let message = "pairing required: device identity changed and must be re-approved";
+        assert_eq!((&*refused.error.code, &*refused.error.message), ("NOT_PAIRED", message));
+        let details = refused.error.details.expect("details");
+        assert_eq!((&details["code"], &details["reason"]), (&json!("PAIRING_REQUIRED"), &json!("metadata-upgrade")));
+        let request = details["requestId"].as_str().expect("an id");
+        assert_eq!(refused.close.code, Some(1008));
+        // The whole would be longer than a reason may be.
+        assert!(format!("{message} (requestId: {request})").starts_with(refused.close.reason.trim_end_matches('…')));
+    }
+    let request = approve_latest(&mut admin).await;
+    assert_eq!((&request["platform"], &request["isRepair"]), (&json!("ios"), &json!(true)));
+    assert!(request.get("pins").is_none(), "it is nobody's business");
+    assert_eq!(admin.heard("device.pair.requested").len(), 2, "it knocked twice with one request");
+
+    let mut node = gateway.knock_with(&far).await;
+    node.connect(&about("ios", "iPhone").token(&token)).await.expect("approved, and its token is as good as before");
+    node.close().await;
+    let (_, code, _) = refused(&gateway, &far, &about("macos", "Mac")).await;
+    assert_eq!(code, "PAIRING_REQUIRED", "the pin has moved");
+    admin.close().await;
+    // From this machine, with the secret, nobody need be asked.
+    gateway.connect(&about("windows", "PC")).await.close().await;
+}

@@ -452,6 +452,7 @@ impl Authenticated {
             local: self.may_be_silent,
             pairing_optional: self.pairing_optional,
             token_use: self.authorized.token_use,
+            pins: self.version >= Version::V4,
         })
     }
 

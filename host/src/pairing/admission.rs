@@ -9,7 +9,7 @@ use schemas::scope::{any_satisfies, covers, normalized};
 use super::book::{self, Book};
 use super::management::{self, Approver};
 use super::records::{Decision, PairedDevice, PairingEvent};
-use super::{Pairing, PendingRequest};
+use super::{Pairing, PendingRequest, pins};
 use crate::auth::TokenUse;
 use crate::store::StoreError;
 use crate::store::devices::{Change, DeviceRow};
@@ -43,6 +43,8 @@ pub struct Candidate {
     pub pairing_optional: bool,
     /// The device token it came in by.
     pub token_use: Option<TokenUse>,
+    /// Whether platform and family are pinned: it speaks protocol 4.
+    pub pins: bool,
 }
 
 /// Why a device must ask.
@@ -54,6 +56,8 @@ pub enum PairingReason {
     RoleUpgrade,
     /// With scopes it was not approved for.
     ScopeUpgrade,
+    /// On another platform, or of another family, than what was approved.
+    MetadataUpgrade,
 }
 
 impl PairingReason {
@@ -63,6 +67,7 @@ impl PairingReason {
             PairingReason::NotPaired => "not-paired",
             PairingReason::RoleUpgrade => "role-upgrade",
             PairingReason::ScopeUpgrade => "scope-upgrade",
+            PairingReason::MetadataUpgrade => "metadata-upgrade",
         }
     }
 
@@ -72,6 +77,7 @@ impl PairingReason {
             PairingReason::NotPaired => "device is not approved yet",
             PairingReason::RoleUpgrade => "device is asking for a higher role than currently approved",
             PairingReason::ScopeUpgrade => "device is asking for more scopes than currently approved",
+            PairingReason::MetadataUpgrade => "device identity changed and must be re-approved",
         }
     }
 }
@@ -137,7 +143,8 @@ impl Pairing {
         }
         let Book { devices, dirty, .. } = &mut *book;
         let device = devices.get_mut(&candidate.device_id)?;
-        if !book::is_fresh(&self.maker, device, &candidate.role, &candidate.scopes, now_ms) {
+        let is_fresh = book::is_fresh(&self.maker, device, &candidate.role, &candidate.scopes, now_ms);
+        if !is_fresh || pins::are_due(device, candidate) {
             return None;
         }
         note_visit(device, candidate, now_ms);
@@ -150,16 +157,20 @@ impl Pairing {
             return Plan::Now(Admission::TokenFallen);
         }
         let known = known_device(book, candidate);
-        match (need(book, candidate), known) {
+        let need = need(book, candidate);
+        // A device token is for the device as it was approved: who describes it anew needs more than that.
+        let excused = candidate.token_use.is_none() || need != Some(PairingReason::MetadataUpgrade);
+        match (need, known) {
             (None, Some(device)) => {
                 let mut device = device.clone();
                 note_visit(&mut device, candidate, now_ms);
+                pins::set_missing(&mut device, candidate);
                 book::ensure_token(&self.maker, &mut device, &candidate.role, &candidate.scopes, now_ms);
                 let admission = self.paired(&device, &candidate.role, Vec::new());
                 Plan::AfterWriting(vec![Change::PutDevice(Box::new(device))], admission)
             }
-            _ if candidate.pairing_optional => Plan::Now(Admission::Skipped),
-            (_, known) if candidate.local => self.plan_silent(book, candidate, known, now_ms),
+            _ if candidate.pairing_optional && excused => Plan::Now(Admission::Skipped),
+            (_, known) if candidate.local && excused => self.plan_silent(book, candidate, known, now_ms),
             (reason, known) => {
                 let reason = reason.unwrap_or(PairingReason::NotPaired);
                 self.plan_pending(book, candidate, known.is_some(), reason, now_ms)
@@ -182,7 +193,8 @@ impl Pairing {
                 }
             }
         }
-        let Ok(mut device) = management::approve(Approver::ThisMachine, known, &request, None, now_ms) else {
+        let Ok(mut device) = management::approve(&self.maker, Approver::ThisMachine, known, &request, None, now_ms)
+        else {
             return Plan::Now(Admission::TokenFallen);
         };
         note_visit(&mut device, candidate, now_ms);
@@ -213,7 +225,8 @@ impl Pairing {
         let mut request = Box::new(new_request(candidate, is_repair, now_ms));
         let mut displaced = Vec::new();
         if let Some(waiting) = own.iter().find(|waiting| waiting.role == candidate.role) {
-            if waiting.public_key == candidate.public_key && covers(&waiting.scopes, &candidate.scopes) {
+            let is_same_device = waiting.public_key == candidate.public_key && pins::agree(waiting, candidate);
+            if is_same_device && covers(&waiting.scopes, &candidate.scopes) {
                 let request_id = waiting.request_id.clone();
                 return Plan::Now(Admission::Pending { request_id, reason, events });
             }
@@ -291,7 +304,10 @@ fn need(book: &Book, candidate: &Candidate) -> Option<PairingReason> {
     if !device.roles.contains(&candidate.role) {
         return Some(PairingReason::RoleUpgrade);
     }
-    (!covers(&device.scopes, &candidate.scopes)).then_some(PairingReason::ScopeUpgrade)
+    if !covers(&device.scopes, &candidate.scopes) {
+        return Some(PairingReason::ScopeUpgrade);
+    }
+    pins::differ(device, candidate).then_some(PairingReason::MetadataUpgrade)
 }
 
 /// Whether the token the candidate came in by was revoked, rotated or removed since it was looked at. Without this check
@@ -333,8 +349,9 @@ fn new_request(candidate: &Candidate, is_repair: bool, now_ms: u64) -> PendingRe
         roles: vec![candidate.role.clone()],
         scopes: candidate.scopes.clone(),
         remote_ip: candidate.remote_ip.clone(),
-        silent: candidate.local,
+        silent: candidate.local && candidate.token_use.is_none(),
         is_repair,
         ts: now_ms,
+        pins: candidate.pins,
     }
 }

@@ -9,9 +9,10 @@ use super::records::{
     Approved, Decision, PairedDevice, PairingEvent, PairingList, Rejected, Removed, Renamed, Revoked, Rotated,
     TokenDelivery,
 };
-use super::{Pairing, PendingRequest};
+use super::{Pairing, PendingRequest, pins};
 use crate::store::StoreError;
 use crate::store::devices::{Change, DeviceRow};
+use crate::tokens::TokenMaker;
 
 /// Longest label, in characters.
 const MAX_LABEL: usize = 64;
@@ -87,8 +88,10 @@ pub(super) enum Approver<'a> {
 /// Makes a device out of a request: the only way a device comes to hold anything.
 ///
 /// Roles and scopes are added to those of the same key, the descriptive fields are replaced, and the role gets a fresh
-/// token. `narrowed` gives less than was asked.
+/// token. `narrowed` gives less than was asked. A device that was approved for all of it already, and only describes itself
+/// anew, keeps its token: it may have nothing else to come back with.
 pub(super) fn approve(
+    maker: &TokenMaker,
     approver: Approver<'_>,
     known: Option<&DeviceRow>,
     request: &PendingRequest,
@@ -121,6 +124,8 @@ pub(super) fn approve(
     device.client_mode = request.client_mode.clone();
     device.remote_ip = request.remote_ip.clone();
     device.role = Some(request.role.clone());
+    pins::approve(&mut device, request);
+    let asks_for_no_more = device.roles.contains(&request.role) && covers(&device.scopes, scopes);
     if !device.roles.contains(&request.role) {
         device.roles.push(request.role.clone());
     }
@@ -131,7 +136,10 @@ pub(super) fn approve(
         Approver::Host | Approver::Caller(_) => "owner".to_string(),
     };
     device.approved_at_ms = now_ms;
-    book::mint_token(&mut device, &request.role, scopes, now_ms);
+    match asks_for_no_more {
+        true => book::ensure_token(maker, &mut device, &request.role, scopes, now_ms),
+        false => book::mint_token(&mut device, &request.role, scopes, now_ms),
+    }
     Ok(device)
 }
 
@@ -165,7 +173,8 @@ impl Pairing {
         let request = self.waiting(request_id, now_ms)?;
         let approver = authority.map_or(Approver::Host, Approver::Caller);
         let known = self.lock().devices.get(&request.device_id).cloned();
-        let device = approve(approver, known.as_ref(), &request, narrowed, now_ms).map_err(ManageError::Refused)?;
+        let device =
+            approve(&self.maker, approver, known.as_ref(), &request, narrowed, now_ms).map_err(ManageError::Refused)?;
         let result = Approved { request_id: request_id.to_string(), device: PairedDevice::from(&device) };
         // Only a changed key leaves connections behind that nothing stands for any more.
         let outlived = known.filter(|known| known.public_key != device.public_key);

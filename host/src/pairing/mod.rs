@@ -7,6 +7,7 @@
 mod admission;
 mod book;
 mod management;
+mod pins;
 mod records;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 mod authority;
+mod pinned;
 mod waiting;
 
 use super::*;
@@ -36,6 +37,7 @@ fn remote(device: &str, wanted: &[&str]) -> Candidate {
         local: false,
         pairing_optional: false,
         token_use: None,
+        pins: false,
     }
 }
 

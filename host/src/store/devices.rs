@@ -39,8 +39,21 @@ pub struct DeviceRow {
     pub approved_at_ms: u64,
     /// When it last connected.
     pub last_seen_at_ms: Option<u64>,
+    /// What it may not change of itself without being approved again, at most one a role.
+    pub pins: Vec<Pin>,
     /// Its tokens, at most one a role.
     pub tokens: Vec<TokenRow>,
+}
+
+/// What a device is pinned to in a role, in the spelling that is compared; a part that was absent is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The role.
+    pub role: String,
+    /// Its platform.
+    pub platform: String,
+    /// Its kind of device.
+    pub device_family: String,
 }
 
 /// A token record: what is needed to make the token again and to judge it, never the token.
@@ -122,6 +135,9 @@ pub struct PendingRequest {
     pub is_repair: bool,
     /// When it was made.
     pub ts: u64,
+    /// Whether its approval pins platform and family. Not shown.
+    #[serde(skip)]
+    pub pins: bool,
 }
 
 /// One change of the pairing book.
@@ -149,8 +165,16 @@ pub fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Resul
             Change::PutPending(request) => {
                 let record = serde_json::to_string(request).map_err(unwritable)?;
                 transaction.execute(
-                    "INSERT INTO pending_pairings (request_id, device_id, role, record, ts) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![request.request_id, request.device_id, request.role, record, request.ts as i64],
+                    "INSERT INTO pending_pairings (request_id, device_id, role, record, ts, pins) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![
+                        request.request_id,
+                        request.device_id,
+                        request.role,
+                        record,
+                        request.ts as i64,
+                        request.pins
+                    ],
                 )?;
             }
             Change::DropPending(id) => {
@@ -173,15 +197,18 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Vec<DeviceRow>, Vec<Pe
         device.tokens.sort_by(|a, b| a.role.cmp(&b.role));
     }
     let pending = connection
-        .prepare("SELECT record FROM pending_pairings")?
-        .query_map([], |row| parse(&row.get::<_, String>(0)?))?
+        .prepare("SELECT record, pins FROM pending_pairings")?
+        .query_map([], |row| {
+            let request: PendingRequest = parse(&row.get::<_, String>(0)?)?;
+            Ok(PendingRequest { pins: row.get(1)?, ..request })
+        })?
         .collect::<rusqlite::Result<_>>()?;
     Ok((devices, pending))
 }
 
 const DEVICE_COLUMNS: &str = "device_id, public_key, display_name, platform, device_family, client_id, client_mode, role, \
                               roles, scopes, remote_ip, label, approved_via, created_at_ms, approved_at_ms, \
-                              last_seen_at_ms";
+                              last_seen_at_ms, pins";
 const TOKEN_COLUMNS: &str = "role, mint, scopes, created_at_ms, rotated_at_ms, revoked_at_ms, last_used_at_ms, \
                              previous_mint, previous_issued_at_ms";
 
@@ -190,7 +217,7 @@ fn put_device(connection: &Connection, device: &DeviceRow) -> rusqlite::Result<(
     connection.execute(
         &format!(
             "INSERT INTO devices ({DEVICE_COLUMNS}) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         ),
         params![
             device.device_id,
@@ -209,6 +236,7 @@ fn put_device(connection: &Connection, device: &DeviceRow) -> rusqlite::Result<(
             device.created_at_ms as i64,
             device.approved_at_ms as i64,
             device.last_seen_at_ms.map(|ms| ms as i64),
+            serde_json::to_string(&device.pins).map_err(unwritable)?,
         ],
     )?;
     for token in &device.tokens {
@@ -251,6 +279,7 @@ fn read_device(row: &Row<'_>) -> rusqlite::Result<DeviceRow> {
         created_at_ms: row.get::<_, i64>(13)? as u64,
         approved_at_ms: row.get::<_, i64>(14)? as u64,
         last_seen_at_ms: optional_ms(row, 15)?,
+        pins: parse(&row.get::<_, String>(16)?)?,
         tokens: Vec::new(),
     })
 }
@@ -314,6 +343,7 @@ mod tests {
             created_at_ms: 1,
             approved_at_ms: 2,
             last_seen_at_ms: Some(3),
+            pins: vec![Pin { role: "node".into(), platform: "p".into(), device_family: String::new() }],
             tokens: vec![TokenRow {
                 role: "operator".into(),
                 mint: "01".into(),
@@ -345,6 +375,7 @@ mod tests {
             silent: false,
             is_repair: true,
             ts: 9,
+            pins: true,
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 /// Every step, in order. The file's `user_version` counts how many it has taken.
-pub(super) const ALL: &[&str] = &[FIRST, PENDING_BY_ROLE];
+pub(super) const ALL: &[&str] = &[FIRST, PENDING_BY_ROLE, PINS];
 
 const FIRST: &str = "
 CREATE TABLE devices (
@@ -83,6 +83,12 @@ INSERT INTO pending_by_role (request_id, device_id, role, record, ts)
     SELECT request_id, device_id, json_extract(record, '$.role'), record, ts FROM pending_pairings;
 DROP TABLE pending_pairings;
 ALTER TABLE pending_by_role RENAME TO pending_pairings;
+";
+
+/// What devices are pinned to, apart from what is shown of them. Those that were there are pinned when they come next.
+const PINS: &str = "
+ALTER TABLE devices ADD COLUMN pins TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE pending_pairings ADD COLUMN pins INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Takes a file through the steps it has not taken yet, each in one transaction.
@@ -169,6 +175,19 @@ mod tests {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         });
         assert_eq!(kept.unwrap(), ("d".to_string(), "node".to_string(), 7));
+    }
+
+    #[test]
+    fn devices_from_before_there_were_pins_have_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        migrate(&mut open(&path), &path, &ALL[..2]).unwrap();
+        let before = "INSERT INTO devices (device_id, public_key, platform, roles, scopes, approved_via, created_at_ms, \
+                      approved_at_ms) VALUES ('d', 'k', 'linux', '[\"node\"]', '[]', 'owner', 1, 2)";
+        open(&path).execute_batch(before).unwrap();
+        migrate(&mut open(&path), &path, ALL).unwrap();
+        let (devices, _) = crate::store::devices::load(&open(&path)).unwrap();
+        assert_eq!((devices[0].platform.as_deref(), devices[0].pins.len()), (Some("linux"), 0));
     }
 
     #[test]
