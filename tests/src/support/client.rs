@@ -21,6 +21,7 @@ use super::checks::{Checks, is_interim};
 use super::connect::{Connect, Refused};
 use super::gateway::Knock;
 use super::http::{Answer, patience};
+use super::secrets;
 
 /// How long a test waits for anything that must come.
 pub const PATIENCE: Duration = patience();
@@ -345,6 +346,7 @@ impl Client {
         let message = timeout(PATIENCE, self.socket.next()).await.expect("the gateway says something in time");
         match message {
             Some(Ok(Message::Text(text))) => {
+                secrets::check_frame(text.as_str());
                 let frame = self.checks.received(text.as_str());
                 if let Frame::Event(event) = &frame {
                     self.heard.push(event.clone());

@@ -13,6 +13,7 @@ use super::connect::Connect;
 use super::http::{Answer, http};
 use super::key::Key;
 use super::process::Process;
+use super::secrets;
 
 /// The shared token of every gateway here.
 pub const TOKEN: &str = "the-shared-token-of-tests";
@@ -338,10 +339,15 @@ impl Gateway {
         self.ended().await
     }
 
+    fn check_remains(&self) {
+        secrets::check_remains(&self.state_dir(), &self.builder.config, &self.process.lines());
+    }
+
     async fn ended(&mut self) -> Stopped {
         let status = timeout(LONG, self.process.end()).await;
         let status = status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.process.lines().join("\n")));
         self.ended = true;
+        self.check_remains();
         Stopped { builder: self.builder.clone(), status, log: self.process.lines().join("\n") }
     }
 }
@@ -363,6 +369,7 @@ impl Drop for Gateway {
         match self.process.wait(LONG) {
             Some(status) => {
                 assert!(status.success(), "it ended with {status}:\n{}", self.process.lines().join("\n"));
+                self.check_remains();
             }
             None => {
                 self.process.kill();

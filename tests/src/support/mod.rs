@@ -10,6 +10,7 @@ mod key;
 mod memory;
 mod pattern;
 mod process;
+mod secrets;
 
 pub use binary::{clawhost, example_library};
 pub use checks::Checks;
