@@ -8,6 +8,7 @@
 use schemas::{ErrorShape, bounds};
 use serde::Deserialize;
 
+use crate::auth::AuthMethod;
 use crate::authority::Authority;
 use crate::connections::Connection;
 use crate::handshake::{Accepted, Refusal};
@@ -24,6 +25,7 @@ const REFUSED: &str = "clawhost::audit::refused";
 /// A connection is in.
 pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
     let caller = connection.authority.caller();
+    let login = peer.tailscale_login.as_deref().filter(|_| accepted.auth_method == AuthMethod::Tailscale);
     tracing::info!(
         target: CONNECTED,
         action = "connected",
@@ -37,6 +39,7 @@ pub fn connected(connection: &Connection, accepted: &Accepted, peer: &Peer) {
         scopes = caller.scopes.join(","),
         method = accepted.auth_method.name(),
         token = connection.authority.token_name().unwrap_or_default(),
+        login = login.unwrap_or_default(),
         protocol = accepted.version.number(),
         "a client is in"
     );

@@ -41,6 +41,7 @@ use crate::snapshot::SnapshotStore;
 use crate::state::{LocalAuth, LocalGateway, StateDir};
 use crate::store::Store;
 use crate::store::kv::Kv;
+use crate::tailscale::Tailscale;
 use crate::tick::Ticker;
 use crate::tls::{Tls, TlsError};
 use crate::validation::Validator;
@@ -277,6 +278,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         true => Some(Tls::new(&settings.tls, state.path(), &facts.host, &facts.addresses).map_err(no_tls)?),
         false => None,
     };
+    let tailscale = settings.auth.tailscale_socket.clone().map(Tailscale::at);
     let failures = FailureLimiter::new(FailureSettings {
         auth_failures: limits.auth_failures as u32,
         auth_failure_window_ms: limits.auth_failure_window_ms,
@@ -304,6 +306,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         store,
         handshake,
         tls,
+        tailscale,
         failures,
         frame_validator: Validator::request_frame(),
         outboxes,

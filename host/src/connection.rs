@@ -59,7 +59,7 @@ struct Ending {
 
 /// Runs a connection to its end.
 pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
-    let Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open: _open } = upgraded;
+    let Upgraded { stream, read_ahead, held, mut peer, accepted_at, pending, open: _open } = upgraded;
     let limits = gateway.limits();
     let outbox = Arc::new(gateway.outbox());
     let counters = (gateway.metrics.bytes_in.clone(), gateway.metrics.bytes_out.clone());
@@ -69,7 +69,7 @@ pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
     gateway.metrics.connections.increment(1.0);
 
     // Boxed, so that what the handshake needs is given back before the long life of the connection begins.
-    match Box::pin(handshake(&gateway, &mut socket, &outbox, &peer, deadline)).await {
+    match Box::pin(handshake(&gateway, &mut socket, &outbox, &mut peer, deadline)).await {
         Ok(accepted) => {
             drop(pending);
             gateway.metrics.handshakes_accepted.increment(1);
@@ -96,7 +96,7 @@ async fn handshake<S: Stream>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<S>,
     outbox: &Outbox,
-    peer: &Peer,
+    peer: &mut Peer,
     deadline: Instant,
 ) -> Result<Box<Accepted>, Box<Refusal>> {
     let nonce = uuid::Uuid::new_v4().to_string();
@@ -119,6 +119,7 @@ async fn handshake<S: Stream>(
     };
     gateway.metrics.frames_in.increment(1);
     // Frames behind the first one stay in the socket until hello-ok is out, so they need neither a queue nor a limit.
+    confirm_identity(gateway, peer, deadline).await;
     let now = schemas::now_ms();
     let stage = Challenged::new(nonce).receive(
         text.as_str(),
@@ -145,6 +146,16 @@ async fn handshake<S: Stream>(
         },
     };
     authenticated.resolve(admission).map(Box::new)
+}
+
+/// Asks the daemon of this machine whether the peer is whom Tailscale Serve says it is. If not, it comes in as anybody else
+/// does, or not at all.
+async fn confirm_identity(gateway: &Gateway, peer: &mut Peer, deadline: Instant) {
+    let (Some(tailscale), Some(claim)) = (&gateway.tailscale, peer.tailscale_claim.take()) else { return };
+    let confirmed = Box::pin(tailscale.confirm(&claim, deadline)).await;
+    let outcome = confirmed.as_ref().map_or_else(|doubt| doubt.name(), |_| "confirmed");
+    gateway.metrics.counter("clawhost_tailscale_identities_total", &[("outcome", outcome)]).increment(1);
+    peer.tailscale_login = confirmed.ok();
 }
 
 /// Joins: from here on the connection is one of those that events reach.

@@ -28,6 +28,7 @@ use crate::snapshot::SnapshotStore;
 use crate::state::PluginFolders;
 use crate::store::Store;
 use crate::store::kv::Kv;
+use crate::tailscale::Tailscale;
 use crate::tls::Tls;
 use crate::validation::Validator;
 
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub handshake: HandshakeSettings,
     /// TLS on its port, if it does that itself.
     pub tls: Option<Tls>,
+    /// Whom it asks about identities of a tailnet, if these are allowed.
+    pub tailscale: Option<Tailscale>,
     /// Who guesses too often.
     pub failures: FailureLimiter,
     /// The schema of a request frame.

@@ -27,6 +27,7 @@ use crate::doorway::{Doorway, Holding};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
 use crate::locality::Peer;
+use crate::tailscale::Claim;
 use crate::tls::Transport;
 
 /// Accepts sockets until the gateway stops.
@@ -148,8 +149,11 @@ impl Visit {
 
     fn answer(&self, mut request: Request<Incoming>, granted: &Mutex<Option<Granted>>) -> Answer {
         let gateway = &self.gateway;
-        let peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
+        let mut peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
         if is_upgrade(request.headers()) {
+            if gateway.tailscale.is_some() {
+                peer.tailscale_claim = Claim::read(self.address, request.headers(), &peer).map(Box::new);
+            }
             return match self.upgrade(&mut request, &peer) {
                 Ok((answer, pending)) => {
                     let upgrade = hyper::upgrade::on(&mut request);

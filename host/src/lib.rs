@@ -68,6 +68,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod state;
 pub mod store;
+pub mod tailscale;
 pub mod tick;
 pub mod tls;
 pub mod tokens;

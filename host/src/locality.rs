@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hyper::HeaderMap;
 
 use crate::config::IpRange;
+use crate::tailscale::Claim;
 
 /// Headers by which a proxy speaks about the request before it.
 const FORWARDING_HEADERS: [&str; 4] = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "forwarded"];
@@ -29,6 +30,10 @@ pub struct Peer {
     pub host_name: Option<String>,
     /// Whether a proxy says that the client came by TLS.
     pub forwarded_proto_https: bool,
+    /// Whom Tailscale Serve says it is; read only where such identities are allowed.
+    pub tailscale_claim: Option<Box<Claim>>,
+    /// The login behind the claim, once the daemon of this machine has confirmed it.
+    pub tailscale_login: Option<String>,
 }
 
 impl Peer {
@@ -59,6 +64,8 @@ impl Peer {
             host_name,
             forwarded_proto_https: first_element(headers, "x-forwarded-proto")
                 .is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
+            tailscale_claim: None,
+            tailscale_login: None,
         }
     }
 
@@ -78,6 +85,8 @@ impl Peer {
             host: Some("127.0.0.1".to_string()),
             host_name: Some("127.0.0.1".to_string()),
             forwarded_proto_https: false,
+            tailscale_claim: None,
+            tailscale_login: None,
         }
     }
 }
@@ -140,7 +149,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// A header sent exactly once. Sent twice, nobody can say which one counts, so it counts as absent.
-fn single(headers: &HeaderMap, name: &str) -> Option<String> {
+pub fn single(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.to_str().ok()?;
     values.next().is_none().then(|| first.to_string())

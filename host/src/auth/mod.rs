@@ -50,6 +50,8 @@ pub enum AuthMethod {
     DeviceToken,
     /// A named token.
     NamedToken,
+    /// The identity in its tailnet.
+    Tailscale,
 }
 
 impl AuthMethod {
@@ -60,6 +62,7 @@ impl AuthMethod {
             AuthMethod::Password => "password",
             AuthMethod::DeviceToken => "device-token",
             AuthMethod::NamedToken => "named-token",
+            AuthMethod::Tailscale => "tailscale",
         }
     }
 }
@@ -135,6 +138,8 @@ pub struct Attempt<'a> {
     pub scopes: &'a [String],
     /// Whether it comes from this machine.
     pub local: bool,
+    /// Whether the tailnet confirms who it is.
+    pub in_tailnet: bool,
     /// Who tries.
     pub guesser: Guesser,
     /// The gateway's clock.
@@ -167,11 +172,28 @@ pub struct Unauthorized {
     pub delay: Option<Duration>,
 }
 
-/// Judges an attempt: the shared secret first, then the named tokens, then the device token.
+/// Judges an attempt: by what the client shows, and else by who it is in its tailnet.
+///
+/// What it shows counts first, since that may bound it, and wrong secrets count as such: nobody guesses for nothing because
+/// the tailnet knows them. The tailnet replaces the secret of a device and never the device.
+pub fn authorize(
+    settings: &AuthSettings,
+    tokens: &dyn DeviceTokens,
+    limiter: &FailureLimiter,
+    attempt: Attempt<'_>,
+) -> Result<Authorized, Box<Unauthorized>> {
+    by_credentials(settings, tokens, limiter, attempt).or_else(|refused| {
+        let is_known = attempt.in_tailnet && attempt.device_id.is_some();
+        let authorized = Authorized { method: AuthMethod::Tailscale, token_use: None, named: None };
+        if is_known { Ok(authorized) } else { Err(refused) }
+    })
+}
+
+/// Judges what a client shows: the shared secret first, then the named tokens, then the device token.
 ///
 /// A lockout stops guesses of the shared secret and of named tokens only. Device tokens cannot be guessed, and their
 /// holders should not suffer from the guesses of somebody who shares their address.
-pub fn authorize(
+fn by_credentials(
     settings: &AuthSettings,
     tokens: &dyn DeviceTokens,
     limiter: &FailureLimiter,

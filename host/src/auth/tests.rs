@@ -30,6 +30,7 @@ struct World {
     client: ClientInfo,
     version: Version,
     direct: bool,
+    in_tailnet: bool,
 }
 
 fn world(mode: AuthMode) -> World {
@@ -40,6 +41,7 @@ fn world(mode: AuthMode) -> World {
         client: serde_json::from_value(json!({ "id": "cli", "version": "1", "platform": "x", "mode": "cli" })).unwrap(),
         version: Version::V3,
         direct: false,
+        in_tailnet: false,
     }
 }
 
@@ -58,6 +60,7 @@ impl World {
             role: "operator",
             scopes: &[],
             local: false,
+            in_tailnet: self.in_tailnet,
             guesser: Guesser { ip: IpAddr::from([203, 0, 113, 1]), direct: self.direct },
             now_ms: 1_000,
         };
@@ -198,4 +201,23 @@ fn the_next_step_is_named() {
     assert_eq!(step(world.knock("x", "", Some("d")).unwrap_err()), "retry_with_device_token");
     assert_eq!(step(world.knock("x", "", None).unwrap_err()), "update_auth_credentials");
     assert_eq!(step(world.knock("", "", None).unwrap_err()), "update_auth_configuration");
+}
+
+#[test]
+fn the_tailnet_stands_in_for_a_secret_and_not_for_a_device() {
+    let world = World { in_tailnet: true, ..world(AuthMode::Token) };
+    assert_eq!(world.knock("", "", Some("d")).unwrap().method, AuthMethod::Tailscale);
+    assert!(world.knock("wrong", "", None).is_err());
+    assert_eq!(world.knock("T", "", Some("d")).unwrap().method, AuthMethod::Token, "what is shown counts first");
+    assert_eq!(world.knock("good", "", Some("d")).unwrap().method, AuthMethod::DeviceToken);
+}
+
+#[test]
+fn the_tailnet_makes_no_guess_free() {
+    let world = World { in_tailnet: true, ..world(AuthMode::Token) };
+    for _ in 0..3 {
+        assert_eq!(world.knock("wrong", "", Some("d")).unwrap().method, AuthMethod::Tailscale);
+    }
+    assert_eq!(world.knock("T", "", None).unwrap_err().reason, "rate_limited");
+    assert_eq!(world.knock("", "", Some("d")).unwrap().method, AuthMethod::Tailscale, "it is not locked out itself");
 }

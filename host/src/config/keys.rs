@@ -287,6 +287,19 @@ const GENERAL: &[Key] = &[
         "Life of a device token; past half of it the next connect hands out a fresh one.",
     ),
     key(
+        "gateway.auth.allow_tailscale",
+        Kind::Flag,
+        Fallback::Flag(false),
+        "Lets devices that come through Tailscale Serve on this machine do without a secret; they are paired as all others \
+         are.",
+    ),
+    key(
+        "gateway.auth.tailscale_socket",
+        Kind::Path,
+        Fallback::Text("/var/run/tailscale/tailscaled.sock"),
+        "Socket of the Tailscale daemon that is asked who they are.",
+    ),
+    key(
         "gateway.methods.allow",
         Kind::List,
         Fallback::List(&["*"]),

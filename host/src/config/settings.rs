@@ -128,6 +128,8 @@ pub struct AuthSettings {
     pub password: Option<Secret>,
     /// Life of a device token.
     pub token_ttl: Duration,
+    /// The socket of the daemon that is asked about identities of the tailnet; absent unless these are allowed.
+    pub tailscale_socket: Option<PathBuf>,
     /// Tokens with a name and bounds of their own.
     pub named: Vec<NamedToken>,
 }
@@ -363,7 +365,14 @@ impl Assembly<'_> {
         let token_ttl = self.values.text("gateway.auth.token_ttl").and_then(|text| duration::parse(&text));
         let token_ttl = token_ttl.expect("a checked span with a default");
         let named = self.named_tokens([&token, &password].into_iter().flatten());
-        AuthSettings { mode, token, password, token_ttl, named }
+        let tailscale_socket = self.tailscale_socket();
+        AuthSettings { mode, token, password, token_ttl, tailscale_socket, named }
+    }
+
+    fn tailscale_socket(&self) -> Option<PathBuf> {
+        let path = "gateway.auth.tailscale_socket";
+        let text = self.values.text(path).unwrap_or_default();
+        self.values.flag("gateway.auth.allow_tailscale").then(|| self.expanded(path, &text))
     }
 
     /// `shared`: secrets that let in without bounds, so that a named token may not be one of them.

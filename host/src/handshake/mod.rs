@@ -132,7 +132,7 @@ pub struct Accepted {
     pub granted: Option<Granted>,
     /// Its verified device.
     pub device_id: Option<String>,
-    /// Whether it came in by its device token.
+    /// Whether it came in by its device token, or by its device alone because the tailnet knows who it is.
     pub via_device_token: bool,
     /// By what it came in.
     pub auth_method: AuthMethod,
@@ -229,8 +229,11 @@ impl Judge<'_> {
             role,
             scopes,
             device,
+            // Only a secret replaces the pairing, and then not one that was wrong.
+            pairing_optional: exceptions.allow_insecure_auth
+                && has_credential
+                && authorized.method != AuthMethod::Tailscale,
             authorized,
-            pairing_optional: exceptions.allow_insecure_auth && has_credential,
             // A page that some other program shows on this machine is not its owner.
             may_be_silent: self.peer.local && (self.peer.origin.is_none() || is_page),
             reported_ip: self.peer.reported_ip.clone(),
@@ -416,6 +419,7 @@ impl Judge<'_> {
             role,
             scopes,
             local: self.peer.local,
+            in_tailnet: self.peer.tailscale_login.is_some(),
             guesser: Guesser { ip: self.peer.client_ip, direct: self.peer.is_direct() },
             now_ms: self.now_ms,
         };
@@ -536,7 +540,7 @@ impl Authenticated {
             scopes: self.scopes,
             granted,
             device_id: self.device.map(|device| device.device_id),
-            via_device_token: token_use.is_some(),
+            via_device_token: token_use.is_some() || method == AuthMethod::Tailscale,
             auth_method: method,
             named,
             epoch,

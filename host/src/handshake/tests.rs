@@ -555,3 +555,17 @@ fn pointers(value: &Value, prefix: String) -> Vec<String> {
     }
     all
 }
+
+#[test]
+fn the_tailnet_never_replaces_pairing() {
+    let lenient = settings(AuthMode::Token, ControlUi { allow_insecure_auth: true, ..ControlUi::default() });
+    let known = Peer { tailscale_login: Some("ann@example.org".to_string()), ..far_away() };
+    let [good, wrong] = ["T", "wrong"].map(|token| page(json!({ "token": token })));
+    let optional = |params: &Value| {
+        let authenticated = receive(&frame(&signed(params.clone(), 1, Some(NONCE))), &known, &lenient).unwrap();
+        authenticated.candidate().unwrap().pairing_optional
+    };
+    assert!(optional(&good) && !optional(&wrong));
+    let without_device = receive(&frame(&wrong), &known, &lenient).unwrap_err();
+    assert_eq!(without_device.outcome, "unauthorized", "{without_device:?}");
+}
