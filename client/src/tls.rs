@@ -69,11 +69,7 @@ impl FromStr for Fingerprint {
 }
 
 /// Does the TLS handshake on an open TCP connection.
-pub(crate) async fn connect(
-    options: &TlsOptions,
-    host: &str,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, ClientError> {
+pub async fn connect(options: &TlsOptions, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, ClientError> {
     let tls_error = |error: &dyn fmt::Display| ClientError::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use clawhost_tests::program::Home;
 use clawhost_tests::support::{Gateway, TOKEN};
 
 /// Every attack, in order.
@@ -105,6 +106,31 @@ async fn a_gateway_that_lets_every_page_in_fails() {
     ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{said}");
     assert_eq!(code, Some(1), "{said}");
+}
+
+#[tokio::test]
+async fn attacks_go_through_tls_as_well() {
+    let home = Home::default();
+    home.configure("[gateway.tls]\nenabled = true\n[gateway.limits]\nhandshake_timeout_ms = 3_000\n");
+    let gateway = home.start();
+    let described = std::fs::read(home.state().join("gateway.json")).expect("it runs");
+    let described: serde_json::Value = serde_json::from_slice(&described).expect("it is JSON");
+    let fingerprint = described["tlsFingerprint"].as_str().expect("it speaks TLS").to_string();
+    let token = home.state().join("token");
+    for (family, attacks) in [
+        ("frames: ", 18),
+        ("signatures: replayed", 1),
+        ("forwarding: X-F", 2),
+        ("pages: a foreign page", 1),
+        ("half-open: sockets", 2),
+    ] {
+        let more = ["--tls-fingerprint", &fingerprint, "--only", family];
+        let (code, printed, said) = abuse(&gateway.url, &token, &more).await;
+        let summary = format!("{attacks} attacks: {attacks} ok, 0 FAILED, 0 skipped");
+        assert_eq!((code, printed.lines().last()), (Some(0), Some(&*summary)), "{printed}{said}");
+    }
+    let plain = abuse("ws://127.0.0.1:1", &token, &["--tls-fingerprint", &fingerprint]).await;
+    assert!(plain.0 == Some(2) && plain.2.contains("needs a wss:// address"), "{plain:?}");
 }
 
 #[tokio::test]

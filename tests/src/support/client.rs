@@ -1,14 +1,12 @@
 //! The client of the tests. It reads only when asked to, so a test decides who is slow; and it checks whatever it reads.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use schemas::ErrorShape;
 use schemas::frame::{EventFrame, ResponseFrame};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
@@ -19,6 +17,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::checks::{Checks, is_interim};
 use super::connect::{Connect, Refused};
+use super::door::{Carrier, Door};
 use super::gateway::Knock;
 use super::http::{Answer, patience};
 use super::secrets;
@@ -46,7 +45,7 @@ pub struct Close {
 
 /// A connection of a test.
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Carrier>>,
     checks: Checks,
     backlog: VecDeque<Frame>,
     heard: Vec<EventFrame>,
@@ -61,8 +60,8 @@ pub struct Client {
 
 impl Client {
     /// A socket that was challenged and has said nothing, or the answer of a refused upgrade.
-    pub async fn open(address: SocketAddr, knock: &Knock) -> Result<Client, Answer> {
-        let mut request = format!("ws://{address}/").into_client_request().expect("an address");
+    pub async fn open(door: &Door, knock: &Knock) -> Result<Client, Answer> {
+        let mut request = format!("ws://{}/", door.address).into_client_request().expect("an address");
         let headers = request.headers_mut();
         if let Some(host) = &knock.host {
             headers.insert("host", HeaderValue::from_str(host).expect("a header's value"));
@@ -71,11 +70,7 @@ impl Client {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
             headers.append(name, HeaderValue::from_str(value).expect("a header's value"));
         }
-        let tcp = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
-        if let Some(bytes) = knock.receive_buffer {
-            tcp.set_recv_buffer_size(bytes).expect("a socket's buffer can be set");
-        }
-        let stream = tcp.connect(address).await.expect("the port is open");
+        let stream = door.open_with(knock.receive_buffer).await;
         match timeout(PATIENCE, client_async(request, stream)).await.expect("an answer to the upgrade") {
             Ok((socket, _)) => {
                 let mut client = Client {

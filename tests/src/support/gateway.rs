@@ -1,5 +1,6 @@
 //! A gateway as its users run it: a process with a state folder of its own, on a free port.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 
 use super::client::{Client, PATIENCE};
 use super::connect::Connect;
+use super::door::Door;
 use super::http::{Answer, http};
 use super::key::Key;
 use super::process::Process;
@@ -200,7 +202,7 @@ impl Gateway {
 
     /// The same, with the answer of a refused upgrade.
     pub async fn try_knock(&self, knock: &Knock) -> Result<Client, Answer> {
-        Client::open(([127, 0, 0, 1], self.port).into(), knock).await
+        Client::open(&Door::from(SocketAddr::from(([127, 0, 0, 1], self.port))), knock).await
     }
 
     /// A connected client; panics when it is refused.

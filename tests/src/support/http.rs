@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::client::{Close, PATIENCE};
+use super::door::{Carrier, Door};
 
 /// The answer to a plain request.
 #[derive(Debug, Clone)]
@@ -22,9 +22,15 @@ pub struct Answer {
 
 /// Sends a request as it is and reads all of the answer.
 pub async fn http(port: u16, request: &str) -> Answer {
+    http_at(&Door::from(SocketAddr::from(([127, 0, 0, 1], port))), request).await
+}
+
+/// The same wherever a gateway is.
+pub async fn http_at(door: &Door, request: &str) -> Answer {
     let exchange = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is open");
+        let mut stream = door.open().await;
         stream.write_all(request.as_bytes()).await.expect("the request is taken");
+        stream.flush().await.expect("the request is sent");
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
         String::from_utf8_lossy(&bytes).into_owned()
@@ -37,24 +43,26 @@ pub async fn http(port: u16, request: &str) -> Answer {
 
 /// An upgraded connection whose frames the test writes byte by byte.
 pub struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Carrier>,
     read: Vec<u8>,
 }
 
 impl Raw {
     /// Upgrades on this machine, and reads up to the end of the answer's head.
     pub async fn open(port: u16) -> Raw {
-        Raw::open_at(([127, 0, 0, 1], port).into()).await
+        Raw::open_at(&Door::from(SocketAddr::from(([127, 0, 0, 1], port)))).await
     }
 
     /// The same at any address.
-    pub async fn open_at(address: SocketAddr) -> Raw {
-        let mut stream = TcpStream::connect(address).await.expect("the port is open");
+    pub async fn open_at(door: &Door) -> Raw {
+        let mut stream = door.open().await;
         let request = format!(
-            "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            door.address
         );
         stream.write_all(request.as_bytes()).await.expect("the request is taken");
+        stream.flush().await.expect("the request is sent");
         let mut raw = Raw { stream, read: Vec::new() };
         let end = loop {
             match raw.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -73,6 +81,7 @@ impl Raw {
     /// Sends bytes; a peer that has closed already is no fault.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// Reads frames until the close frame: its code and reason. `None` is an end without one.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use clawhost_tests::support::{Client, Knock, PATIENCE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::attack::{Attack, Outcome, check, healthy};
@@ -29,9 +28,10 @@ pub fn attacks() -> Vec<Attack> {
 async fn unfinished(target: Arc<Target>, head: &'static str) -> Outcome {
     let mut sockets = Vec::new();
     for _ in 0..SOCKETS {
-        let mut socket = TcpStream::connect(target.address).await.expect("the port is open");
+        let mut socket = target.door.open().await;
         // One that is over the limit is closed already.
         let _ = socket.write_all(head.as_bytes()).await;
+        let _ = socket.flush().await;
         sockets.push(socket);
     }
     healthy(&target).await?;

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use client::Fingerprint;
 
 use crate::attack::{Attack, Verdict};
 use crate::memory::Memory;
@@ -32,6 +33,9 @@ struct Arguments {
     /// Address of the gateway.
     #[arg(long, default_value = "ws://127.0.0.1:18789")]
     url: String,
+    /// With wss://, the SHA-256 of the certificate or of its public key; may be given twice.
+    #[arg(long = "tls-fingerprint")]
+    tls_fingerprints: Vec<Fingerprint>,
     /// File that holds the shared token.
     #[arg(long)]
     token_file: PathBuf,
@@ -63,7 +67,9 @@ async fn main() -> ExitCode {
 
 /// Whether everything was withstood; `Err` is why nothing was tried.
 async fn run(arguments: &Arguments) -> Result<bool, String> {
-    let target = Arc::new(Target::new(&arguments.url, &arguments.token_file, arguments.allow_remote).await?);
+    let target = Arc::new(
+        Target::new(&arguments.url, &arguments.tls_fingerprints, &arguments.token_file, arguments.allow_remote).await?,
+    );
     let attacks: Vec<Attack> = all().into_iter().filter(|attack| attack.name.starts_with(&arguments.only)).collect();
     if attacks.is_empty() {
         return Err(format!("no attack's name begins with {:?}", arguments.only));

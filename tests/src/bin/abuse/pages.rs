@@ -11,7 +11,7 @@ use crate::target::Target;
 const FAMILY: &str = "pages";
 
 pub fn attacks() -> Vec<Attack> {
-    let own_port = |target: &Target| format!("rebound.example:{}", target.address.port());
+    let own_port = |target: &Target| format!("rebound.example:{}", target.door.address.port());
     vec![
         Attack::new(FAMILY, "a foreign page", |target| {
             is_forbidden(target, Knock::default().header("Origin", "https://evil.example"))

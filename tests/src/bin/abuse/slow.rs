@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clawhost_tests::support::{Knock, PATIENCE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::attack::{Attack, Outcome, check, healthy};
@@ -22,15 +21,14 @@ pub fn attacks() -> Vec<Attack> {
 
 /// A head without an end, one byte at a time, for as long as the gateway listens.
 async fn dripping_head(target: Arc<Target>) -> Outcome {
-    let stream = TcpStream::connect(target.address).await.expect("the port is open");
-    let (mut read, mut write) = stream.into_split();
-    let begin = format!("GET / HTTP/1.1\r\nHost: {}\r\nX-Slow: ", target.address);
+    let (mut read, mut write) = tokio::io::split(target.door.open().await);
+    let begin = format!("GET / HTTP/1.1\r\nHost: {}\r\nX-Slow: ", target.door.address);
     let drip = async move {
         let mut pace = interval(Duration::from_millis(20));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for byte in begin.bytes().chain(std::iter::repeat(b'x')) {
             pace.tick().await;
-            if write.write_all(&[byte]).await.is_err() {
+            if write.write_all(&[byte]).await.is_err() || write.flush().await.is_err() {
                 break;
             }
         }

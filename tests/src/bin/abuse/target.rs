@@ -1,16 +1,16 @@
 //! The gateway that is attacked, and the clients it is attacked with.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use clawhost_tests::support::{Answer, Client, Connect, Key, Knock, Payload, Raw, Refused};
+use clawhost_tests::support::{Answer, Client, Connect, Door, Key, Knock, Payload, Raw, Refused};
+use client::{Fingerprint, TlsOptions};
 use schemas::ErrorShape;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// A gateway and the secret that opens it.
 pub struct Target {
-    pub address: SocketAddr,
+    pub door: Door,
     token: String,
     /// Tells the devices of this run from those of every other.
     run: String,
@@ -18,9 +18,13 @@ pub struct Target {
 
 impl Target {
     /// Reads the token and looks up the address; one that is not this machine's needs to be allowed.
-    pub async fn new(url: &str, token_file: &Path, allow_remote: bool) -> Result<Target, String> {
-        let name = url.strip_prefix("ws://").map(|rest| rest.trim_end_matches('/'));
-        let name = name.ok_or_else(|| format!("--url {url}: it does not begin with ws://"))?;
+    pub async fn new(url: &str, pins: &[Fingerprint], token_file: &Path, allow_remote: bool) -> Result<Target, String> {
+        let (plain, secure) = (url.strip_prefix("ws://"), url.strip_prefix("wss://"));
+        let name = plain.or(secure).map(|rest| rest.trim_end_matches('/'));
+        let name = name.ok_or_else(|| format!("--url {url}: it begins neither with ws:// nor with wss://"))?;
+        if plain.is_some() && !pins.is_empty() {
+            return Err(format!("--url {url}: --tls-fingerprint needs a wss:// address"));
+        }
         let mut addresses = tokio::net::lookup_host(name).await.map_err(|error| format!("--url {url}: {error}"))?;
         let address = addresses.next().ok_or_else(|| format!("--url {url}: it has no address"))?;
         if !address.ip().is_loopback() && !allow_remote {
@@ -28,12 +32,16 @@ impl Target {
         }
         let token = std::fs::read_to_string(token_file);
         let token = token.map_err(|error| format!("--token-file {}: {error}", token_file.display()))?;
+        let tls = secure.map(|_| {
+            let host = name.rsplit_once(':').map_or(name, |(host, _)| host).trim_matches(['[', ']']);
+            (host.to_string(), TlsOptions::pinned(pins.iter().copied()))
+        });
         let run = format!("{}-{}", std::process::id(), schemas::now_ms());
-        Ok(Target { address, token: token.trim().to_string(), run })
+        Ok(Target { door: Door { address, tls }, token: token.trim().to_string(), run })
     }
 
     pub fn is_this_machine(&self) -> bool {
-        self.address.ip().is_loopback()
+        self.door.address.ip().is_loopback()
     }
 
     /// A device that was never seen before this run.
@@ -52,7 +60,7 @@ impl Target {
     }
 
     pub async fn try_knock(&self, knock: &Knock) -> Result<Client, Answer> {
-        Client::open(self.address, knock).await
+        Client::open(&self.door, knock).await
     }
 
     pub async fn knock_with(&self, knock: &Knock) -> Client {
@@ -77,7 +85,7 @@ impl Target {
 
     /// An upgraded connection whose bytes the attack writes, after the challenge.
     pub async fn raw(&self) -> Raw {
-        let mut raw = Raw::open_at(self.address).await;
+        let mut raw = Raw::open_at(&self.door).await;
         raw.frame().await.expect("a challenge");
         raw
     }
