@@ -43,7 +43,7 @@ use crate::store::Store;
 use crate::store::kv::Kv;
 use crate::tailscale::Tailscale;
 use crate::tick::Ticker;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{self, Tls, TlsError};
 use crate::validation::Validator;
 use crate::{config_watch, dispatch, http};
 
@@ -97,7 +97,7 @@ pub async fn start(
     if config.gateway.auth.mode == config::AuthMode::Token && config.gateway.auth.token.is_none() {
         config.gateway.auth.token = Some(state.shared_token().map_err(|error| StartError::Failed(error.to_string()))?);
     }
-    let listeners = listen(&config).map_err(StartError::Failed)?;
+    let listeners = listen(&config).await.map_err(StartError::Failed)?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let facts = Facts { host: host_name(), started, started_at_ms: schemas::now_ms(), addresses, log_file };
     let gateway = Arc::new(assemble(config, &state, facts, linked).await?);
@@ -329,7 +329,7 @@ fn no_tls(error: TlsError) -> StartError {
 }
 
 /// Opens the port: the first address must be free, the others are a courtesy.
-fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
+async fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for mut address in config.listen_addresses() {
         if let Some(first) = listeners.first()
@@ -340,8 +340,9 @@ fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
         match bind(address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if listeners.is_empty() && error.kind() == std::io::ErrorKind::AddrInUse => {
+                let scheme = if tls::is_spoken_at(reachable(address)).await { "wss" } else { "ws" };
                 return Err(format!(
-                    "another gateway instance is already listening on ws://{address}, or another program is; choose another port with --port or gateway.port"
+                    "another gateway instance is already listening on {scheme}://{address}, or another program is; choose another port with --port or gateway.port"
                 ));
             }
             Err(error) if listeners.is_empty() => return Err(format!("cannot listen on {address}: {error}")),

@@ -1,5 +1,5 @@
 //! Reads the configuration again when its file changes, and on SIGHUP. A file that is wrong changes nothing: the last good
-//! configuration stays, and the log says what is wrong with the new one.
+//! configuration stays, and the log says what is wrong with the new one. The same goes for the operator's certificate files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::boot;
 use crate::gateway::Gateway;
 use crate::plugins::live;
+use crate::tls::Tls;
 
 /// Editors write in several steps: the file is read when nothing has happened to it for this long.
 const QUIET: Duration = Duration::from_millis(150);
@@ -22,6 +24,10 @@ const SETTLED: Duration = Duration::from_millis(50);
 /// Who writes for longer than this is read in between.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How often the operator's certificate files are looked at. They may lie anywhere, behind links that change, so they are
+/// looked at instead of watched.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Follows the file and the signal until the gateway ends.
 pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     let (touched, mut touches) = mpsc::channel(1);
@@ -31,13 +37,24 @@ pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     // It may have changed between the start and the watch, and somebody may be at it right now.
     let whole = settled(&gateway, &mut touches).await;
     take_over(&gateway, false, whole).await;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let has_files = gateway.tls.as_ref().is_some_and(Tls::has_files);
     loop {
         tokio::select! {
             Some(()) = touches.recv() => {
                 let whole = settled(&gateway, &mut touches).await;
                 take_over(&gateway, false, whole).await;
             }
-            Some(()) = hangup.recv() => take_over(&gateway, true, None).await,
+            Some(()) = hangup.recv() => {
+                take_over(&gateway, true, None).await;
+                renew_certificate(&gateway);
+            }
+            _ = looks.tick(), if has_files => {
+                if gateway.tls.as_ref().is_some_and(Tls::has_new_files) {
+                    renew_certificate(&gateway);
+                }
+            }
             else => return,
         }
     }
@@ -65,7 +82,6 @@ async fn take_over(gateway: &Arc<Gateway>, files: bool, whole: Option<String>) {
     if let Err(error) = live::follow_disk(gateway, files, whole.as_deref()).await {
         tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
     }
-    renew_certificate(gateway);
 }
 
 /// Shows what the operator's certificate files hold now. Local clients go by its fingerprint, so they are told.

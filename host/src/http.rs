@@ -144,6 +144,7 @@ impl Visit {
             Ok(Err(error)) => tracing::debug!(ip = %self.address.ip(), %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(ip = %self.address.ip(), "a TLS handshake took too long"),
         }
+        self.gateway.metrics.tls_handshakes_failed.increment(1);
         None
     }
 

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub reads_paused: Counter,
     /// Droppable events that slow consumers missed.
     pub events_dropped: Counter,
+    /// Handshakes of TLS that came to nothing.
+    pub tls_handshakes_failed: Counter,
     /// Handshakes that ended well.
     pub handshakes_accepted: Counter,
     /// Connections refused before the upgrade, for their Host or Origin.
@@ -62,6 +64,7 @@ impl Metrics {
             bytes_out: counter("clawhost_bytes_sent_total"),
             reads_paused: counter("clawhost_reads_paused_total"),
             events_dropped: counter("clawhost_events_dropped_total"),
+            tls_handshakes_failed: counter("clawhost_tls_handshakes_failed_total"),
             turned_away: counter("clawhost_upgrades_refused_total"),
             handshakes_accepted: recorder
                 .register_counter(&Key::from_static_parts("clawhost_handshakes_total", &ACCEPTED), &METADATA),

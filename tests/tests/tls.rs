@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clawhost_tests::program::{Gateway, Home, Outcome, PATIENCE};
+use clawhost_tests::support::{Door, http_at};
 use client::{ClientError, ConnectOptions, Connection, Fingerprint, TlsOptions};
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
@@ -206,15 +207,58 @@ fn the_operators_certificate_is_read_again() {
     assert!(!home.state().join("tls.crt").exists(), "none of its own is made");
 
     let second = write_files(&home);
-    gateway.signal("HUP");
     let line = gateway.wait_for("new connections are shown another certificate");
     assert!(line.contains(&second.to_string()), "{line}");
     succeeds(&home.run("health"));
 
     std::fs::write(home.path().join("my.crt"), "not a certificate").expect("a file can be written");
-    gateway.signal("HUP");
     gateway.wait_for("the certificate was not read again");
     succeeds(&home.run(&format!("health --tls-fingerprint {second}")));
+
+    // To see the next one the gateway has to look twice, and what was wrong was there until then.
+    let third = write_files(&home);
+    gateway.wait_for(&third.to_string());
+    succeeds(&home.run("health"));
+    let told = gateway.said().iter().filter(|line| line.contains("there is no certificate in PEM")).count();
+    assert_eq!(told, 1, "what is wrong is told once: {:#?}", gateway.said());
+
+    std::fs::write(home.path().join("my.key"), "not a key").expect("a file can be written");
+    gateway.signal("HUP");
+    gateway.wait_for("there is no private key in PEM");
+    succeeds(&home.run(&format!("health --tls-fingerprint {third}")));
+}
+
+#[tokio::test]
+async fn tls_handshakes_that_fail_are_counted() {
+    let home = Home::default();
+    home.configure(TLS);
+    let gateway = home.start();
+    let own = fingerprint_in(&home.state().join("tls.crt"));
+    let door = Door {
+        address: ([127, 0, 0, 1], gateway.port).into(),
+        tls: Some(("localhost".to_string(), TlsOptions::pinned([own]))),
+    };
+    // One that speaks no TLS, and one that does not like the certificate.
+    let plain = http_at(&Door::from(door.address), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(plain.status, 400, "{plain:?}");
+    let other = Fingerprint::of(b"another certificate");
+    assert_eq!(home.run(&format!("health --tls-fingerprint {other}")).code, Some(1));
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", home.token());
+    let counted = async {
+        // The gateway counts after the peer has gone.
+        while !http_at(&door, &request).await.body.contains("\nclawhost_tls_handshakes_failed_total 2\n") {}
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("both are counted, and no other one");
+}
+
+#[test]
+fn a_second_gateway_is_told_what_the_first_one_speaks() {
+    let (first, second) = (Home::default(), Home::default());
+    first.configure(TLS);
+    let gateway = first.start();
+    let refused = second.run(&format!("run --port {}", gateway.port));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains(&format!("already listening on wss://127.0.0.1:{}", gateway.port)), "{refused:?}");
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! replaced silently: whoever wants another one deletes both files.
 
 mod certificate;
+mod look;
 mod stream;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,6 +28,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 pub use stream::Transport;
 
 use crate::config::TlsSettings;
+use look::{Look, Sight};
 
 /// The first byte of every TLS connection: a record that holds a handshake.
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -35,6 +37,9 @@ const HANDSHAKE_RECORD: u8 = 0x16;
 const SPEAK_TLS: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
     \r\nthis gateway speaks TLS on this port: use https:// or wss://\n";
+
+/// How long a gateway on the same port may take to say what it speaks.
+const ANSWERED: Duration = Duration::from_secs(1);
 
 /// Why there is no certificate to show. The text is for the operator and names the file.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ pub struct Tls {
     shown: Arc<Shown>,
     /// The operator's certificate and key, if they are not the gateway's own.
     files: Option<(PathBuf, PathBuf)>,
+    /// What of these files was seen and read.
+    sight: Mutex<Sight>,
 }
 
 /// The certificate that new connections are shown.
@@ -89,7 +96,12 @@ impl Tls {
             .map_err(|error| TlsError::Own(format!("TLS cannot be set up: {error}")))?
             .with_no_client_auth()
             .with_cert_resolver(shown.clone());
-        Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), shown, files: settings.files.clone() })
+        Ok(Tls {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            shown,
+            files: settings.files.clone(),
+            sight: Mutex::default(),
+        })
     }
 
     /// SHA-256 of the certificate that is shown now, as clients take it for a pin.
@@ -103,9 +115,27 @@ impl Tls {
     /// that are wrong the one before stays.
     pub fn reload(&self) -> Result<bool, String> {
         let Some((cert, key)) = &self.files else { return Ok(false) };
+        // Looked at first: what is written while they are read is another look.
+        self.sight().read(Look::at(cert, key));
         let before = self.fingerprint();
         self.shown.0.store(Arc::new(certificate::read(cert, key)?));
         Ok(self.fingerprint() != before)
+    }
+
+    /// Whether the operator's files are others than those that were read last, right or wrong, and the same as at the
+    /// question before this one: nobody is writing them just now.
+    pub fn has_new_files(&self) -> bool {
+        let Some((cert, key)) = &self.files else { return false };
+        self.sight().is_new(Look::at(cert, key))
+    }
+
+    /// Whether its certificate comes from files of the operator's.
+    pub fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
+    fn sight(&self) -> MutexGuard<'_, Sight> {
+        self.sight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From an accepted socket to one that HTTP may read. Who does not speak TLS is told so, and gets an error here.
@@ -124,6 +154,18 @@ impl Tls {
         let stream = self.acceptor.accept(stream).await?;
         Ok(Transport::Tls(Box::new(stream)))
     }
+}
+
+/// Whether a gateway at this address speaks TLS: it says so to who does not.
+pub async fn is_spoken_at(address: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = vec![0; SPEAK_TLS.len()];
+        stream.read_exact(&mut answer).await?;
+        io::Result::Ok(answer == SPEAK_TLS)
+    };
+    matches!(timeout(ANSWERED, ask).await, Ok(Ok(true)))
 }
 
 /// Says what is spoken here, and reads until the peer is done.
