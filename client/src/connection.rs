@@ -42,12 +42,16 @@ impl Connection {
     /// With an identity and a token store a kept device token is presented in place of the shared secret. When the
     /// gateway refuses it and there is a shared secret, the token is dropped and the connection tried once more with
     /// that; a new device token is kept.
-    pub async fn open(options: ConnectOptions) -> Result<Self, ClientError> {
+    ///
+    /// A setup code's token is presented alone. Without any secret, no more is asked for than the kept token is for.
+    pub async fn open(mut options: ConnectOptions) -> Result<Self, ClientError> {
         let endpoint = Endpoint::parse(&options.url)?;
         let shared = options.credentials(options.token.clone());
         let kept = KeptToken::find(&options, &endpoint).await?;
-        let established = match &kept {
-            Some(KeptToken { key, store, token: Some(token) }) => {
+        options.scopes = within_reach(&options, kept.as_ref());
+        let established = match (options.invitation(), &kept) {
+            (Some(invited), _) => establish(&endpoint, &options, invited).await?,
+            (None, Some(KeptToken { key, store, token: Some(token) })) => {
                 let first = establish(&endpoint, &options, options.credentials(Some(token.token.clone()))).await;
                 match first {
                     Err(error) if is_about_the_token(&error, options.has_shared_secret()) => {
@@ -235,6 +239,19 @@ fn is_about_the_token(error: &ClientError, has_shared_secret: bool) -> bool {
         Some("AUTH_RATE_LIMITED") => false,
         Some(code) if code.starts_with("AUTH_") => has_shared_secret,
         _ => has_shared_secret && shape.message.starts_with("unauthorized") && !shape.retryable.unwrap_or(false),
+    }
+}
+
+/// The scopes to ask for: those of the options, and where a kept token is all there is, as far as it goes.
+fn within_reach(options: &ConnectOptions, kept: Option<&KeptToken>) -> Option<Vec<String>> {
+    let asked = options.scopes.as_ref()?;
+    let kept = kept.and_then(|kept| kept.token.as_ref());
+    let kept = kept.filter(|_| !options.has_shared_secret() && options.bootstrap_token.is_none());
+    match kept {
+        Some(token) if !schemas::scope::covers(&token.scopes, asked) => {
+            Some(schemas::scope::meet(&token.scopes, asked))
+        }
+        _ => Some(asked.clone()),
     }
 }
 

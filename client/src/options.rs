@@ -26,6 +26,7 @@ pub struct ConnectOptions {
     pub(crate) url: String,
     pub(crate) token: Option<String>,
     pub(crate) password: Option<String>,
+    pub(crate) bootstrap_token: Option<String>,
     pub(crate) identity: Option<Identity>,
     pub(crate) payload_form: PayloadForm,
     pub(crate) token_store: Option<TokenStore>,
@@ -57,6 +58,7 @@ impl ConnectOptions {
             url: url.into(),
             token: None,
             password: None,
+            bootstrap_token: None,
             identity: None,
             payload_form: PayloadForm::V2,
             token_store: None,
@@ -104,6 +106,15 @@ impl ConnectOptions {
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into()).filter(|password| !password.is_empty());
         self
+    }
+
+    /// The token of a setup code, by which the gateway pairs this device once: what the code invites to is all that it
+    /// gives. Shown in place of any other token, and needs an identity; [`Connection::open`](crate::Connection::open) keeps
+    /// the device token that comes of it. Speaks protocol 4, which alone has a field for it.
+    pub fn bootstrap_token(mut self, token: impl Into<String>) -> Self {
+        self.bootstrap_token = Some(token.into()).filter(|token| !token.is_empty());
+        self.protocols = (4, 4);
+        self.payload_form(PayloadForm::V3)
     }
 
     /// The device that signs the connection.
@@ -283,7 +294,8 @@ impl ConnectOptions {
 
     /// `connect`'s parameters without a device.
     pub(crate) fn params(&self, credentials: Credentials) -> ConnectParams {
-        let empty = credentials.token().is_none() && credentials.password().is_none();
+        let shown = [credentials.token(), credentials.password(), credentials.bootstrap_token()];
+        let empty = shown.iter().all(Option::is_none);
         ConnectParams {
             min_protocol: self.protocols.0,
             max_protocol: self.protocols.1,
@@ -309,6 +321,12 @@ impl ConnectOptions {
         Credentials { token, password: self.password.clone(), ..Credentials::default() }
     }
 
+    /// The setup code's token, alone: nothing else shall let this client in, or the code would be left over.
+    pub(crate) fn invitation(&self) -> Option<Credentials> {
+        let token = self.bootstrap_token.clone()?;
+        Some(Credentials { bootstrap_token: Some(token), ..Credentials::default() })
+    }
+
     pub(crate) fn has_shared_secret(&self) -> bool {
         self.token.is_some() || self.password.is_some()
     }
@@ -320,6 +338,7 @@ impl fmt::Debug for ConnectOptions {
             .field("url", &self.url)
             .field("token", &self.token.is_some())
             .field("password", &self.password.is_some())
+            .field("bootstrap_token", &self.bootstrap_token.is_some())
             .field("identity", &self.identity)
             .field("client", &self.client)
             .field("role", &self.role)
@@ -335,12 +354,19 @@ mod tests {
 
     #[test]
     fn secrets_are_sent_and_never_shown() {
-        let options = ConnectOptions::new("ws://h:1").token("s3cret").password("p4ss").scopes(["operator.read"]);
+        let options = ConnectOptions::new("ws://h:1")
+            .token("s3cret")
+            .password("p4ss")
+            .bootstrap_token("c0de")
+            .scopes(["operator.read"]);
         let shown = format!("{options:?}");
-        assert!(!shown.contains("s3cret") && !shown.contains("p4ss"), "{shown}");
+        assert!(!shown.contains("s3cret") && !shown.contains("p4ss") && !shown.contains("c0de"), "{shown}");
         let params = options.params(options.credentials(options.token.clone()));
         assert_eq!(params.credentials().token(), Some("s3cret"));
         assert_eq!(params.credentials().password(), Some("p4ss"));
+        let invited = options.params(options.invitation().expect("a setup code was given"));
+        assert_eq!((invited.min_protocol, invited.credentials().bootstrap_token()), (4, Some("c0de")));
+        assert_eq!((invited.credentials().token(), invited.credentials().password()), (None, None));
         let nothing = ConnectOptions::new("ws://h:1").token("");
         assert!(nothing.params(nothing.credentials(None)).auth.is_none(), "an empty token is none");
     }

@@ -138,10 +138,14 @@ impl Supervisor {
                 _ = self.stop.recv() => break None,
             };
             let error = match opened {
-                Ok(connection) => match self.serve(connection).await {
-                    Some(error) => error,
-                    None => break None,
-                },
+                Ok(connection) => {
+                    // A setup code lets in once; the device token that came of it does from now on.
+                    self.options.bootstrap_token = None;
+                    match self.serve(connection).await {
+                        Some(error) => error,
+                        None => break None,
+                    }
+                }
                 Err(error) => error,
             };
             let until = match verdict(&error) {

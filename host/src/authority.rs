@@ -92,6 +92,11 @@ impl Authority {
         self.bounds.as_ref().map(|bounds| bounds.name.as_str())
     }
 
+    /// When the token it came in by ends.
+    pub fn ends_at_ms(&self) -> Option<u64> {
+        self.bounds.as_ref().and_then(|bounds| bounds.expires_at_ms)
+    }
+
     /// Whether the token it came in by is for this method.
     pub fn reaches(&self, method: &str) -> bool {
         self.bounds.as_ref().is_none_or(|bounds| bounds.methods.permits(method))

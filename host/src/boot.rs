@@ -248,8 +248,12 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     let store = Store::open(&state.database()).map_err(|error| failed(&error))?;
     let has_devices = Pairing::has_devices(&store).await.map_err(|error| failed(&error))?;
     let key = GatewayKey::load_or_create(state.path(), has_devices).map_err(|error| failed(&error))?;
-    let pairing_settings =
-        PairingSettings { token_ttl_ms: settings.auth.token_ttl.as_millis() as u64, ..PairingSettings::default() };
+    let pairing_settings = PairingSettings {
+        token_ttl_ms: settings.auth.token_ttl.as_millis() as u64,
+        setup_code_ttl_ms: settings.auth.setup_code_ttl.as_millis() as u64,
+        max_setup_codes: limits.max_setup_codes,
+        ..PairingSettings::default()
+    };
     let pairing = Pairing::load(&store, key, pairing_settings).await.map_err(|error| failed(&error))?;
     let kv = Kv::load(&store, limits.kv_bytes).await.map_err(|error| failed(&error))?;
     let kept = IdempotencyLimits {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use schemas::ErrorShape;
 use schemas::protocol::Version;
-use schemas::scope::{any_satisfies, normalized};
+use schemas::scope::meet;
 
 use crate::config::{IpRange, Rule};
 use crate::connections::Fallen;
@@ -70,9 +70,7 @@ impl Bounds {
         if asked.is_empty() && version == Version::V3 {
             return self.scopes.clone();
         }
-        let within = asked.iter().filter(|scope| any_satisfies(&self.scopes, scope));
-        let reached = self.scopes.iter().filter(|scope| any_satisfies(asked, scope));
-        normalized(&within.chain(reached).collect::<Vec<_>>())
+        meet(&self.scopes, asked)
     }
 }
 

@@ -16,6 +16,8 @@ pub mod json;
 pub mod presence;
 pub mod protocol;
 pub mod scope;
+#[cfg(feature = "device")]
+pub mod setup_code;
 
 pub use error::ErrorShape;
 pub use presence::PresenceEntry;

@@ -33,6 +33,14 @@ pub fn covers<H: AsRef<str>, N: AsRef<str>>(held: &[H], needed: &[N]) -> bool {
     needed.iter().all(|scope| any_satisfies(held, scope.as_ref()))
 }
 
+/// What is both held and asked for, each with all that it implies: how far a request reaches that asks for more than there
+/// is to give.
+pub fn meet<H: AsRef<str>, A: AsRef<str>>(held: &[H], asked: &[A]) -> Vec<String> {
+    let held_of_asked = asked.iter().map(AsRef::as_ref).filter(|scope| any_satisfies(held, scope));
+    let asked_of_held = held.iter().map(AsRef::as_ref).filter(|scope| any_satisfies(asked, scope));
+    normalized(&held_of_asked.chain(asked_of_held).collect::<Vec<_>>())
+}
+
 /// Sorted, without doubles: the form in which scope lists are stored and shown.
 pub fn normalized<S: AsRef<str>>(scopes: &[S]) -> Vec<String> {
     let mut list: Vec<String> = scopes.iter().map(|scope| scope.as_ref().to_string()).collect();
@@ -53,6 +61,8 @@ mod tests {
         assert!(!satisfies(WRITE, ADMIN) && !satisfies(PAIRING, READ));
         assert!(covers::<&str, &str>(&[], &[]));
         assert!(!covers(&[READ], &[READ, PAIRING]));
+        assert_eq!(meet(&[READ], &[ADMIN]), [READ]);
+        assert_eq!(meet(&[WRITE], &[READ, PAIRING]), [READ]);
         assert_eq!(normalized(&["b", "a", "b"]), ["a", "b"]);
     }
 }

@@ -7,7 +7,7 @@ use clawhost_tests::program::Home;
 use clawhost_tests::support::{Gateway, TOKEN};
 
 /// Every attack, in order.
-const ATTACKS: [&str; 41] = [
+const ATTACKS: [&str; 42] = [
     "frames: an unmasked frame, before connect",
     "frames: an unmasked frame, after connect",
     "frames: an opcode that is none, before connect",
@@ -48,6 +48,7 @@ const ATTACKS: [&str; 41] = [
     "half-open: sockets with half a head",
     "half-open: upgrades without a connect",
     "half-open: upgrades of strangers without a connect",
+    "guesses: a setup code that was used",
     "guesses: of the shared token from afar",
 ];
 
@@ -78,7 +79,7 @@ async fn the_gateway_withstands_every_attack() {
     let memory = if cfg!(target_os = "linux") { vec!["--pid", &pid] } else { Vec::new() };
     let (code, printed, said) = abuse(&url, &token, &memory).await;
     let mut expected: Vec<String> = ATTACKS.iter().map(|name| format!("{name}: ok")).collect();
-    expected.push("41 attacks: 41 ok, 0 FAILED, 0 skipped".to_string());
+    expected.push("42 attacks: 42 ok, 0 FAILED, 0 skipped".to_string());
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{said}");
     assert_eq!(code, Some(0), "{said}");
     // It leaves no device behind, and says so when it cannot be tried again yet.

@@ -77,6 +77,8 @@ async fn the_host_serves_its_catalogue() {
     asker.ask("host.pairing.token.revoke", json!({ "deviceId": device, "role": "operator" })).await;
     let paired = asker.ask("host.pairing.list", json!({})).await;
     assert_eq!(paired["paired"][0]["label"], "Laptop");
+    let invited = asker.ask("host.pairing.invite", json!({ "role": "operator", "label": "Phone" })).await;
+    assert_eq!(invited["scopes"], json!(["operator.read", "operator.write"]));
     asker.ask("host.pairing.remove", json!({ "deviceId": device })).await;
 
     // The instance that asks is the one that is made anew.

@@ -19,11 +19,12 @@ use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::methods::MethodsArgs;
 use crate::commands::node::NodeCommand;
+use crate::commands::pair::PairArgs;
 use crate::commands::plugins::PluginsArgs;
 use crate::commands::service::ServiceCommand;
 use crate::commands::token::TokenCommand;
 use crate::show::Style;
-use crate::target::Target;
+use crate::target::{Invitation, Target};
 
 /// What was typed, sorted out.
 pub enum Invocation {
@@ -63,6 +64,9 @@ struct Reach {
     /// Talk to the gateway at this address (ws://HOST:PORT or wss://HOST:PORT) instead of this machine's
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
+    /// Pair with the gateway of this setup code, as `clawhost pair` there shows it; afterwards --url is enough
+    #[arg(long, global = true, value_name = "CODE", value_parser = invitation)]
+    setup_code: Option<Invitation>,
     /// Trust the certificate with this SHA-256, or with a public key of this SHA-256, and no other; may be given twice
     /// while a key changes [env: CLAWHOST_TLS_FINGERPRINT, with a comma between two]
     #[arg(long, global = true, value_name = "SHA256")]
@@ -90,6 +94,8 @@ pub enum Command {
     Methods(MethodsArgs),
     /// List the plugins and how they are doing, or write, check, add, run or reload one
     Plugins(PluginsArgs),
+    /// Make a code by which a device that is not here yet pairs itself once
+    Pair(PairArgs),
     /// Decide about devices and their tokens
     #[command(subcommand)]
     Devices(DevicesCommand),
@@ -166,11 +172,18 @@ fn understand<T: Into<std::ffi::OsString> + Clone>(
     if run.port.is_some() || run.bind.is_some() || run.log_level.is_some() {
         return conflict("--port, --bind and --log-level are for running a gateway; --url names one to talk to");
     }
-    if command.is_local() && (reach.url.is_some() || !reach.tls_fingerprint.is_empty()) {
-        return conflict("this command looks at files of this machine; --url and --tls-fingerprint do not apply");
+    if command.is_local() && (reach.url.is_some() || reach.setup_code.is_some() || !reach.tls_fingerprint.is_empty()) {
+        return conflict(
+            "this command looks at files of this machine; --url, --setup-code and --tls-fingerprint do not apply",
+        );
+    }
+    let has_other = reach.url.is_some() || run.token.is_some() || run.password.is_some();
+    if reach.setup_code.is_some() && (has_other || !reach.tls_fingerprint.is_empty()) {
+        return conflict("a setup code says itself where the gateway is, and lets in: it stands alone");
     }
     let target = Target {
         url: reach.url,
+        invitation: reach.setup_code,
         token: run.token.map(Secret::new),
         password: run.password.map(Secret::new),
         state_dir: run.state_dir.map(absolute),
@@ -181,12 +194,21 @@ fn understand<T: Into<std::ffi::OsString> + Clone>(
     Ok(Invocation::Command(command, Context { target, json: reach.json, style: Style::of_stdout() }))
 }
 
-const RUN_TAKES_NONE: &str = "--url, --tls-fingerprint, --timeout and --json are for commands that talk to a gateway";
+const RUN_TAKES_NONE: &str =
+    "--url, --setup-code, --tls-fingerprint, --timeout and --json are for commands that talk to a gateway";
 
 impl Reach {
     fn is_said(&self) -> bool {
-        self.url.is_some() || !self.tls_fingerprint.is_empty() || self.timeout.is_some() || self.json
+        self.url.is_some()
+            || self.setup_code.is_some()
+            || !self.tls_fingerprint.is_empty()
+            || self.timeout.is_some()
+            || self.json
     }
+}
+
+fn invitation(text: &str) -> Result<Invitation, String> {
+    Invitation::read(text).ok_or_else(|| "this is no setup code".to_string())
 }
 
 /// Flags of `run` given before the command hold as well as those after it.
@@ -288,6 +310,10 @@ mod tests {
             "clawhost --prot 1",
             "clawhost plugins check x.so --url ws://h:1",
             "clawhost plugins new",
+            "clawhost health --setup-code abc",
+            "clawhost token show --setup-code eyJ1cmwiOiJ3czovL2g6MSIsImJvb3RzdHJhcFRva2VuIjoidCJ9",
+            "clawhost health --token t --setup-code eyJ1cmwiOiJ3czovL2g6MSIsImJvb3RzdHJhcFRva2VuIjoidCJ9",
+            "clawhost pair --node --scopes operator.read",
         ] {
             let error = understand(line.split(' ')).err().expect(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -10,6 +10,7 @@ use clawhost::secret::Secret;
 use clawhost::state::{LocalAuth, LocalGateway, read_gateway_json};
 use client::{ConnectOptions, Fingerprint, Identity, TlsOptions, TokenStore};
 use schemas::scope;
+use schemas::setup_code::SetupCode;
 
 use crate::failure::Failure;
 
@@ -41,6 +42,8 @@ const TLS_VARIABLE: &str = "CLAWHOST_TLS_FINGERPRINT";
 pub struct Target {
     /// Its address; this machine's gateway without one.
     pub url: Option<String>,
+    /// A setup code, which says where and lets in once.
+    pub invitation: Option<Invitation>,
     /// The secret to show it.
     pub token: Option<Secret>,
     /// The other kind of secret to show it.
@@ -53,6 +56,28 @@ pub struct Target {
     pub tls_fingerprints: Vec<Fingerprint>,
     /// How long to wait for an answer.
     pub timeout: Option<Duration>,
+}
+
+/// What a setup code says.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    url: String,
+    token: Secret,
+    pin: Option<Fingerprint>,
+}
+
+impl Invitation {
+    /// Reads a code, if it is one.
+    pub fn read(text: &str) -> Option<Self> {
+        let SetupCode { url, bootstrap_token, tls_sha256 } = SetupCode::decode(text)?;
+        let pin = tls_sha256.map(|pin| pin.parse().ok());
+        // A pin that cannot be read must not count as none.
+        let pin = match pin {
+            None => None,
+            Some(read) => Some(read?),
+        };
+        Some(Invitation { url, token: Secret::new(bootstrap_token), pin })
+    }
 }
 
 /// Names of this machine.
@@ -79,6 +104,9 @@ impl Target {
         }
         if let Some(password) = &door.password {
             options = options.password(password.expose());
+        }
+        if let Some(token) = &door.invitation {
+            options = options.bootstrap_token(token.expose());
         }
         if let Some(folder) = &door.device_in {
             let identity = Identity::load_or_create(&folder.join(IDENTITY))?;
@@ -120,6 +148,10 @@ impl Target {
 
     fn door(&self, env: Environment<'_>) -> Result<Door, Failure> {
         let state_dir = self.state_dir_with(env)?;
+        if let Some(Invitation { url, token, pin }) = self.invitation.clone() {
+            let (invitation, pins) = (Some(token), pin.into_iter().collect());
+            return Ok(Door { url, token: None, password: None, invitation, device_in: Some(state_dir), pins });
+        }
         let Some(url) = &self.url else { return self.local_door(&state_dir) };
         let token = self.token.clone().or_else(|| first(env, &TOKEN_VARIABLES).map(Secret::new));
         let password = self.password.clone().or_else(|| first(env, &PASSWORD_VARIABLES).map(Secret::new));
@@ -132,7 +164,7 @@ impl Target {
             [] => fingerprints_of(env)?,
             pins => pins.to_vec(),
         };
-        Ok(Door { url: url.clone(), token, password, device_in: Some(state_dir), pins })
+        Ok(Door { url: url.clone(), token, password, invitation: None, device_in: Some(state_dir), pins })
     }
 
     fn local_door(&self, state_dir: &Path) -> Result<Door, Failure> {
@@ -159,7 +191,7 @@ impl Target {
             ([], Some(own)) => vec![own.parse()?],
             (said, _) => said.to_vec(),
         };
-        Ok(Door { url: gateway.url, token, password, device_in, pins })
+        Ok(Door { url: gateway.url, token, password, invitation: None, device_in, pins })
     }
 }
 
@@ -181,6 +213,8 @@ struct Door {
     url: String,
     token: Option<Secret>,
     password: Option<Secret>,
+    /// The token of a setup code.
+    invitation: Option<Secret>,
     /// The folder with this program's device identity, if it has to show one.
     device_in: Option<PathBuf>,
     /// What the gateway's certificate has to match.

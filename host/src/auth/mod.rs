@@ -2,9 +2,13 @@
 //! sentences are part of the contract, since clients search them; protocol 3 and 4 differ only in which fields the shared
 //! secret may stand in.
 
+mod bootstrap;
 mod refusal;
 #[cfg(test)]
 mod tests;
+
+pub use bootstrap::Invited;
+pub use refusal::bootstrap as bootstrap_refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +56,8 @@ pub enum AuthMethod {
     NamedToken,
     /// The identity in its tailnet.
     Tailscale,
+    /// A setup code.
+    Bootstrap,
 }
 
 impl AuthMethod {
@@ -63,6 +69,7 @@ impl AuthMethod {
             AuthMethod::DeviceToken => "device-token",
             AuthMethod::NamedToken => "named-token",
             AuthMethod::Tailscale => "tailscale",
+            AuthMethod::Bootstrap => "bootstrap",
         }
     }
 }
@@ -119,6 +126,11 @@ pub trait DeviceTokens {
         scopes: &[String],
         now_ms: u64,
     ) -> Result<TokenUse, TokenRefusal>;
+
+    /// What the token of a setup code invites this device to in this role. No other device can use it from then on.
+    fn verify_bootstrap_token(&self, _device_id: &str, _role: &str, _token: &str, _now_ms: u64) -> Option<Invited> {
+        None
+    }
 }
 
 /// One attempt to come in.
@@ -155,6 +167,8 @@ pub struct Authorized {
     pub token_use: Option<TokenUse>,
     /// The bounds it stays within, if it is by a named token.
     pub named: Option<Arc<Bounds>>,
+    /// What it was invited to, if it is by a setup code.
+    pub invited: Option<Invited>,
 }
 
 /// An attempt that failed.
@@ -184,14 +198,15 @@ pub fn authorize(
 ) -> Result<Authorized, Box<Unauthorized>> {
     by_credentials(settings, tokens, limiter, attempt).or_else(|refused| {
         let is_known = attempt.in_tailnet && attempt.device_id.is_some();
-        let authorized = Authorized { method: AuthMethod::Tailscale, token_use: None, named: None };
+        let authorized =
+            Authorized { method: AuthMethod::Tailscale, token_use: None, named: None, invited: None };
         if is_known { Ok(authorized) } else { Err(refused) }
     })
 }
 
-/// Judges what a client shows: the shared secret first, then the named tokens, then the device token.
+/// Judges what a client shows: the shared secret first, then the named tokens, a setup code, and the device token.
 ///
-/// A lockout stops guesses of the shared secret and of named tokens only. Device tokens cannot be guessed, and their
+/// A lockout stops guesses of the shared secret, of named tokens and of setup codes only. Device tokens cannot be guessed, and their
 /// holders should not suffer from the guesses of somebody who shares their address.
 fn by_credentials(
     settings: &AuthSettings,
@@ -207,7 +222,7 @@ fn by_credentials(
     let reason = match shared {
         Ok(method) => {
             limiter.succeeded(attempt.guesser, attempt.now_ms);
-            return Ok(Authorized { method, token_use: None, named: None });
+            return Ok(Authorized { method, token_use: None, named: None, invited: None });
         }
         Err(reason) => reason,
     };
@@ -217,9 +232,16 @@ fn by_credentials(
     let named_refusal = match admitted {
         None => None,
         // Its holder might be guessing the shared secret in between, so it forgives no guesses.
-        Some(Ok(())) => return Ok(Authorized { method: AuthMethod::NamedToken, token_use: None, named }),
+        Some(Ok(())) => {
+            return Ok(Authorized { method: AuthMethod::NamedToken, token_use: None, named, invited: None });
+        }
         Some(Err(refusal)) => Some(refusal),
     };
+    let bootstrap = bootstrap::Shown::judge(&attempt, tokens, blocked.is_some());
+    if let bootstrap::Shown::Good(invited) = bootstrap {
+        let method = AuthMethod::Bootstrap;
+        return Ok(Authorized { method, token_use: None, named: None, invited: Some(invited) });
+    }
     let device_token = attempt.credentials.device_token().or_else(|| attempt.credentials.token());
     let token_refusal = match attempt.device_id.zip(device_token) {
         None => None,
@@ -229,7 +251,7 @@ fn by_credentials(
                 // This proves nothing about the shared secret, so it forgives no guesses of it.
                 Ok(token_use) => {
                     let method = AuthMethod::DeviceToken;
-                    return Ok(Authorized { method, token_use: Some(token_use), named: None });
+                    return Ok(Authorized { method, token_use: Some(token_use), named: None, invited: None });
                 }
                 Err(refusal) => Some(refusal),
             }
@@ -242,12 +264,12 @@ fn by_credentials(
     // A secret was wrong when one was shown: the shared one, or a token that is no device's and has no name. A good token
     // that reaches less far than asked is nobody's guess, and neither is a named one at the wrong time or place.
     let no_such_name = !settings.named.is_empty() && attempt.credentials.token().is_some();
-    let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some() || no_such_name;
+    let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some() || no_such_name || bootstrap.is_wrong();
     let is_honest =
         named.is_some() || matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
     let delay = (was_guess && !is_honest).then(|| limiter.failed(attempt.guesser, attempt.now_ms)).flatten();
     let error = refusal::refusal(reason, token_refusal, &attempt);
-    let reason = named_refusal.unwrap_or(reason);
+    let reason = named_refusal.or(bootstrap.word()).unwrap_or(reason);
     Err(Box::new(Unauthorized { error, reason, token_refusal, named, delay }))
 }
 

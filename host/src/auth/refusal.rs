@@ -54,11 +54,10 @@ pub(super) fn refusal(reason: &'static str, token: Option<TokenRefusal>, attempt
 
 /// What is said of credentials that only protocol 4 has fields for: whoever uses one hears of that one.
 fn special_refusal(token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> Option<ErrorShape> {
-    let (code, reason, message, next_step) = if attempt.credentials.bootstrap_token().is_some() {
-        let message = "unauthorized: setup code invalid, expired, revoked, or already used (create a new code; review \
-                       `openclaw devices list`)";
-        ("AUTH_BOOTSTRAP_TOKEN_INVALID", "bootstrap_token_invalid", message, "review_auth_configuration")
-    } else if attempt.credentials.device_token().is_none() {
+    if attempt.credentials.bootstrap_token().is_some() {
+        return Some(bootstrap());
+    }
+    let (code, reason, message, next_step) = if attempt.credentials.device_token().is_none() {
         return None;
     } else if token == Some(TokenRefusal::ScopeMismatch) {
         let message = "unauthorized: device token scope mismatch (re-pair or approve scope upgrade)";
@@ -70,6 +69,16 @@ fn special_refusal(token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> Option
     Some(ErrorShape::invalid_request(message).with_details(json!({
         "code": code, "authReason": reason, "canRetryWithDeviceToken": false, "recommendedNextStep": next_step,
     })))
+}
+
+/// A setup code that lets nobody in, whatever is wrong with it.
+pub fn bootstrap() -> ErrorShape {
+    let message = "unauthorized: setup code invalid, expired, revoked, or already used (create a new code; review \
+                   `openclaw devices list`)";
+    ErrorShape::invalid_request(message).with_details(json!({
+        "code": "AUTH_BOOTSTRAP_TOKEN_INVALID", "authReason": "bootstrap_token_invalid",
+        "canRetryWithDeviceToken": false, "recommendedNextStep": "review_auth_configuration",
+    }))
 }
 
 struct Hints {

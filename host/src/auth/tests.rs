@@ -71,7 +71,7 @@ impl World {
 #[test]
 fn the_secret_of_the_mode_lets_in() {
     let token = world(AuthMode::Token).knock("T", "", None).unwrap();
-    assert_eq!(token, Authorized { method: AuthMethod::Token, token_use: None, named: None });
+    assert_eq!(token, Authorized { method: AuthMethod::Token, token_use: None, named: None, invited: None });
     assert_eq!(world(AuthMode::Password).knock("wrong", "P", None).unwrap().method, AuthMethod::Password);
     let by_device = world(AuthMode::Password).knock("good", "", Some("d")).unwrap();
     assert_eq!(by_device.token_use, Some(TokenUse { epoch: 7 }), "a device token passes in password mode too");

@@ -300,6 +300,12 @@ const GENERAL: &[Key] = &[
         "Socket of the Tailscale daemon that is asked who they are.",
     ),
     key(
+        "gateway.auth.setup_code_ttl",
+        Kind::Span { min: 1, max: 7 * 86_400 },
+        Fallback::Text("10m"),
+        "Life of a setup code, by which a device that is not here yet pairs itself once.",
+    ),
+    key(
         "gateway.methods.allow",
         Kind::List,
         Fallback::List(&["*"]),

@@ -89,6 +89,8 @@ limits! {
     auth_failure_window_ms: u64 = 60_000, 50..=DAY_MS;
     /// How long an address stays locked out.
     auth_lockout_ms: u64 = 300_000, 50..=DAY_MS;
+    /// Setup codes that wait to be used.
+    max_setup_codes: usize = 32, 1..=10_000;
     /// Time between two tick events.
     tick_interval_ms: u64 = protocol::TICK_INTERVAL_MS, 50..=3_600_000;
     /// Time a method may take unless its manifest says otherwise.

@@ -130,6 +130,8 @@ pub struct AuthSettings {
     pub token_ttl: Duration,
     /// The socket of the daemon that is asked about identities of the tailnet; absent unless these are allowed.
     pub tailscale_socket: Option<PathBuf>,
+    /// Life of a setup code.
+    pub setup_code_ttl: Duration,
     /// Tokens with a name and bounds of their own.
     pub named: Vec<NamedToken>,
 }
@@ -362,11 +364,12 @@ impl Assembly<'_> {
             _ if password.is_some() => AuthMode::Password,
             _ => AuthMode::Token,
         };
-        let token_ttl = self.values.text("gateway.auth.token_ttl").and_then(|text| duration::parse(&text));
-        let token_ttl = token_ttl.expect("a checked span with a default");
+        let span = |path| self.values.text(path).and_then(|text| duration::parse(&text));
+        let token_ttl = span("gateway.auth.token_ttl").expect("a checked span with a default");
+        let setup_code_ttl = span("gateway.auth.setup_code_ttl").expect("a checked span with a default");
         let named = self.named_tokens([&token, &password].into_iter().flatten());
         let tailscale_socket = self.tailscale_socket();
-        AuthSettings { mode, token, password, token_ttl, tailscale_socket, named }
+        AuthSettings { mode, token, password, token_ttl, setup_code_ttl, tailscale_socket, named }
     }
 
     fn tailscale_socket(&self) -> Option<PathBuf> {

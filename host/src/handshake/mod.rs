@@ -132,7 +132,8 @@ pub struct Accepted {
     pub granted: Option<Granted>,
     /// Its verified device.
     pub device_id: Option<String>,
-    /// Whether it came in by its device token, or by its device alone because the tailnet knows who it is.
+    /// Whether it came in by its device token, by the code that it is handed one for, or by its device alone because the
+    /// tailnet knows who it is.
     pub via_device_token: bool,
     /// By what it came in.
     pub auth_method: AuthMethod,
@@ -220,6 +221,9 @@ impl Judge<'_> {
             let asked = bounds::names(params.requested_scopes().to_vec(), bounds::MAX_SCOPES);
             scopes = bounds.grant(version, &asked);
             (device, params.device) = (None, None);
+        }
+        if let Some(invited) = &authorized.invited {
+            scopes = scope::meet(&invited.scopes, &scopes);
         }
         let is_page = is_control_ui || protocol::is_webchat(&params.client.id, &params.client.mode);
         params.auth = None;
@@ -401,7 +405,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Check 15: the shared secret, then the device token.
+    /// Check 15: the shared secret, then tokens.
     fn authorize(
         &self,
         id: &str,
@@ -457,6 +461,7 @@ impl Authenticated {
             pairing_optional: self.pairing_optional,
             token_use: self.authorized.token_use,
             pins: self.version >= Version::V4,
+            invited: self.authorized.invited.clone(),
         })
     }
 
@@ -492,6 +497,9 @@ impl Authenticated {
                     "canRetryWithDeviceToken": false, "recommendedNextStep": "update_auth_credentials",
                 }));
                 refuse(id, error, "unauthorized", "the device token fell during the handshake")
+            }
+            Some(Admission::InvitationFallen) => {
+                refuse(id, auth::bootstrap_refusal(), "unauthorized", "the setup code ended during the handshake")
             }
             Some(Admission::Busy) => {
                 let message = "too many devices are waiting for approval; retry later";
@@ -531,7 +539,7 @@ impl Authenticated {
     }
 
     fn accepted(self, granted: Option<Granted>, epoch: Option<u64>, events: Vec<PairingEvent>) -> Accepted {
-        let Authorized { method, token_use, named } = self.authorized;
+        let Authorized { method, token_use, named, invited } = self.authorized;
         Accepted {
             request_id: self.request_id,
             params: self.params,
@@ -540,7 +548,8 @@ impl Authenticated {
             scopes: self.scopes,
             granted,
             device_id: self.device.map(|device| device.device_id),
-            via_device_token: token_use.is_some() || method == AuthMethod::Tailscale,
+            // Who comes by an invitation, or by its name, is known by its device alone, now as later.
+            via_device_token: token_use.is_some() || invited.is_some() || method == AuthMethod::Tailscale,
             auth_method: method,
             named,
             epoch,

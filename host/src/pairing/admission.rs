@@ -10,7 +10,7 @@ use super::book::{self, Book};
 use super::management::{self, Approver};
 use super::records::{Decision, PairedDevice, PairingEvent};
 use super::{Pairing, PendingRequest, pins};
-use crate::auth::TokenUse;
+use crate::auth::{Invited, TokenUse};
 use crate::store::StoreError;
 use crate::store::devices::{Change, DeviceRow};
 
@@ -45,6 +45,8 @@ pub struct Candidate {
     pub token_use: Option<TokenUse>,
     /// Whether platform and family are pinned: it speaks protocol 4.
     pub pins: bool,
+    /// The invitation it came in by.
+    pub invited: Option<Invited>,
 }
 
 /// Why a device must ask.
@@ -109,6 +111,8 @@ pub enum Admission {
     Skipped,
     /// The token it came in by has fallen since.
     TokenFallen,
+    /// The invitation it came by has ended since.
+    InvitationFallen,
     /// Too many wait already.
     Busy,
 }
@@ -130,15 +134,21 @@ impl Pairing {
         match plan {
             Plan::Now(admission) => Ok(admission),
             Plan::AfterWriting(changes, admission) => {
-                self.commit(gate, changes).await?;
-                Ok(admission)
+                // Spent before it is on disk, and given back if that fails: whoever waits may leave in between.
+                let invited = candidate.invited.as_ref();
+                let spent = invited.and_then(|it| self.lock().invites.remove(&it.id).map(|waiting| (it.id, waiting)));
+                let written = self.commit(gate, changes).await;
+                if written.is_err() {
+                    self.lock().invites.extend(spent);
+                }
+                written.map(|()| admission)
             }
         }
     }
 
     fn admit_known(&self, candidate: &Candidate, now_ms: u64) -> Option<Admission> {
         let mut book = self.lock();
-        if need(&book, candidate).is_some() || has_fallen(&book, candidate) {
+        if candidate.invited.is_some() || need(&book, candidate).is_some() || has_fallen(&book, candidate) {
             return None;
         }
         let Book { devices, dirty, .. } = &mut *book;
@@ -157,6 +167,12 @@ impl Pairing {
             return Plan::Now(Admission::TokenFallen);
         }
         let known = known_device(book, candidate);
+        if candidate.invited.is_some() {
+            return match book.invitation(candidate, now_ms) {
+                Some(it) => self.plan_at_once(book, candidate, known, Approver::Invitation(it), now_ms),
+                None => Plan::Now(Admission::InvitationFallen),
+            };
+        }
         let need = need(book, candidate);
         // A device token is for the device as it was approved: who describes it anew needs more than that.
         let excused = candidate.token_use.is_none() || need != Some(PairingReason::MetadataUpgrade);
@@ -170,7 +186,9 @@ impl Pairing {
                 Plan::AfterWriting(vec![Change::PutDevice(Box::new(device))], admission)
             }
             _ if candidate.pairing_optional && excused => Plan::Now(Admission::Skipped),
-            (_, known) if candidate.local && excused => self.plan_silent(book, candidate, known, now_ms),
+            (_, known) if candidate.local && excused => {
+                self.plan_at_once(book, candidate, known, Approver::ThisMachine, now_ms)
+            }
             (reason, known) => {
                 let reason = reason.unwrap_or(PairingReason::NotPaired);
                 self.plan_pending(book, candidate, known.is_some(), reason, now_ms)
@@ -179,7 +197,14 @@ impl Pairing {
     }
 
     /// Approves at once. A request of the same device in the same role that still waits is settled by this too.
-    fn plan_silent(&self, book: &Book, candidate: &Candidate, known: Option<&DeviceRow>, now_ms: u64) -> Plan {
+    fn plan_at_once(
+        &self,
+        book: &Book,
+        candidate: &Candidate,
+        known: Option<&DeviceRow>,
+        approver: Approver<'_>,
+        now_ms: u64,
+    ) -> Plan {
         let mut changes = Vec::new();
         let mut events = Vec::new();
         let mut request = new_request(candidate, known.is_some(), now_ms);
@@ -193,9 +218,11 @@ impl Pairing {
                 }
             }
         }
-        let Ok(mut device) = management::approve(&self.maker, Approver::ThisMachine, known, &request, None, now_ms)
-        else {
-            return Plan::Now(Admission::TokenFallen);
+        let Ok(mut device) = management::approve(&self.maker, approver, known, &request, None, now_ms) else {
+            return Plan::Now(match approver {
+                Approver::Invitation(_) => Admission::InvitationFallen,
+                _ => Admission::TokenFallen,
+            });
         };
         note_visit(&mut device, candidate, now_ms);
         events.push(PairingEvent::resolved(&request, Decision::Approved, now_ms));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemas::scope::{covers, normalized};
 
+use super::invites::Waiting;
 use crate::store::devices::{Change, DeviceRow, PendingRequest, PreviousMint, TokenRow};
 use crate::tokens::TokenMaker;
 
@@ -14,6 +15,8 @@ pub(super) struct Book {
     pub(super) pending: HashMap<String, PendingRequest>,
     /// Devices whose row on disk is behind.
     pub(super) dirty: HashSet<String>,
+    /// Invitations that wait to be used, by the SHA-256 of their tokens. Never on disk.
+    pub(super) invites: HashMap<[u8; 32], Waiting>,
 }
 
 impl Book {
@@ -26,6 +29,7 @@ impl Book {
             devices: devices.into_iter().map(fresh).collect(),
             pending: pending.into_iter().map(|request| (request.request_id.clone(), request)).collect(),
             dirty: HashSet::new(),
+            invites: HashMap::new(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Book {
                 }
                 Change::DropDevice(id) => {
                     self.devices.remove(&id);
+                    self.forget_invited(&id);
                     self.dirty.remove(&id);
                 }
                 Change::PutPending(request) => {

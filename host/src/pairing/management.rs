@@ -5,6 +5,7 @@ use schemas::ErrorShape;
 use schemas::scope::{self, any_satisfies, covers, normalized};
 
 use super::book;
+use super::invites::Waiting;
 use super::records::{
     Approved, Decision, PairedDevice, PairingEvent, PairingList, Rejected, Removed, Renamed, Revoked, Rotated,
     TokenDelivery,
@@ -16,7 +17,7 @@ use crate::tokens::TokenMaker;
 
 /// Longest label, in characters.
 const MAX_LABEL: usize = 64;
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// On whose behalf something is asked. The host itself asks without one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub(super) enum Approver<'a> {
     Host,
     /// A caller, within what they hold.
     Caller(&'a Authority),
+    /// Whoever made the invitation, within it and within what they hold.
+    Invitation(&'a Waiting),
 }
 
 /// Makes a device out of a request: the only way a device comes to hold anything.
@@ -104,8 +107,14 @@ pub(super) fn approve(
             serde_json::json!({ "code": "PAIRING_SCOPES_NOT_REQUESTED", "requestedScopes": request.scopes }),
         ));
     }
-    if let Approver::Caller(authority) = approver
-        && !permits(authority, &request.device_id, &request.role, scopes)
+    let (authority, invitation) = match approver {
+        Approver::ThisMachine | Approver::Host => (None, None),
+        Approver::Caller(authority) => (Some(authority), None),
+        Approver::Invitation(invitation) => (invitation.by.as_ref(), Some(invitation)),
+    };
+    let is_within = |invited: &Waiting| invited.role == request.role && covers(&invited.scopes, scopes);
+    if authority.is_some_and(|authority| !permits(authority, &request.device_id, &request.role, scopes))
+        || invitation.is_some_and(|invitation| !is_within(invitation))
     {
         return Err(denied("device pairing approval denied"));
     }
@@ -134,9 +143,14 @@ pub(super) fn approve(
     device.approved_via = match approver {
         Approver::ThisMachine => "silent".to_string(),
         Approver::Host | Approver::Caller(_) => "owner".to_string(),
+        Approver::Invitation(_) => "bootstrap".to_string(),
     };
+    if device.label.is_none() {
+        device.label = invitation.and_then(|invitation| invitation.label.clone());
+    }
     device.approved_at_ms = now_ms;
-    match asks_for_no_more {
+    // An invitation hands out no token that reaches further than itself, whatever the device was approved for before.
+    match asks_for_no_more && invitation.is_none() {
         true => book::ensure_token(maker, &mut device, &request.role, scopes, now_ms),
         false => book::mint_token(&mut device, &request.role, scopes, now_ms),
     }
@@ -235,19 +249,15 @@ impl Pairing {
         label: &str,
         authority: Option<&Authority>,
     ) -> Result<Done<Renamed>, ManageError> {
-        let label = label.trim();
-        if label.is_empty() || label.chars().count() > MAX_LABEL {
-            let message = format!("label must have between 1 and {MAX_LABEL} characters");
-            return Err(ManageError::Refused(ErrorShape::invalid_request(message)));
-        }
+        let label = self::label(label).map_err(ManageError::Refused)?;
         let gate = self.gate.clone().lock_owned().await;
         let mut device = self.device(device_id, "unknown deviceId")?;
         if authority.is_some_and(|authority| !reaches(authority, device_id)) {
             return Err(ManageError::Refused(denied("device rename denied")));
         }
-        device.label = Some(label.to_string());
+        device.label = Some(label.clone());
         self.commit(gate, vec![Change::PutDevice(Box::new(device))]).await?;
-        let result = Renamed { device_id: device_id.to_string(), label: label.to_string() };
+        let result = Renamed { device_id: device_id.to_string(), label };
         Ok(Done { result, events: Vec::new(), invalidated: Vec::new() })
     }
 
@@ -328,6 +338,21 @@ impl Pairing {
     fn device(&self, device_id: &str, otherwise: &str) -> Result<DeviceRow, ManageError> {
         self.lock().devices.get(device_id).cloned().ok_or_else(|| unknown(otherwise))
     }
+}
+
+/// The name that an operator gives to a device.
+pub(super) fn label(text: &str) -> Result<String, ErrorShape> {
+    let label = text.trim();
+    if label.is_empty() || label.chars().count() > MAX_LABEL {
+        let message = format!("label must have between 1 and {MAX_LABEL} characters");
+        return Err(ErrorShape::invalid_request(message));
+    }
+    Ok(label.to_string())
+}
+
+/// Whether a caller may let in a device that is not known yet: what they could approve if it asked.
+pub(super) fn may_invite(authority: &Authority, role: &str, scopes: &[String]) -> bool {
+    permits(authority, "", role, scopes)
 }
 
 /// Whether a caller may decide about these scopes in this role of this device.

@@ -6,6 +6,7 @@
 
 mod admission;
 mod book;
+mod invites;
 mod management;
 mod pins;
 mod records;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::auth::{DeviceTokens, TokenRefusal, TokenUse};
+use crate::auth::{DeviceTokens, Invited, TokenRefusal, TokenUse};
 use crate::gateway_key::GatewayKey;
 use crate::store::devices::{self, Change};
 use crate::store::{Store, StoreError};
@@ -27,6 +28,7 @@ use schemas::scope::covers;
 
 pub use crate::store::devices::PendingRequest;
 pub use admission::{Admission, Candidate, PairingReason};
+pub use invites::{Invitation, Invite, InviteError};
 pub use management::{Authority, Done, Invalidated, ManageError};
 pub use records::{
     Approved, Decision, PairedDevice, PairingEvent, PairingList, Rejected, Removed, Renamed, Revoked, Rotated,
@@ -44,6 +46,10 @@ pub struct PairingSettings {
     pub max_pending: usize,
     /// Devices of one address that may wait at a time.
     pub max_pending_per_ip: usize,
+    /// `gateway.auth.setup_code_ttl`, in milliseconds.
+    pub setup_code_ttl_ms: u64,
+    /// `gateway.limits.max_setup_codes`: invitations that may wait to be used.
+    pub max_setup_codes: usize,
 }
 
 impl Default for PairingSettings {
@@ -53,6 +59,8 @@ impl Default for PairingSettings {
             pending_ttl_ms: 300_000,
             max_pending: 256,
             max_pending_per_ip: 32,
+            setup_code_ttl_ms: 600_000,
+            max_setup_codes: 32,
         }
     }
 }
@@ -187,6 +195,10 @@ impl DeviceTokens for Pairing {
         record.last_used_at_ms = Some(now_ms);
         dirty.insert(device_id.to_string());
         Ok(TokenUse { epoch: record.epoch })
+    }
+
+    fn verify_bootstrap_token(&self, device_id: &str, role: &str, token: &str, now_ms: u64) -> Option<Invited> {
+        self.accept(token, device_id, role, now_ms)
     }
 }
 

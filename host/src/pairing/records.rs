@@ -41,7 +41,7 @@ pub struct PairedDevice {
     /// Where it last came from, unless local.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_ip: Option<String>,
-    /// `silent` or `owner`.
+    /// `silent`, `owner` or `bootstrap`.
     pub approved_via: String,
     /// When it was first approved.
     pub created_at_ms: u64,

@@ -1,4 +1,5 @@
 mod authority;
+mod invites;
 mod pinned;
 mod waiting;
 
@@ -38,6 +39,7 @@ fn remote(device: &str, wanted: &[&str]) -> Candidate {
         pairing_optional: false,
         token_use: None,
         pins: false,
+        invited: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_api::Caller;
-use plugin_api::catalogue::{ApproveDevice, DeviceId, RenameDevice, RequestId, TokenOf, TokenScope};
+use plugin_api::catalogue::{ApproveDevice, DeviceId, Invite, Invited, RenameDevice, RequestId, TokenOf, TokenScope};
 use schemas::ErrorShape;
 use schemas::error::code;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::authority::Authority;
 use crate::connections::{self, Connection};
 use crate::events;
 use crate::gateway::Gateway;
-use crate::pairing::{self, Done, ManageError, PairingEvent};
+use crate::pairing::{self, Done, InviteError, ManageError, PairingEvent};
 use crate::revocation;
 
 pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &str, params: &str) -> Outcome {
@@ -48,7 +48,28 @@ pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &s
             let TokenOf { device_id, role } = parse(params)?;
             finish(gateway, authority, book.revoke(&device_id, &role, rights, now).await).await
         }
+        "host.pairing.invite" => answer(&invite(gateway, authority, parse(params)?, now)?),
         other => Err(ErrorShape::unavailable(format!("{other} is not served by this host"))),
+    }
+}
+
+/// Makes a one-time token for a device that is not known yet.
+fn invite(gateway: &Gateway, authority: &Authority, wish: Invite, now_ms: u64) -> Result<Invited, ErrorShape> {
+    if !authority.is_plugin() && authority.role() != "operator" {
+        return Err(ErrorShape::invalid_request("device invitation denied"));
+    }
+    let Invite { role, scopes, label } = wish;
+    let invite = pairing::Invite { role, scopes, label, ends_at_ms: authority.ends_at_ms() };
+    match gateway.pairing.invite(invite, rights(authority).as_ref(), now_ms) {
+        Ok(pairing::Invitation { token, expires_at_ms, role, scopes }) => {
+            Ok(Invited { bootstrap_token: token.to_string(), expires_at_ms, role, scopes })
+        }
+        Err(InviteError::Refused(error)) => Err(error),
+        Err(InviteError::Full) => {
+            gateway.metrics.limit_hit("max_setup_codes");
+            let message = "too many setup codes wait to be used (gateway.limits.max_setup_codes)";
+            Err(ErrorShape::unavailable(message).retryable())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Host::subscribe`](crate::Host::subscribe); its manifest names them under `invokes` and `hears`. A test compares this
 //! list with what the host serves.
 
+mod invites;
 mod registry;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use schemas::PresenceEntry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use invites::{Invite, Invited};
 pub use registry::{
     ConfigChanged, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
 };
@@ -60,6 +62,7 @@ pub const SERVICES: &[Service] = &[
         "host.pairing.approve",
         "Approves a pending device, with the caller's rights.",
     ),
+    service::<Invite, Invited>("host.pairing.invite", "A one-time token for a device, with the caller's rights."),
     service::<NoParams, PairingList>("host.pairing.list", "Pending requests and paired devices."),
     service::<RequestId, RejectedDevice>("host.pairing.reject", "Rejects a pending device."),
     service::<DeviceId, DeviceId>("host.pairing.remove", "Forgets a device and closes its connections."),
@@ -402,7 +405,7 @@ pub struct PairedDevice {
     /// Its tokens, without the tokens themselves, sorted by role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<TokenSummary>>,
-    /// `silent` (a device of this machine) or `owner` (an operator decided).
+    /// `silent` (a device of this machine), `owner` (an operator decided) or `bootstrap` (it showed a setup code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_via: Option<String>,
     /// When it was first approved.

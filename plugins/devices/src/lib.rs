@@ -5,6 +5,7 @@
 //! is bounded in that one place, whichever way the request came. The service's errors are the answer, word for word.
 
 mod announcer;
+mod setup_code;
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -22,6 +23,7 @@ use schemas::scope;
 use serde::Deserialize;
 
 use announcer::{Announcer, REQUESTED, RESOLVED};
+use setup_code::{SetupCodeMade, SetupCodeParams};
 
 /// The plugin.
 pub struct Devices {
@@ -52,6 +54,16 @@ static METHODS: LazyLock<Methods<Devices>> = LazyLock::new(|| {
             ),
             Devices::rotate,
         )
+        .add(
+            method("device.pair.setupCode")
+                .summary("Makes a code by which a device that is not here yet pairs itself once.")
+                .effects()
+                .description(
+                    "Without `url` the code says where the gateway listens, which must be reachable from where the device is. \
+                     Nobody can invite to more than they hold themselves. The code is a secret, and told only here.",
+                ),
+            Devices::setup_code,
+        )
         .add(method("device.token.revoke").summary("Revokes a device's token.").effects(), Devices::revoke)
 });
 
@@ -63,7 +75,9 @@ impl Plugin for Devices {
             .summary("Lists, approves and rejects devices, and renews or revokes their tokens.")
             .requires(&[extension::EXEC, extension::INVOKE, extension::EVENTS, extension::CALLER])
             .invokes(&[
+                "host.gateway.info",
                 "host.pairing.approve",
+                "host.pairing.invite",
                 "host.pairing.list",
                 "host.pairing.reject",
                 "host.pairing.remove",
@@ -139,6 +153,10 @@ impl Devices {
     async fn rotate(self: Arc<Self>, call: Call, params: Rotate) -> Result<TokenRotated, MethodError> {
         let params = TokenScope { device_id: params.device_id, role: params.role, scopes: params.scopes };
         call.invoke("host.pairing.token.rotate", &params).send().await
+    }
+
+    async fn setup_code(self: Arc<Self>, call: Call, params: SetupCodeParams) -> Result<SetupCodeMade, MethodError> {
+        setup_code::make(&call, params).await
     }
 
     async fn revoke(self: Arc<Self>, call: Call, params: Token) -> Result<TokenRevoked, MethodError> {

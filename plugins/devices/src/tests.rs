@@ -123,7 +123,7 @@ fn absent_and_null_scopes_ask_for_no_narrowing() {
 fn only_pairing_scope_lets_in() {
     let plugin = willing().start();
     let methods: Vec<String> = plugin.manifest().methods.iter().map(|method| method.name.clone()).collect();
-    assert_eq!(methods.len(), 7);
+    assert_eq!(methods.len(), 8);
     for method in methods {
         for who in [Who::operator(&["operator.read", "operator.write", "operator.approvals"]), Who::node()] {
             plugin.call_as(who, &method, json!({})).error();

@@ -68,7 +68,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn put_into(self, params: &mut Value) {
+    /// Adds `scopes` to a method's parameters, if any were named.
+    pub fn put_into(self, params: &mut Value) {
         if let Some(scopes) = self.scopes {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.trim()).filter(|scope| !scope.is_empty()).collect();
             params["scopes"] = json!(scopes);

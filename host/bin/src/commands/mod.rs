@@ -15,6 +15,7 @@ mod health;
 pub mod logs;
 pub mod methods;
 pub mod node;
+pub mod pair;
 pub mod plugins;
 pub mod service;
 mod status;
@@ -29,6 +30,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Status => status::run(context),
         Command::Methods(args) => methods::run(args, context),
         Command::Plugins(args) => plugins::run(args, context),
+        Command::Pair(args) => pair::run(args, context),
         Command::Devices(command) => devices::run(command, context),
         Command::Connections => connections::run(context),
         Command::Token(command) => token::run(command, context),

@@ -10,6 +10,8 @@ use super::*;
 enum Step {
     Knock { device: u8, key: u8, node: bool, local: bool, by_token: bool, wanted: Vec<String> },
     Act { by: Option<Authority>, deed: Deed },
+    Invite { by: Option<Authority>, node: bool, wanted: Option<Vec<String>> },
+    Redeem { nth: usize, device: u8, key: u8, wanted: Vec<String> },
     Restart,
 }
 
@@ -40,6 +42,8 @@ struct World {
     ceiling: HashMap<String, (String, Vec<String>)>,
     /// By device and role: the token it was last handed.
     tokens: HashMap<(String, String), String>,
+    /// What was invited to and not used yet: token, role and scopes.
+    invites: Vec<(String, String, Vec<String>)>,
 }
 
 type Outcome = Result<(), TestCaseError>;
@@ -90,9 +94,20 @@ fn some_step() -> impl Strategy<Value = Step> {
     let knock = (0u8..3, key, often(0.25), often(0.25), any::<bool>(), some_scopes()).prop_map(
         |(device, key, node, local, by_token, wanted)| Step::Knock { device, key, node, local, by_token, wanted },
     );
+    let invite = (somebody(), often(0.25), proptest::option::of(some_scopes()))
+        .prop_map(|(by, node, wanted)| Step::Invite { by, node, wanted });
+    let key = prop_oneof![9 => Just(0u8), 1 => Just(1u8)];
+    let redeem = (0usize..4, 0u8..3, key, some_scopes()).prop_map(|(nth, device, key, wanted)| Step::Redeem {
+        nth,
+        device,
+        key,
+        wanted,
+    });
     prop_oneof![
         5 => knock,
         10 => (somebody(), some_deed()).prop_map(|(by, deed)| Step::Act { by, deed }),
+        2 => invite,
+        3 => redeem,
         1 => Just(Step::Restart),
     ]
 }
@@ -101,7 +116,7 @@ impl World {
     async fn new() -> World {
         let store = Store::in_memory();
         let book = open(&store).await;
-        World { store, book, ceiling: HashMap::new(), tokens: HashMap::new() }
+        World { store, book, ceiling: HashMap::new(), tokens: HashMap::new(), invites: Vec::new() }
     }
 
     async fn step(&mut self, step: Step, now: u64) -> Outcome {
@@ -115,9 +130,18 @@ impl World {
                 self.knock(candidate, by_token, now).await?;
             }
             Step::Act { by, deed } => self.act(by, deed, now).await?,
+            Step::Invite { by, node, wanted } => self.invite(by, node, wanted, now)?,
+            Step::Redeem { nth, device, key, wanted } => {
+                let public_key = format!("key-{device}-{key}");
+                let candidate = Candidate { scopes: wanted, public_key, ..remote(&device.to_string(), &[]) };
+                self.redeem(nth, candidate, now).await?;
+            }
             Step::Restart => {
                 self.book.flush().await.unwrap();
                 self.book = open(&self.store).await;
+                for (token, role, _) in self.invites.drain(..) {
+                    prop_assert!(self.book.verify_bootstrap_token("0", &role, &token, now).is_none());
+                }
             }
         }
         self.holds(now)
@@ -143,8 +167,39 @@ impl World {
                 let (again, _, events) = pending(self.book.admit(candidate, now).await.unwrap());
                 prop_assert_eq!((again, events.len()), (request_id, 0));
             }
+            Admission::InvitationFallen => prop_assert!(false, "nobody was invited"),
             Admission::Skipped | Admission::TokenFallen | Admission::Busy => {}
         }
+        Ok(())
+    }
+
+    fn invite(&mut self, by: Option<Authority>, node: bool, wanted: Option<Vec<String>>, now: u64) -> Outcome {
+        let role = node.then(|| "node".to_string());
+        let invite = Invite { role, scopes: wanted, ..Invite::default() };
+        let Ok(made) = self.book.invite(invite, by.as_ref(), now) else { return Ok(()) };
+        // Whoever is invited is another device than the inviter's.
+        let device_id = "another".to_string();
+        let touched = Touched { device_id, roles: vec![made.role.clone()], scopes: made.scopes.clone() };
+        prop_assert!(may(by.as_ref(), &touched), "{:?} may not invite to {:?}", by, touched);
+        self.invites.push((made.token.to_string(), made.role, made.scopes));
+        Ok(())
+    }
+
+    async fn redeem(&mut self, nth: usize, mut candidate: Candidate, now: u64) -> Outcome {
+        let Some((token, role, invited_to)) = self.invites.get(nth).cloned() else { return Ok(()) };
+        let device_id = candidate.device_id.clone();
+        let Some(invited) = self.book.verify_bootstrap_token(&device_id, &role, &token, now) else { return Ok(()) };
+        prop_assert_eq!(&invited.scopes, &invited_to);
+        prop_assert!(self.book.verify_bootstrap_token("another", &role, &token, now).is_none());
+        candidate.scopes = schemas::scope::meet(&invited.scopes, &candidate.scopes);
+        (candidate.role, candidate.invited) = (role.clone(), Some(invited));
+        let (granted, events) = granted(self.book.admit(candidate.clone(), now).await.unwrap());
+        prop_assert!(!events.is_empty() && covers(&invited_to, &granted.scopes));
+        prop_assert!(self.book.verify_bootstrap_token(&device_id, &role, &token, now).is_none(), "it is used");
+        prop_assert!(matches!(self.book.admit(candidate.clone(), now).await.unwrap(), Admission::InvitationFallen));
+        self.invites.remove(nth);
+        self.approved(&candidate.public_key, &device_id, &granted.scopes);
+        self.tokens.extend(granted.device_token.map(|token| ((device_id, role), token)));
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use clawhost_tests::support::Knock;
+use schemas::setup_code::SetupCode;
+use serde_json::json;
 
 use crate::attack::{Attack, Outcome, check, healthy};
 use crate::target::{Target, lockout, outcome};
@@ -12,7 +14,33 @@ use crate::target::{Target, lockout, outcome};
 const GUESSES: usize = 100;
 
 pub fn attacks() -> Vec<Attack> {
-    vec![Attack::new("guesses", "of the shared token from afar", of_the_token).on_this_machine()]
+    vec![
+        Attack::new("guesses", "a setup code that was used", of_a_used_code).on_this_machine(),
+        Attack::new("guesses", "of the shared token from afar", of_the_token).on_this_machine(),
+    ]
+}
+
+/// Another device shows a code that has let one in. Tried fewer times than lock out.
+async fn of_a_used_code(target: Arc<Target>) -> Outcome {
+    let mut admin = target.admin().await;
+    let wish = json!({ "url": "ws://gateway.example", "scopes": ["operator.read"] });
+    let made = admin.ok("device.pair.setupCode", wish).await;
+    let code = made["setupCode"].as_str().and_then(SetupCode::decode);
+    let Some(code) = code else { return check("a setup code", made.to_string(), false) };
+    let (first, second) = (target.key("invited"), target.key("not invited"));
+    let auth = json!({ "bootstrapToken": code.bootstrap_token });
+    let by_code = target.operator_of_4().scopes(&["operator.admin"]).with("auth", auth);
+    let result = target.knock_with(&Knock::remote()).await.connect(&by_code.clone().device(&first)).await;
+    let scopes = result.as_ref().ok().map(|hello| hello["auth"]["scopes"].clone());
+    check("to read, and no more", outcome(&result), scopes == Some(json!(["operator.read"])))?;
+    for key in [&second, &first] {
+        let result = target.knock_with(&Knock::remote()).await.connect(&by_code.clone().device(key)).await;
+        let is_refused = result.as_ref().is_err_and(|refused| refused.error.message.contains("setup code invalid"));
+        check("a refusal of the used code", outcome(&result), is_refused)?;
+    }
+    admin.ok("device.pair.remove", json!({ "deviceId": first.id() })).await;
+    admin.close().await;
+    Ok(())
 }
 
 async fn of_the_token(target: Arc<Target>) -> Outcome {
