@@ -45,6 +45,13 @@ impl Access {
         self.roles & authority.role_bit() != 0 && (self.any_of == 0 || self.any_of & authority.scope_bits() != 0)
     }
 
+    /// Whether it may be sent to this one, whom a plugin chose. Scopes are asked of operators: nobody else has any, and a
+    /// plugin that names a connection of another role means it.
+    pub fn admits_chosen(&self, authority: &Authority) -> bool {
+        let has_scopes = authority.role() == ROLES[0];
+        if has_scopes { self.admits(authority) } else { self.roles & authority.role_bit() != 0 }
+    }
+
     /// Checks a call from a socket, or on behalf of one. An internal method is unknown there.
     pub fn check(&self, method: &str, authority: &Authority) -> Result<(), ErrorShape> {
         if self.is_internal() {

@@ -228,8 +228,7 @@ fn broadcast(gateway: &Arc<Gateway>, entry: &Arc<EventEntry>, open: Vec<u8>, dro
 fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {
     let mut reached = 0usize;
     for connection in conns.iter().filter_map(|number| gateway.connections.find(*number)) {
-        // A scope is needed for chosen connections too; the role is what the plugin chose.
-        if entry.access.admits(&connection.authority) && connection.outbox.targeted(open).is_ok() {
+        if entry.access.admits_chosen(&connection.authority) && connection.outbox.targeted(open).is_ok() {
             reached += 1;
         }
     }

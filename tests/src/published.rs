@@ -24,6 +24,7 @@ use plugin_health as _;
 use plugin_heartbeat as _;
 use plugin_logs as _;
 use plugin_models as _;
+use plugin_node as _;
 use plugin_presence as _;
 use plugin_status as _;
 use plugin_system as _;

@@ -33,7 +33,8 @@ const TEST_KIT: &str = "clawhost-plugin-kit";
 const NAME_PLUGINS: [&str; 2] = ["clawhost-bin", "clawhost-tests"];
 
 /// Names of methods, events and plugins that the host may write, and why.
-const NAMES_THE_HOST_MAY_WRITE: [(&str, &str, &str); 8] = [
+const NAMES_THE_HOST_MAY_WRITE: [(&str, &str, &str); 9] = [
+    ("", "node", "the role of a connection, not the plugin"),
     ("snapshot.rs", "presence", "the protocol fixes the parts of hello-ok's snapshot"),
     ("snapshot.rs", "health", "the protocol fixes the parts of hello-ok's snapshot"),
     ("config/", "config", "the table [plugins.<id>.config], not the plugin"),

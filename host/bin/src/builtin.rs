@@ -23,6 +23,7 @@ builtin! {
     "heartbeat" => plugin_heartbeat,
     "logs" => plugin_logs,
     "models" => plugin_models,
+    "node" => plugin_node,
     "presence" => plugin_presence,
     "status" => plugin_status,
     "system" => plugin_system,

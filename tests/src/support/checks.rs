@@ -15,9 +15,9 @@ use serde_json::Value;
 use super::client::Frame;
 
 /// Events that go to chosen connections only, and so carry no `seq`.
-const TARGETED: [&str; 2] = ["connect.challenge", "spike.note"];
-/// Events that are broadcast, and also sent to a newcomer alone.
-const BOTH: [&str; 1] = ["health"];
+const TARGETED: [&str; 4] = ["connect.challenge", "node.invoke.cancel", "node.invoke.request", "spike.note"];
+/// Events that are broadcast, and also sent to one connection alone: a newcomer, a node that was approved.
+const BOTH: [&str; 2] = ["health", "node.pair.resolved"];
 /// Events that carry the versions of the snapshot.
 const STAMPED: [&str; 2] = ["health", "presence"];
 /// Methods whose manifest row says `interim`; those of the test plugins.

@@ -1,0 +1,202 @@
+//! `node.pair.*`: who decides what of a node may be used.
+
+use std::sync::Arc;
+
+use plugin_api::catalogue::PairedDevice;
+use plugin_api::{Batch, Call, HostError, MethodError, NoParams};
+use schemas::scope;
+use serde::Serialize;
+
+use crate::book::{Approved, Reconciled};
+use crate::listing;
+use crate::params::{ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
+use crate::{Node, State};
+
+/// A node declares more than was approved.
+pub const REQUESTED: &str = "node.pair.requested";
+/// A node's request was decided.
+pub const RESOLVED: &str = "node.pair.resolved";
+
+impl Node {
+    pub(crate) async fn pair_list(self: Arc<Self>, call: Call, _: NoParams) -> Result<PairList, MethodError> {
+        let paired = self.devices(&call).await?.paired;
+        self.settled(None).await;
+        let mut state = self.state();
+        self.prune(&mut state, &paired);
+        let mut pending: Vec<_> = state.book.pending.values().map(|waiting| waiting.request.clone()).collect();
+        pending.sort_by(|a, b| (b.ts, &a.node_id).cmp(&(a.ts, &b.node_id)));
+        let device = |id: &str| paired.iter().find(|device| device.device_id == id);
+        let approved = state.book.approved.iter();
+        let mut approved: Vec<_> = approved.map(|(id, known)| listing::paired_node(id, known, device(id))).collect();
+        approved.sort_by(|a, b| (b.approved_at_ms, &a.node_id).cmp(&(a.approved_at_ms, &b.node_id)));
+        Ok(PairList { pending, paired: approved })
+    }
+
+    pub(crate) async fn approve(self: Arc<Self>, call: Call, asked: RequestId) -> Result<ApprovedNode, MethodError> {
+        let caller = call.caller()?;
+        let paired = self.devices(&call).await?.paired;
+        let (waiting, approved, written) = {
+            let mut state = self.state();
+            self.prune(&mut state, &paired);
+            let waiting = state.book.request(&asked.request_id).cloned().ok_or_else(unknown_request)?;
+            let required = waiting.request.surface.required_scopes();
+            let lacks = |needed: &&String| !scope::any_satisfies(&caller.scopes, needed);
+            if let Some(missing) = required.iter().find(lacks).filter(|_| caller.role != "plugin") {
+                return Err(MethodError::missing_scope(missing));
+            }
+            let node_id = waiting.request.node_id.clone();
+            let now = schemas::now_ms();
+            let approved = Approved {
+                pairing: waiting.pairing.clone(),
+                about: waiting.request.about.clone(),
+                surface: waiting.request.surface.clone(),
+                created_at_ms: state.book.approved.get(&node_id).map_or(now, |known| known.created_at_ms),
+                approved_at_ms: now,
+            };
+            let (_, batch) = state.book.decide(&node_id, self.host.kv().batch());
+            let batch = state.book.write_approval(&node_id, &approved, batch);
+            (waiting, approved, batch.write())
+        };
+        let node_id = waiting.request.node_id.clone();
+        // On disk before anything of it can be used.
+        if let Err(error) = written.await {
+            self.state().book.pending.entry(node_id).or_insert(waiting);
+            return Err(error.into());
+        }
+        let device = paired.iter().find(|device| device.device_id == node_id);
+        let node = listing::paired_node(&node_id, &approved, device);
+        {
+            let mut state = self.state();
+            state.book.approved.insert(node_id.clone(), approved);
+            self.resolved(&state, &asked.request_id, &node_id, "approved");
+            self.apply(&mut state, &node_id, device);
+        }
+        self.host.info(&format!("what node {node_id} offers was approved"));
+        Ok(ApprovedNode { request_id: asked.request_id, node })
+    }
+
+    pub(crate) async fn reject(self: Arc<Self>, _: Call, asked: RequestId) -> Result<RejectedNode, MethodError> {
+        let (node_id, written) = {
+            let mut state = self.state();
+            let known = state.book.request(&asked.request_id).map(|waiting| waiting.request.node_id.clone());
+            let node_id = known.ok_or_else(unknown_request)?;
+            let (_, batch) = state.book.decide(&node_id, self.host.kv().batch());
+            self.resolved(&state, &asked.request_id, &node_id, "rejected");
+            (node_id, batch.write())
+        };
+        written.await?;
+        Ok(RejectedNode { request_id: asked.request_id, node_id })
+    }
+
+    pub(crate) async fn remove(
+        self: Arc<Self>,
+        call: Call,
+        NodeId { node_id }: NodeId,
+    ) -> Result<RemovedNode, MethodError> {
+        let paired = self.devices(&call).await?.paired;
+        let device = paired.iter().find(|device| device.device_id == node_id && listing::is_node(device));
+        let written = {
+            let mut state = self.state();
+            let (approved, batch) = state.book.forget(&node_id, self.host.kv().batch());
+            let (waiting, batch) = state.book.decide(&node_id, batch);
+            if approved.is_none() && waiting.is_none() && device.is_none() {
+                return Err(MethodError::invalid_request("unknown nodeId"));
+            }
+            if let Some(waiting) = waiting {
+                self.resolved(&state, &waiting.request.request_id, &node_id, "rejected");
+            }
+            let written = batch.write();
+            // While it is connected it asks anew at once.
+            self.apply(&mut state, &node_id, device);
+            written
+        };
+        written.await?;
+        self.host.info(&format!("what was approved of node {node_id} was taken back"));
+        Ok(RemovedNode { node_id })
+    }
+
+    /// Holds what a connection declares against what is approved.
+    pub(crate) fn reconcile(&self, conn: u64, paired: &[PairedDevice]) {
+        let mut state = self.state();
+        self.prune(&mut state, paired);
+        let Some(node_id) = state.sessions.get(conn).map(|session| session.node_id.clone()) else { return };
+        let device = paired.iter().find(|device| device.device_id == node_id);
+        self.apply_to(&mut state, conn, device);
+    }
+
+    /// The same for every connection of a node; the one that is asked comes last, so that its wish stands.
+    fn apply(&self, state: &mut State, node_id: &str, device: Option<&PairedDevice>) {
+        let current = state.sessions.of_node(node_id).map(|session| session.conn);
+        let mut conns = state.sessions.all_of(node_id);
+        conns.sort_by_key(|conn| Some(*conn) == current);
+        for conn in conns {
+            self.apply_to(state, conn, device);
+        }
+    }
+
+    fn apply_to(&self, state: &mut State, conn: u64, device: Option<&PairedDevice>) {
+        let State { sessions, book, .. } = state;
+        let Some(session) = sessions.get_mut(conn) else { return };
+        let Some(device) = device.filter(|_| session.has_device) else {
+            session.effective = Default::default();
+            return;
+        };
+        let batch = self.host.kv().batch();
+        let (done, batch) = book.reconcile(device, &session.about, &session.declared, batch);
+        let Reconciled { effective, requested, dropped } = done;
+        session.effective = effective;
+        if requested.is_some() || dropped.is_some() {
+            self.write(batch);
+        }
+        if let Some(dropped) = dropped {
+            self.resolved(state, &dropped.request_id, &dropped.node_id, "rejected");
+        }
+        if let Some(requested) = requested {
+            self.tell(REQUESTED, None, &requested);
+        }
+    }
+
+    /// Forgets what is of devices that are not paired any more.
+    fn prune(&self, state: &mut State, paired: &[PairedDevice]) {
+        let (changed, batch) = state.book.prune(paired, self.host.kv().batch());
+        if changed {
+            self.write(batch);
+        }
+    }
+
+    /// Writes what nobody waits for: it is made again if it is lost.
+    fn write(&self, batch: Batch) {
+        let (written, host) = (batch.write(), self.host.clone());
+        self.host.spawn(async move {
+            if let Err(error) = written.await {
+                host.warn(&format!("what waits for approval was not written: {error}"));
+            }
+        });
+    }
+
+    fn resolved(&self, state: &State, request_id: &str, node_id: &str, decision: &str) {
+        let resolved = Resolved { request_id, node_id, decision, ts: schemas::now_ms() };
+        self.tell(RESOLVED, None, &resolved);
+        // A node that was approved publishes its inventory anew.
+        if let Some(session) = state.sessions.of_node(node_id).filter(|_| decision == "approved") {
+            self.tell(RESOLVED, Some(session.conn), &resolved);
+        }
+    }
+
+    fn tell<T: Serialize>(&self, event: &str, conn: Option<u64>, payload: &T) {
+        let emit = self.host.event(event).droppable();
+        let sent = match conn {
+            Some(conn) => emit.send_to(&[conn], payload),
+            None => emit.send(payload),
+        };
+        match sent {
+            // Nobody is there to hear it, or the instance is being stopped.
+            Ok(()) | Err(HostError::Gone) => {}
+            Err(error) => self.host.warn(&format!("{event} was not sent: {error}")),
+        }
+    }
+}
+
+fn unknown_request() -> MethodError {
+    MethodError::invalid_request("unknown requestId")
+}

@@ -1,0 +1,185 @@
+//! `node.invoke` and `node.invoke.result`: a question goes to a node and its answer comes back.
+//!
+//! There is one deadline. The node is told what is left of it; when it has passed, or when whoever asked has gone, the node
+//! hears `node.invoke.cancel` and the answer is no longer waited for.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use plugin_api::{Call, Host, MethodError};
+use schemas::bounds;
+use schemas::scope::ADMIN;
+use serde_json::json;
+
+use crate::invokes::{Outcome, Slot, parsed};
+use crate::params::{Asked, Cancelled, Heard, Invoke, InvokeResult, Invoked, NodeError};
+use crate::policy::is_for_admins;
+use crate::sessions::Session;
+use crate::{Node, State};
+
+/// A node is asked to do something.
+pub const ASK: &str = "node.invoke.request";
+/// Nobody waits for the answer any more.
+pub const CANCEL: &str = "node.invoke.cancel";
+
+/// How long a node has when nobody says.
+const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+/// The longest that anybody may wait.
+const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+/// Longest sentence of a node that is passed on, in characters.
+const MAX_MESSAGE: usize = 4096;
+
+impl Node {
+    pub(crate) async fn invoke(self: Arc<Self>, call: Call, params: Invoke) -> Result<Invoked, MethodError> {
+        let timeout_ms = params.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS).min(MAX_TIMEOUT_MS);
+        let mut deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        if let Some(left) = call.time_left() {
+            deadline = deadline.min(Instant::now() + left);
+        }
+        let (node_id, command) = (params.node_id.trim(), params.command.trim());
+        if node_id.is_empty() || command.is_empty() {
+            return Err(MethodError::invalid_request("nodeId and command required"));
+        }
+        if is_for_admins(command) && !call.is_admin() && call.caller()?.role != "plugin" {
+            return Err(MethodError::missing_scope(ADMIN));
+        }
+        self.settled(Some(node_id)).await;
+        let id = uuid::Uuid::new_v4().to_string();
+        let (conn, slot, understands_cancel) = {
+            let State { sessions, invokes, .. } = &mut *self.state();
+            let session = sessions.of_node(node_id).ok_or_else(not_connected)?;
+            self.check_allowed(session, command)?;
+            if invokes.len() >= self.max_open {
+                return Err(MethodError::unavailable("too many questions to nodes wait for an answer").retryable());
+            }
+            (session.conn, invokes.ask(&id, session.conn), session.protocol >= 4)
+        };
+        let mut waiting = Waiting { node: &self, id: &id, node_id, conn, understands_cancel };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let asked = Asked {
+            id: &id,
+            node_id,
+            command,
+            params_json: params.params.as_deref().map(|params| params.get()),
+            timeout_ms: left.as_millis() as u64,
+            idempotency_key: &params.idempotency_key,
+        };
+        if let Err(error) = self.host.event(ASK).send_to(&[conn], &asked) {
+            waiting.understands_cancel = false;
+            let message = "failed to send invoke to node";
+            let details = json!({ "nodeError": { "code": "UNAVAILABLE", "message": message } });
+            return Err(MethodError::unavailable(message).with_details(details).log(error));
+        }
+        match within(&self.host, left, &slot).await {
+            Some(Outcome::Done { payload, payload_json }) => {
+                let payload = payload_json.as_deref().and_then(parsed).or(payload);
+                Ok(Invoked { ok: true, node_id: node_id.into(), command: command.into(), payload, payload_json })
+            }
+            Some(Outcome::Failed(error)) => Err(failed(error)),
+            Some(Outcome::Disconnected) => {
+                Err(MethodError::unavailable(format!("Error: node disconnected ({})", cut(command))))
+            }
+            None => Err(timed_out()),
+        }
+    }
+
+    pub(crate) async fn result(self: Arc<Self>, call: Call, said: InvokeResult) -> Result<Heard, MethodError> {
+        let conn = self.is_of_caller(&call, &said.node_id)?;
+        let answered = self.state().invokes.answered(&said.id, conn);
+        let Some(slot) = answered else { return Ok(Heard { ok: true, ignored: true }) };
+        let outcome = match said.ok {
+            true => {
+                let as_text = said.payload_json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
+                let payload = said.payload.or(if as_text.is_none() { said.payload_json } else { None });
+                Outcome::Done { payload, payload_json: as_text }
+            }
+            false => Outcome::Failed(said.error),
+        };
+        slot.fill(outcome);
+        Ok(Heard { ok: true, ignored: false })
+    }
+
+    /// The policy first, whatever was declared; then what the node declared and somebody approved.
+    fn check_allowed(&self, session: &Session, command: &str) -> Result<(), MethodError> {
+        let is_in = |list: &[String]| list.iter().any(|name| name == command);
+        let shown = cut(command);
+        let (reason, why) = if !self.policy.admits(session.class, command) {
+            ("command not allowlisted", self.policy.reason(&shown))
+        } else if is_in(&session.effective.commands) {
+            return Ok(());
+        } else if is_in(&session.declared.commands) {
+            ("command not declared by node", format!("{shown:?} waits for approval"))
+        } else if session.declared.commands.is_empty() {
+            ("node did not declare commands", "the node offers no commands".to_string())
+        } else {
+            ("command not declared by node", format!("the node does not offer {shown:?}"))
+        };
+        let error = MethodError::invalid_request(format!("node command not allowed: {why}"));
+        Err(error.with_details(json!({ "reason": reason, "command": shown })))
+    }
+}
+
+/// A question that waits. Dropped before its answer is there, it is given up and the node is told.
+struct Waiting<'a> {
+    node: &'a Node,
+    id: &'a str,
+    node_id: &'a str,
+    conn: u64,
+    understands_cancel: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let gave_up = self.node.state().invokes.give_up(self.id);
+        if gave_up && self.understands_cancel {
+            // A node that has gone meanwhile has nothing to stop.
+            let cancelled = Cancelled { invoke_id: self.id, node_id: self.node_id };
+            let _ = self.node.host.event(CANCEL).send_to(&[self.conn], &cancelled);
+        }
+    }
+}
+
+/// The outcome, if it comes in time.
+async fn within(host: &Host, left: Duration, slot: &Slot) -> Option<Outcome> {
+    let mut end = std::pin::pin!(host.sleep(left));
+    std::future::poll_fn(|context| match slot.poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
+fn not_connected() -> MethodError {
+    const MESSAGE: &str = "node not connected";
+    MethodError::unavailable(MESSAGE).with_details(json!({
+        "code": "NOT_CONNECTED",
+        "nodeError": { "code": "NOT_CONNECTED", "message": MESSAGE },
+        "nodeCommandDispatched": false,
+    }))
+}
+
+fn timed_out() -> MethodError {
+    const MESSAGE: &str = "node invoke timed out";
+    let details = json!({ "nodeError": { "code": "TIMEOUT", "message": MESSAGE } });
+    MethodError::unavailable(MESSAGE).with_details(details)
+}
+
+fn failed(error: Option<NodeError>) -> MethodError {
+    let error = error.map(|mut error| {
+        for text in [&mut error.code, &mut error.message].into_iter().flatten() {
+            bounds::clip(text, MAX_MESSAGE);
+        }
+        error
+    });
+    let message = error.as_ref().and_then(|error| error.message.clone());
+    let message = message.unwrap_or_else(|| "node invoke failed".to_string());
+    MethodError::unavailable(message).with_details(json!({ "nodeError": error }))
+}
+
+/// A command as far as it is repeated: none that is longer was ever declared.
+fn cut(command: &str) -> String {
+    let mut command = command.to_string();
+    bounds::clip(&mut command, bounds::MAX_NAME);
+    command
+}

@@ -1,0 +1,305 @@
+//! Nodes: machines that offer commands. This plugin knows which are connected, has an operator approve what each may be
+//! asked, asks them, and hands their answers back.
+//!
+//! A paired device is let in by the host; what it offers is another question. A node that connects declares a *surface*,
+//! and nothing of it can be used before somebody has approved it (`node.pair.*`). The approval belongs to that pairing of
+//! the device. What a node may offer at all is bounded by the kind of machine it is, whatever was approved (`policy.rs`).
+
+mod approval;
+mod book;
+mod invoke;
+mod invokes;
+mod listing;
+mod params;
+mod policy;
+mod sessions;
+mod surface;
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use plugin_api::abi::extension;
+use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened, PairingList};
+use plugin_api::{
+    AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, Manifest, Method, MethodError, Methods,
+    NoParams, Plugin, Reply, Setup, StartError, Subscription,
+};
+use schemars::JsonSchema;
+use schemas::scope::{PAIRING, READ, WRITE};
+use serde::Deserialize;
+use serde_json::Value;
+
+use approval::{REQUESTED, RESOLVED};
+use book::{Book, Request};
+use invoke::{ASK, CANCEL};
+use invokes::{Invokes, Outcome};
+use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved};
+use policy::Policy;
+use sessions::{Session, Sessions};
+
+/// Longest report of a machine's load that is kept, in bytes.
+const MAX_STATS: usize = 4096;
+/// How often the host is asked for its devices when a node has connected, and the pause in between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// `[plugins.node.config]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// Commands that nodes may offer beyond those of their kind of machine, such as `camera.snap`.
+    pub allow_commands: Vec<String>,
+    /// Commands that no node may offer, even if they are allowed above.
+    pub deny_commands: Vec<String>,
+    /// Most questions to nodes that wait for an answer at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_open: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        NodeConfig { allow_commands: Vec::new(), deny_commands: Vec::new(), max_open: 4096 }
+    }
+}
+
+/// The plugin.
+pub struct Node {
+    host: Host,
+    policy: Policy,
+    max_open: usize,
+    state: Mutex<State>,
+    subscription: Mutex<Option<Subscription>>,
+}
+
+/// Under one lock, so that a question is never asked of a connection whose end was told already.
+#[derive(Default)]
+struct State {
+    sessions: Sessions,
+    invokes: Invokes,
+    book: Book,
+}
+
+static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
+    let pairing = |name| Method::operator(name, &[PAIRING]);
+    Methods::new()
+        .add(Method::operator("node.list", &[READ]).summary("Nodes, connected ones first."), Node::list)
+        .add(Method::operator("node.describe", &[READ]).summary("One node."), Node::describe)
+        .add(pairing("node.rename").summary("Gives a node another name.").effects(), Node::rename)
+        .add(
+            Method::operator("node.invoke", &[WRITE])
+                .summary("Has a node do something, and waits for its answer.")
+                .description(
+                    "The node must be connected, the command offered by nodes of its kind, declared and approved. \
+                     browser.proxy, fs.listDir and terminal.upload take operator.admin.",
+                )
+                .effects()
+                .keyed()
+                .timeout_ms(0),
+            Node::invoke,
+        )
+        .add(Method::node("node.invoke.result").summary("A node's answer.").effects(), Node::result)
+        .add(Method::node("node.invoke.progress").summary("A part of a node's answer; passed over."), Node::progress)
+        .add(Method::node("node.event").summary("Something happened at a node.").effects(), Node::event)
+        .add(Method::node("node.runnerInventory.update").summary("What a node can run; not kept."), Node::inventory)
+        .add(Method::node("node.skills.update").summary("Skills of a node; not kept."), Node::inventory)
+        .add(Method::node("node.pluginTools.update").summary("Tools of a node; not kept."), Node::inventory)
+        .add(Method::node("skills.bins").summary("Programs that skills need: none."), Node::bins)
+        .add(pairing("node.pair.list").summary("Surfaces that wait for approval, and approved ones."), Node::pair_list)
+        .add(
+            pairing("node.pair.approve")
+                .summary("Lets what a node declares be used.")
+                .description("Takes operator.write if there are commands, operator.admin for those that run programs.")
+                .effects()
+                .detached(),
+            Node::approve,
+        )
+        .add(pairing("node.pair.reject").summary("Turns a node's request away.").effects().detached(), Node::reject)
+        .add(
+            pairing("node.pair.remove")
+                .summary("Takes back what was approved of a node; its device stays paired.")
+                .effects()
+                .detached(),
+            Node::remove,
+        )
+});
+
+impl Plugin for Node {
+    fn manifest() -> Manifest {
+        let to_node = |name| EventSpec { role: Exposure::Node, ..EventSpec::everyone(name).targeted() };
+        Manifest::new("node", env!("CARGO_PKG_VERSION"))
+            .vendor("dev.clawhost")
+            .license("MIT OR Apache-2.0")
+            .summary("Knows the nodes, has what they offer approved, and asks them to do it.")
+            .requires(&[extension::EXEC, extension::INVOKE, extension::EVENTS, extension::CALLER, extension::KV])
+            .invokes(&["host.pairing.list", "host.pairing.rename"])
+            .hears(&["host.connection.*"])
+            .config::<NodeConfig>()
+            .methods(&METHODS)
+            .event(to_node(ASK).summary("A node is asked to do something.").payload::<Asked<'static>>())
+            .event(to_node(CANCEL).summary("Nobody waits for the answer any more.").payload::<Cancelled<'static>>())
+            .event(
+                EventSpec::operator(REQUESTED, &[PAIRING])
+                    .summary("A node declares more than was approved.")
+                    .payload::<Request>(),
+            )
+            .event(
+                EventSpec { role: Exposure::OperatorAndNode, ..EventSpec::operator(RESOLVED, &[PAIRING]) }
+                    .summary("A node's request was decided; a node that was approved is told so too.")
+                    .payload::<Resolved<'static>>(),
+            )
+    }
+
+    fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
+        let NodeConfig { allow_commands, deny_commands, max_open } = setup.config()?;
+        let policy = Policy::new(allow_commands, deny_commands);
+        Ok(Node { host, policy, max_open, state: Mutex::default(), subscription: Mutex::default() })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let book = Book::load(self.host.kv())
+            .map_err(|error| StartError::new(format!("what was approved of nodes could not be read: {error}")))?;
+        self.state().book = book;
+        // Weak, or the instance would keep itself alive through its own subscription.
+        let listener = Arc::downgrade(&self);
+        let subscription = self.host.subscribe("host.connection.*", move |event| {
+            if let Some(node) = listener.upgrade() {
+                node.heard(&event);
+            }
+        })?;
+        *self.subscription.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscription);
+        Ok(())
+    }
+
+    fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
+        METHODS.dispatch(self, call)
+    }
+
+    async fn quiesce(&self) {
+        // Out of the lock first: ending the subscription waits for a listener that may be running.
+        let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(subscription);
+    }
+}
+
+plugin_api::plugin!(Node);
+
+impl Node {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(self: &Arc<Self>, event: &HeardEvent) {
+        let heard = match event.event.as_str() {
+            "host.connection.opened" => event.payload::<ConnectionOpened>().map(|opened| self.opened(opened)),
+            "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| self.closed(closed.conn)),
+            _ => Ok(()),
+        };
+        if let Err(error) = heard {
+            self.host.warn(&format!("{} could not be read: {error}", event.event));
+        }
+    }
+
+    fn opened(self: &Arc<Self>, opened: ConnectionOpened) {
+        if opened.connection.role != "node" {
+            return;
+        }
+        let session = Session::of(opened.connection, &self.policy);
+        let (conn, has_device) = (session.conn, session.has_device);
+        {
+            let mut state = self.state();
+            state.sessions.opened(session);
+            if !has_device {
+                state.sessions.settle(conn);
+            }
+        }
+        if has_device {
+            let node = self.clone();
+            self.host.spawn(async move { node.settle(conn).await });
+        }
+    }
+
+    fn closed(&self, conn: u64) {
+        let (wakers, unanswered) = {
+            let mut state = self.state();
+            let (_, wakers) = state.sessions.closed(conn);
+            (wakers, state.invokes.disconnected(conn))
+        };
+        unanswered.iter().for_each(|slot| slot.fill(Outcome::Disconnected));
+        wakers.into_iter().for_each(|waker| waker.wake());
+    }
+
+    /// Finds out what is approved of a connection. Until then nothing of it can be used.
+    async fn settle(self: Arc<Self>, conn: u64) {
+        for tried in 1..=TRIES {
+            match self.host.invoke("host.pairing.list", &NoParams {}).send::<PairingList>().await {
+                Ok(list) => {
+                    self.reconcile(conn, &list.paired);
+                    break;
+                }
+                Err(error) if tried == TRIES => {
+                    self.host.warn(&format!(
+                        "a node stays without its commands, for the host would not list its devices: {error}"
+                    ));
+                }
+                Err(_) => self.host.sleep(PAUSE).await,
+            }
+        }
+        let wakers = self.state().sessions.settle(conn);
+        wakers.into_iter().for_each(|waker| waker.wake());
+    }
+
+    /// Waits until it is known what is approved of a node, or of every node.
+    async fn settled(&self, node_id: Option<&str>) {
+        std::future::poll_fn(|context| match self.state().sessions.is_settled(node_id, context.waker()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Devices, whoever asks.
+    async fn devices(&self, call: &Call) -> Result<PairingList, MethodError> {
+        call.invoke("host.pairing.list", &NoParams {}).with_own_grants().send().await
+    }
+
+    async fn event(self: Arc<Self>, call: Call, said: NodeEvent) -> Result<Heard, MethodError> {
+        if said.event == "node.host.stats" {
+            let text = said.payload_json.as_deref().or(said.payload.as_deref().map(|payload| payload.get()));
+            let stats = text.filter(|text| text.len() <= MAX_STATS).and_then(|text| serde_json::from_str(text).ok());
+            let mut state = self.state();
+            if let (Some(stats @ Value::Object(_)), Some(conn)) = (stats, call.conn())
+                && let Some(session) = state.sessions.get_mut(conn)
+            {
+                session.host_stats = Some(stats);
+            }
+        }
+        Ok(Heard { ok: true, ignored: false })
+    }
+
+    async fn progress(self: Arc<Self>, call: Call, said: Progress) -> Result<Heard, MethodError> {
+        self.is_of_caller(&call, &said.node_id)?;
+        Ok(Heard { ok: true, ignored: true })
+    }
+
+    async fn inventory(self: Arc<Self>, call: Call, _: AnyParams) -> Result<Inventory, MethodError> {
+        let node_id = call.conn().and_then(|conn| Some(self.state().sessions.get(conn)?.node_id.clone()));
+        let node_id = node_id.ok_or_else(|| MethodError::unavailable("node not connected"))?;
+        let none = |method| (call.method() == method).then(Vec::new);
+        Ok(Inventory { node_id, skills: none("node.skills.update"), tools: none("node.pluginTools.update") })
+    }
+
+    async fn bins(self: Arc<Self>, _: Call, _: AnyParams) -> Result<Bins, MethodError> {
+        Ok(Bins { bins: Vec::new() })
+    }
+
+    /// Checks that a node speaks for itself; its connection.
+    fn is_of_caller(&self, call: &Call, node_id: &str) -> Result<u64, MethodError> {
+        let state = self.state();
+        let session = call.conn().and_then(|conn| state.sessions.get(conn));
+        let session = session.filter(|session| session.node_id == node_id);
+        session.map(|session| session.conn).ok_or_else(|| MethodError::invalid_request("nodeId mismatch"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

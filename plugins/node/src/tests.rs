@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use plugin_api::catalogue::{Connection, ConnectionClosed, ConnectionOpened};
+use plugin_kit::{Harness, PendingCall, Running, Who};
+use serde_json::{Value, json};
+
+use super::Node;
+
+fn device(paired_at_ms: u64) -> Value {
+    json!({ "pending": [], "paired": [{
+        "deviceId": "d1", "publicKey": "k1", "roles": ["node"], "approvedVia": "silent",
+        "createdAtMs": paired_at_ms, "approvedAtMs": paired_at_ms,
+    }] })
+}
+
+fn start() -> Running {
+    Harness::new::<Node>().answer("host.pairing.list", device(5)).start()
+}
+
+fn node(conn: u64, commands: &[&str]) -> ConnectionOpened {
+    ConnectionOpened {
+        connection: Connection {
+            conn,
+            conn_id: format!("conn-{conn}"),
+            protocol: 4,
+            role: "node".into(),
+            scopes: Vec::new(),
+            client: json!({ "id": "node-host", "mode": "node", "platform": "linux", "version": "1" }),
+            device_id: Some("d1".into()),
+            remote_ip: None,
+            local: true,
+            caps: vec!["system".into()],
+            commands: commands.iter().map(|name| name.to_string()).collect(),
+            permissions: None,
+            path_env: None,
+            connected_at_ms: 7,
+        },
+        presence_key: None,
+        presence: None,
+        replay: false,
+    }
+}
+
+fn closed(conn: u64) -> ConnectionClosed {
+    ConnectionClosed {
+        conn,
+        conn_id: format!("conn-{conn}"),
+        role: "node".into(),
+        device_id: Some("d1".into()),
+        presence_key: None,
+        code: None,
+        reason: String::new(),
+    }
+}
+
+fn approve(plugin: &Running) {
+    let list = plugin.call("node.pair.list", json!({})).payload();
+    let request = list["pending"][0]["requestId"].clone();
+    plugin.call("node.pair.approve", json!({ "requestId": request })).payload();
+}
+
+fn connected(commands: &[&str]) -> (Running, ConnectionOpened) {
+    let (plugin, opened) = (start(), node(2, commands));
+    plugin.open_connection(&opened);
+    approve(&plugin);
+    (plugin, opened)
+}
+
+fn ask(plugin: &Running, extra: Value) -> (PendingCall, Value) {
+    let mut params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    params.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let call = plugin.begin("node.invoke", params);
+    (call, plugin.wait_event("node.invoke.request").payload)
+}
+
+fn answer(plugin: &Running, who: &ConnectionOpened, id: &Value, rest: Value) -> Value {
+    let mut params = json!({ "id": id, "nodeId": "d1", "ok": true });
+    params.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    plugin.call_as(Who::of(who), "node.invoke.result", params).payload()
+}
+
+#[test]
+fn nothing_can_be_used_before_somebody_approved_it() {
+    let plugin = start();
+    plugin.open_connection(&node(2, &["system.which", "sms.send"]));
+    let requested = plugin.wait_event("node.pair.requested").payload;
+    assert_eq!((&requested["commands"], &requested["silent"]), (&json!(["system.which"]), &json!(true)));
+    assert_eq!(requested["requiredApproveScopes"], json!(["operator.pairing", "operator.admin"]));
+    let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    let error = plugin.call("node.invoke", params.clone()).error();
+    assert!(error.message.contains("waits for approval"), "{error:?}");
+    assert_eq!(plugin.call("node.list", json!({})).payload()["nodes"][0]["commands"], json!([]));
+
+    let request = json!({ "requestId": requested["requestId"] });
+    let pairing = Who::operator(&["operator.pairing", "operator.write"]);
+    let error = plugin.call_as(pairing, "node.pair.approve", request.clone()).error();
+    assert!(error.message.contains("operator.admin"), "{error:?}");
+    plugin.call("node.pair.approve", request.clone()).payload();
+    assert_eq!(plugin.call("node.pair.approve", request).error().message, "unknown requestId");
+    let listed = plugin.call("node.list", json!({})).payload();
+    assert_eq!(listed["nodes"][0]["commands"], json!(["system.which"]));
+    assert_eq!(listed["nodes"][0]["approvalState"], "approved");
+    let denied = json!({ "nodeId": "d1", "command": "sms.send", "idempotencyKey": "k" });
+    assert_eq!(plugin.call("node.invoke", denied).error().details.unwrap()["reason"], "command not allowlisted");
+}
+
+#[test]
+fn an_answer_counts_once_and_from_the_connection_that_was_asked() {
+    let (plugin, first) = connected(&["system.which"]);
+    let (call, asked) = ask(&plugin, json!({ "params": { "bins": ["sh"] } }));
+    assert_eq!(asked["paramsJSON"], r#"{"bins":["sh"]}"#);
+    let second = node(3, &["system.which"]);
+    plugin.open_connection(&second);
+    let ignored = json!({ "ok": true, "ignored": true });
+    assert_eq!(answer(&plugin, &second, &asked["id"], json!({})), ignored, "it was not asked");
+    let sent = json!({ "payloadJSON": "{\"a\":1}", "error": null });
+    assert_eq!(answer(&plugin, &first, &asked["id"], sent.clone()), json!({ "ok": true }));
+    assert_eq!(answer(&plugin, &first, &asked["id"], sent), ignored, "it has answered");
+    let expected = json!({
+        "ok": true, "nodeId": "d1", "command": "system.which", "payload": { "a": 1 }, "payloadJSON": "{\"a\":1}",
+    });
+    assert_eq!(call.wait().payload(), expected);
+
+    // The old connection goes, and the new one stays.
+    plugin.close_connection(&closed(2));
+    let (call, asked) = ask(&plugin, json!({}));
+    assert_eq!(asked["paramsJSON"], Value::Null);
+    let foreign = json!({ "id": asked["id"], "nodeId": "d2", "ok": true });
+    assert_eq!(plugin.call_as(Who::of(&second), "node.invoke.result", foreign).error().message, "nodeId mismatch");
+    answer(&plugin, &second, &asked["id"], json!({ "payloadJSON": { "b": 2 } }));
+    let answered = call.wait().payload();
+    assert_eq!((&answered["payload"], &answered["payloadJSON"]), (&json!({ "b": 2 }), &Value::Null));
+}
+
+#[test]
+fn failures_deadlines_and_ends_are_told_in_the_words_of_the_protocol() {
+    let (plugin, opened) = connected(&["system.which"]);
+    let (call, asked) = ask(&plugin, json!({}));
+    let error = json!({ "code": "X", "message": "no" });
+    answer(&plugin, &opened, &asked["id"], json!({ "ok": false, "error": error }));
+    let failed = call.wait().error();
+    assert_eq!((failed.message.as_str(), failed.details.unwrap()["nodeError"].clone()), ("no", error));
+
+    let (call, asked) = ask(&plugin, json!({ "timeoutMs": 1000 }));
+    plugin.advance(Duration::from_secs(2));
+    assert_eq!(call.wait().error().message, "node invoke timed out");
+    assert_eq!(plugin.wait_event("node.invoke.cancel").payload["invokeId"], asked["id"]);
+    assert_eq!(answer(&plugin, &opened, &asked["id"], json!({}))["ignored"], true, "it is late");
+
+    let (call, _) = ask(&plugin, json!({}));
+    plugin.close_connection(&closed(2));
+    let gone = call.wait().error();
+    assert_eq!((gone.message.as_str(), gone.details), ("Error: node disconnected (system.which)", None));
+    let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    assert_eq!(plugin.call("node.invoke", params).error().details.unwrap()["code"], "NOT_CONNECTED");
+}
+
+#[test]
+fn an_approval_is_of_one_pairing_and_survives_a_restart() {
+    let (plugin, _) = connected(&["system.which"]);
+    let kept = plugin.kv("approved/d1").unwrap();
+    for (paired_at_ms, commands, state) in
+        [(5, json!(["system.which"]), "approved"), (6, json!([]), "pending-approval")]
+    {
+        let again = Harness::new::<Node>().answer("host.pairing.list", device(paired_at_ms));
+        let again = again.kv("approved/d1", kept.clone()).start();
+        again.open_connection(&node(4, &["system.which"]));
+        let row = again.call("node.list", json!({})).payload()["nodes"][0].clone();
+        assert_eq!((&row["commands"], &row["approvalState"]), (&commands, &json!(state)));
+    }
+}
+
+#[test]
+fn more_waits_less_does_not_and_what_was_approved_stays() {
+    let (plugin, _) = connected(&["system.which"]);
+    plugin.close_connection(&closed(2));
+    plugin.open_connection(&node(3, &["system.run", "system.which"]));
+    let row = |plugin: &Running| plugin.call("node.describe", json!({ "nodeId": "d1" })).payload();
+    let wider = row(&plugin);
+    assert_eq!((&wider["commands"], &wider["approvalState"]), (&json!(["system.which"]), &json!("pending-reapproval")));
+    let reader = plugin.call_as(Who::operator(&["operator.read"]), "node.list", json!({})).payload();
+    assert!(reader["nodes"][0].get("pendingRequestId").is_none(), "{reader}");
+    plugin.close_connection(&closed(3));
+    plugin.open_connection(&node(4, &["system.which"]));
+    assert_eq!(row(&plugin)["approvalState"], "approved", "the wish is gone");
+    plugin.call("node.pair.remove", json!({ "nodeId": "d1" })).payload();
+    assert_eq!((&row(&plugin)["commands"], &row(&plugin)["approvalState"]), (&json!([]), &json!("pending-approval")));
+}
