@@ -198,8 +198,7 @@ pub fn authorize(
 ) -> Result<Authorized, Box<Unauthorized>> {
     by_credentials(settings, tokens, limiter, attempt).or_else(|refused| {
         let is_known = attempt.in_tailnet && attempt.device_id.is_some();
-        let authorized =
-            Authorized { method: AuthMethod::Tailscale, token_use: None, named: None, invited: None };
+        let authorized = Authorized { method: AuthMethod::Tailscale, token_use: None, named: None, invited: None };
         if is_known { Ok(authorized) } else { Err(refused) }
     })
 }
