@@ -31,7 +31,7 @@ pub enum Invocation {
     /// Be the gateway.
     Run(RunArgs),
     /// Do something else.
-    Command(Command, Context),
+    Command(Command, Box<Context>),
 }
 
 /// What every command but `run` is told.
@@ -191,7 +191,8 @@ fn understand<T: Into<std::ffi::OsString> + Clone>(
         tls_fingerprints: reach.tls_fingerprint,
         timeout: reach.timeout.map(Duration::from_millis),
     };
-    Ok(Invocation::Command(command, Context { target, json: reach.json, style: Style::of_stdout() }))
+    let context = Context { target, json: reach.json, style: Style::of_stdout() };
+    Ok(Invocation::Command(command, Box::new(context)))
 }
 
 const RUN_TAKES_NONE: &str =
@@ -243,7 +244,7 @@ mod tests {
 
     fn client(line: &str) -> (Command, Context) {
         match understand(line.split(' ')) {
-            Ok(Invocation::Command(command, context)) => (command, context),
+            Ok(Invocation::Command(command, context)) => (command, *context),
             Ok(Invocation::Run(_)) => panic!("{line}: taken for run"),
             Err(error) => panic!("{line}: {error}"),
         }
