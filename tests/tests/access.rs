@@ -19,14 +19,30 @@ const SERVED: &[(&str, Need)] = &[
     ("device.pair.reject", Need::Pairing),
     ("device.pair.remove", Need::Pairing),
     ("device.pair.rename", Need::Pairing),
+    ("device.pair.setupCode", Need::Pairing),
     ("device.token.revoke", Need::Pairing),
     ("device.token.rotate", Need::Pairing),
     ("health", Need::Nothing),
     ("last-heartbeat", Need::Read),
     ("logs.tail", Need::Read),
     ("models.list", Need::Read),
+    ("node.describe", Need::Read),
+    ("node.event", Need::Node),
+    ("node.invoke", Need::Write),
+    ("node.invoke.progress", Need::Node),
+    ("node.invoke.result", Need::Node),
+    ("node.list", Need::Read),
+    ("node.pair.approve", Need::Pairing),
+    ("node.pair.list", Need::Pairing),
+    ("node.pair.reject", Need::Pairing),
+    ("node.pair.remove", Need::Pairing),
+    ("node.pluginTools.update", Need::Node),
+    ("node.rename", Need::Pairing),
+    ("node.runnerInventory.update", Need::Node),
+    ("node.skills.update", Need::Node),
     ("plugins.reload", Need::Admin),
     ("set-heartbeats", Need::Admin),
+    ("skills.bins", Need::Node),
     ("status", Need::Read),
     ("system-event", Need::Admin),
     ("system-presence", Need::Read),
@@ -40,10 +56,8 @@ const SERVED: &[(&str, Need)] = &[
 const NOT_SERVED: &[&str] = &[
     "agent",
     "chat.send",
-    "node.invoke",
     "node.pair.request",
     "sessions.list",
-    "skills.bins",
     "send",
     "heartbeat.report",
     "heartbeat.settings",
@@ -72,6 +86,10 @@ const EVENTS: &[&str] = &[
     "device.pair.resolved",
     "health",
     "heartbeat",
+    "node.invoke.cancel",
+    "node.invoke.request",
+    "node.pair.requested",
+    "node.pair.resolved",
     "plugins.changed",
     "presence",
     "shutdown",
@@ -82,16 +100,20 @@ const EVENTS: &[&str] = &[
 enum Need {
     Nothing,
     Read,
+    Write,
     Pairing,
     Admin,
+    Node,
 }
 
 impl Need {
     fn is_met_by(self, scopes: &[&str]) -> bool {
         let holds = |scope: &str| scopes.contains(&scope);
-        holds("operator.admin")
+        (holds("operator.admin") && self != Need::Node)
             || match self {
                 Need::Nothing => true,
+                Need::Node => false,
+                Need::Write => holds("operator.write"),
                 Need::Read => holds("operator.read") || holds("operator.write"),
                 Need::Pairing => holds("operator.pairing"),
                 Need::Admin => false,
@@ -101,7 +123,9 @@ impl Need {
     fn missing(self) -> &'static str {
         match self {
             Need::Nothing => "nothing",
+            Need::Node => "unauthorized role: operator",
             Need::Read => "missing scope: operator.read",
+            Need::Write => "missing scope: operator.write",
             Need::Pairing => "missing scope: operator.pairing",
             Need::Admin => "missing scope: operator.admin",
         }
@@ -169,14 +193,14 @@ async fn every_method_for_every_scope() {
 }
 
 #[tokio::test]
-async fn a_node_gets_health_and_nothing_else_whatever_scopes_it_names() {
+async fn a_node_gets_health_and_its_own_methods_whatever_scopes_it_names() {
     let gateway = Gateway::with_config("[gateway.limits]\nmax_refused_calls = 100000").await;
     for (number, scopes) in SCOPES.iter().enumerate() {
         let node = Connect::node().scopes(scopes).device(&Key::new(number as u8));
         let mut client = gateway.connect(&node).await;
         for (method, need) in SERVED {
             let refusal = access_refusal(&mut client, method).await;
-            let expected = (*need != Need::Nothing).then_some("unauthorized role: node");
+            let expected = (!matches!(need, Need::Nothing | Need::Node)).then_some("unauthorized role: node");
             assert_eq!(refusal.as_deref(), expected, "{method} as a node with {scopes:?}");
         }
         for method in NOT_SERVED.iter().chain(&["connect"]) {

@@ -131,7 +131,7 @@ fn row(state: &State, device: Option<&PairedDevice>, session: Option<&Session>) 
             Some(session) => session.remote_ip.clone(),
             None => device.and_then(|device| device.remote_ip.clone()),
         },
-        surface: session.map(|session| session.effective.clone()).unwrap_or_else(Surface::default),
+        surface: session.map(|session| session.effective.clone()).unwrap_or_default(),
         path_env: session.and_then(|session| session.path_env.clone()),
         session_host: false,
         node_plugin_tools: Vec::new(),
