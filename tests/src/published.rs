@@ -20,6 +20,7 @@ use plugin_agents as _;
 use plugin_channels as _;
 use plugin_config as _;
 use plugin_devices as _;
+use plugin_discovery as _;
 use plugin_health as _;
 use plugin_heartbeat as _;
 use plugin_logs as _;

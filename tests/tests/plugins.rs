@@ -3,15 +3,17 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 13] = [
     "agents",
     "channels",
     "config",
     "devices",
+    "discovery",
     "health",
     "heartbeat",
     "logs",
     "models",
+    "node",
     "presence",
     "status",
     "system",

@@ -19,6 +19,7 @@ builtin! {
     "channels" => plugin_channels,
     "config" => plugin_config,
     "devices" => plugin_devices,
+    "discovery" => plugin_discovery,
     "health" => plugin_health,
     "heartbeat" => plugin_heartbeat,
     "logs" => plugin_logs,

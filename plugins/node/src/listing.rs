@@ -9,7 +9,7 @@ use schemas::scope::{self, PAIRING};
 use crate::book::Approved;
 use crate::params::{Described, NodeId, NodeList, NodeRow, PairedNode, Rename, RenamedNode};
 use crate::sessions::Session;
-use crate::surface::{About, Surface};
+use crate::surface::About;
 use crate::{Node, State};
 
 impl Node {
