@@ -87,7 +87,8 @@ fn address(named: Option<&str>, info: &GatewayInfo) -> Result<String, String> {
             return Ok(format!("{scheme}://{host}:{}", place.port()));
         }
     }
-    Err("this gateway knows no address under which another machine reaches it: name one as `url`".to_string())
+    Err("this gateway knows no address under which another machine reaches it: name one as `url`, or with --reach"
+        .to_string())
 }
 
 /// An address as clients understand it, and without anything that is none of theirs.
