@@ -115,6 +115,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, Read};
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("/bin/sh");
@@ -143,23 +144,24 @@ mod tests {
     #[tokio::test]
     async fn whoever_takes_too_long_is_ended_with_all_it_started() {
         let folder = tempfile::tempdir().unwrap();
-        let pid = folder.path().join("pid");
-        // The grandchild says who it is before the time is over: the wait ends when it has.
-        let script = format!("sleep 600 & echo $! > {0}.tmp; mv {0}.tmp {0}; wait", pid.display());
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Opening waits for whoever writes; the end comes when the last one that holds the other side is gone.
+        let script = format!("exec 3>{}; sleep 600 & echo begun >&3; wait", pipe.display());
         let running = tokio::spawn(run(shell(&script), 100, later()));
-        while !pid.exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let (begun, mut held) = tokio::task::spawn_blocking(move || {
+            let mut held = std::io::BufReader::new(std::fs::File::open(pipe).unwrap());
+            let mut begun = String::new();
+            held.read_line(&mut begun).unwrap();
+            (begun, held)
+        })
+        .await
+        .unwrap();
+        assert_eq!(begun, "begun\n");
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
-        let grandchild: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
-        let alive = || {
-            let stat = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-            !stat.is_empty() && !stat.contains(") Z ")
-        };
-        while alive() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let last = tokio::task::spawn_blocking(move || held.read_to_end(&mut Vec::new()).unwrap());
+        assert_eq!(timeout(Duration::from_secs(30), last).await.expect("all of them end").unwrap(), 0);
         let ended =
             run(shell("echo begun; sleep 600"), 100, Instant::now() + Duration::from_millis(300)).await.unwrap();
         assert!(ended.status.is_none());
