@@ -19,10 +19,12 @@ use tokio::task::JoinHandle;
 
 use crate::auth::{AuthMode, AuthSettings};
 use crate::calls::Calls;
+use crate::capabilities::Capabilities;
 use crate::config::{self, Config};
 use crate::connections::Connections;
 use crate::doorkeeper::Doorkeeper;
 use crate::events::{self, Subscriptions};
+use crate::exchange::Exchanges;
 use crate::failures::{FailureLimiter, FailureSettings};
 use crate::gateway::{Facts, Gateway, VERSION};
 use crate::gateway_key::{self, GatewayKey};
@@ -109,7 +111,7 @@ pub async fn start(
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
     let mut tasks = vec![tokio::spawn(keep_house(gateway.clone()))];
     let (heads, handshakes) = (gateway.metrics.pending_heads.clone(), gateway.metrics.pending_handshakes.clone());
-    let doorkeeper = Doorkeeper::new(heads, handshakes);
+    let doorkeeper = Doorkeeper::new(heads, handshakes, gateway.metrics.http_exchanges.clone());
     for listener in listeners {
         tasks.push(tokio::spawn(http::accept(gateway.clone(), doorkeeper.clone(), listener)));
     }
@@ -163,6 +165,7 @@ impl Running {
             tracing::warn!("calls were still running when the time to drain was over");
         }
         drop(self.ticker.take());
+        gateway.exchanges.close_sockets(|_| true);
         gateway.connections.each(|connection| connection.outbox.close(close::RESTART, "service restart"));
         let grace = Duration::from_millis(limits.close_grace_ms) + Duration::from_millis(500);
         let _ = tokio::time::timeout(grace, gateway.connections.gone()).await;
@@ -296,11 +299,14 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     };
     let outboxes = Arc::new(outbox::Shared::new(outbox_limits, &metrics));
     let plugin_books = PluginBooks::new(Room::new(limits, &metrics));
+    let capabilities = Capabilities::new(limits.surface_ttl_ms);
     Ok(Gateway {
         metrics,
         registry: ArcSwap::from_pointee(Registry::default()),
         connections: Connections::new(),
         calls: Calls::new(),
+        exchanges: Exchanges::default(),
+        capabilities,
         subscriptions: Subscriptions::default(),
         plugin_books,
         snapshot: SnapshotStore::default(),

@@ -4,6 +4,7 @@
 //! close in the outbox like any other.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -20,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use crate::authority::Authority;
 use crate::connections::{Connection, Fallen};
 use crate::doorkeeper::{Open, Pending};
+use crate::exchange::serve;
 use crate::gateway::Gateway;
 use crate::handshake::{Accepted, Challenged, Refusal, Stage};
 use crate::hello::{self, Newcomer};
@@ -27,7 +29,7 @@ use crate::locality::Peer;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
-use crate::{audit, dispatch, events, record, services};
+use crate::{audit, capabilities, dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.
 const OPENED_PATIENCE: Duration = Duration::from_millis(500);
@@ -168,8 +170,14 @@ async fn join<S: Stream>(
 ) -> Arc<Connection> {
     services::publish_pairing_events(gateway, &accepted.events).await;
     let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
+    let surface = surface(gateway, &connection, peer);
     gateway.connections.join(connection.clone(), |connection| {
-        let newcomer = Newcomer { connection, presence: entry.as_ref(), granted: accepted.granted.as_ref() };
+        let newcomer = Newcomer {
+            connection,
+            presence: entry.as_ref(),
+            granted: accepted.granted.as_ref(),
+            surface: surface.as_deref(),
+        };
         let payload = hello::hello_ok(gateway, &newcomer);
         let _ = connection.outbox.response(|out| write::response_ok(out, &accepted.request_id, &payload));
     });
@@ -198,9 +206,20 @@ async fn join<S: Stream>(
     connection
 }
 
+/// The gateway's address as this peer sees it, with a capability of its own, if a plugin shows anything there.
+fn surface(gateway: &Gateway, connection: &Connection, peer: &Peer) -> Option<String> {
+    if !gateway.registry.load().routes().has_surfaces() {
+        return None;
+    }
+    let capability = gateway.capabilities.told(connection, schemas::now_ms())?;
+    let port = gateway.facts.addresses.first().map_or(gateway.config.gateway.port, SocketAddr::port);
+    Some(format!("{}{}{capability}", serve::address(gateway, peer, port), capabilities::PREFIX))
+}
+
 /// Takes leave: what waits for the connection ends, then plugins hear that it has gone.
 fn leave(gateway: &Arc<Gateway>, connection: &Arc<Connection>, ending: Ending) {
     gateway.connections.leave(connection.number);
+    gateway.capabilities.left(connection, schemas::now_ms());
     connection.outbox.shut();
     dispatch::disconnected(gateway, connection);
     tracing::debug!(conn = connection.number, code = ending.code, reason = ending.reason, "closed");

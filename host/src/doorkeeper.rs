@@ -19,6 +19,7 @@ pub struct Doorkeeper {
     open: AtomicUsize,
     heads: Arc<Room>,
     handshakes: Arc<Room>,
+    exchanges: Arc<Room>,
 }
 
 /// Where sockets wait.
@@ -88,9 +89,14 @@ impl Drop for Pending {
 
 impl Doorkeeper {
     /// Nobody yet.
-    pub fn new(heads: Gauge, handshakes: Gauge) -> Arc<Self> {
+    pub fn new(heads: Gauge, handshakes: Gauge, exchanges: Gauge) -> Arc<Self> {
         let room = |gauge| Arc::new(Room { counts: Mutex::default(), gauge });
-        Arc::new(Doorkeeper { open: AtomicUsize::new(0), heads: room(heads), handshakes: room(handshakes) })
+        Arc::new(Doorkeeper {
+            open: AtomicUsize::new(0),
+            heads: room(heads),
+            handshakes: room(handshakes),
+            exchanges: room(exchanges),
+        })
     }
 
     /// Takes in a socket, unless there are `max` already.
@@ -104,27 +110,45 @@ impl Doorkeeper {
 
     /// Counts a socket as long as it speaks HTTP; the error is the limit that stands against it.
     pub fn before_head(&self, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
-        self.heads.enter(sender, limits)
+        self.heads.enter(sender, HANDSHAKES, bounds(limits))
     }
 
     /// Counts a socket that wants to shake hands; the error is the limit that stands against it.
     pub fn before_connect(&self, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
-        self.handshakes.enter(sender, limits)
+        self.handshakes.enter(sender, HANDSHAKES, bounds(limits))
+    }
+
+    /// Counts a request that a plugin answers; the error is the limit that stands against it.
+    pub fn exchange(&self, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
+        self.exchanges.enter(sender, EXCHANGES, (limits.max_http_exchanges, limits.max_http_exchanges_per_ip))
     }
 }
 
+/// Names of the limits of those who wait at the door.
+const HANDSHAKES: [&str; 2] = ["max_pending_handshakes", "max_pending_handshakes_per_ip"];
+/// Names of the limits of requests that plugins answer.
+const EXCHANGES: [&str; 2] = ["max_http_exchanges", "max_http_exchanges_per_ip"];
+
+fn bounds(limits: &Limits) -> (usize, usize) {
+    (limits.max_pending_handshakes, limits.max_pending_handshakes_per_ip)
+}
+
 impl Room {
-    fn enter(self: &Arc<Self>, sender: Sender, limits: &Limits) -> Result<Pending, &'static str> {
-        let max = limits.max_pending_handshakes;
+    fn enter(
+        self: &Arc<Self>,
+        sender: Sender,
+        names: [&'static str; 2],
+        (max, of_address): (usize, usize),
+    ) -> Result<Pending, &'static str> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_stranger = sender != Sender::Here;
         if counts.all >= max || (is_stranger && counts.strangers >= max - max / 8) {
-            return Err("max_pending_handshakes");
+            return Err(names[0]);
         }
         if let Sender::At(address) = sender {
             let count = counts.by_address.entry(address).or_default();
-            if *count >= limits.max_pending_handshakes_per_ip {
-                return Err("max_pending_handshakes_per_ip");
+            if *count >= of_address {
+                return Err(names[1]);
             }
             *count += 1;
         }
@@ -158,7 +182,7 @@ mod tests {
     const OF_ADDRESS: &str = "max_pending_handshakes_per_ip";
 
     fn keeper() -> Arc<Doorkeeper> {
-        Doorkeeper::new(Gauge::noop(), Gauge::noop())
+        Doorkeeper::new(Gauge::noop(), Gauge::noop(), Gauge::noop())
     }
 
     fn limits(all: usize, of_address: usize) -> Limits {

@@ -11,9 +11,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::calls::Calls;
+use crate::capabilities::Capabilities;
 use crate::config::{Config, Limits};
 use crate::connections::Connections;
 use crate::events::Subscriptions;
+use crate::exchange::Exchanges;
 use crate::failures::FailureLimiter;
 use crate::handshake::HandshakeSettings;
 use crate::host_side::PluginBooks;
@@ -50,6 +52,10 @@ pub struct Gateway {
     pub connections: Connections,
     /// Calls that run.
     pub calls: Calls,
+    /// HTTP that plugins answer.
+    pub exchanges: Exchanges,
+    /// Addresses that let their bearers in.
+    pub capabilities: Capabilities,
     /// Plugins that hear events.
     pub subscriptions: Subscriptions,
     /// What plugins keep and call.

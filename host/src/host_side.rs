@@ -17,12 +17,12 @@ use crate::answer::Asker;
 use crate::authority::Authority;
 use crate::dispatch::{self, Start};
 use crate::gateway::Gateway;
-use crate::mailbox::{Mailbox, Room};
+use crate::mailbox::{Ear, Mailbox, Room};
 use crate::plugin::RunningPlugin;
 use crate::registry::Handler;
 use crate::snapshot::Unpublished;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
-use crate::{events, grants, handover};
+use crate::{events, grants, handover, plugins};
 
 /// How many calls made for one call are noted before those that are over are forgotten.
 const CHILDREN: usize = 256;
@@ -86,7 +86,12 @@ impl PluginBooks {
 
     /// A mailbox in front of a sink of this plugin.
     fn mailbox(&self, sink: Sink, plugin: &Arc<RunningPlugin>) -> Arc<Mailbox> {
-        Mailbox::new(sink, plugin.clone(), self.room.clone())
+        self.mailbox_of(Ear::Sink(sink), plugin)
+    }
+
+    /// A mailbox in front of what this plugin hears with.
+    pub fn mailbox_of(&self, ear: Ear, plugin: &Arc<RunningPlugin>) -> Arc<Mailbox> {
+        Mailbox::new(ear, plugin.clone(), self.room.clone())
     }
 
     /// Forgets all that an instance kept and called, and ends those calls: whoever answers one finds nobody.
@@ -218,7 +223,9 @@ impl HostSide {
 
 impl HostServices for HostSide {
     fn offers(&self, id: &str) -> bool {
-        extension::ALL.contains(&id)
+        let Some((gateway, plugin)) = self.both() else { return false };
+        let drafts = gateway.live.load().gateway.plugins.allow_draft_extensions;
+        plugins::offers(id, plugin.origin, drafts)
     }
 
     fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
@@ -523,6 +530,26 @@ impl HostServices for HostSide {
                 GWP_DENIED
             }
         }
+    }
+
+    fn http_head(&self, exchange: gwp_exchange, status: u32, headers: &[u8]) -> i32 {
+        self.with(|gateway, plugin| gateway.exchanges.head(plugin.number, exchange, status, headers))
+    }
+
+    fn http_write(&self, exchange: gwp_exchange, kind: i32, data: &[u8]) -> i32 {
+        self.with(|gateway, plugin| gateway.exchanges.write(plugin.number, exchange, kind, data))
+    }
+
+    fn http_end(&self, exchange: gwp_exchange, code: u32, reason: &str) -> i32 {
+        self.with(|gateway, plugin| gateway.exchanges.end(plugin.number, exchange, code, reason))
+    }
+
+    fn http_read(&self, exchange: gwp_exchange, bytes: u64) -> i32 {
+        self.with(|gateway, plugin| gateway.exchanges.read(plugin.number, exchange, bytes))
+    }
+
+    fn http_abort(&self, exchange: gwp_exchange) -> i32 {
+        self.with(|gateway, plugin| gateway.exchanges.abort(plugin.number, exchange))
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
@@ -16,7 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use schemas::connect::Credentials;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth;
@@ -24,6 +25,8 @@ use crate::connection::{self, Upgraded};
 use crate::doorkeeper::{Doorkeeper, Open, Pending, Sender};
 use crate::doors;
 use crate::doorway::{Doorway, Holding};
+use crate::exchange::serve::{self, Accepted, Claimed, Served};
+use crate::exchange::{Body, Exchange};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
 use crate::locality::Peer;
@@ -83,13 +86,51 @@ struct Visit {
 }
 
 /// A granted upgrade on its way.
-struct Granted {
-    upgrade: OnUpgrade,
-    peer: Peer,
-    pending: Pending,
+enum Granted {
+    /// To the gateway's own protocol.
+    Gateway { upgrade: OnUpgrade, peer: Peer, pending: Pending },
+    /// To a plugin.
+    Plugin(Box<Accepted>),
 }
 
-type Answer = Response<Full<Bytes>>;
+/// What a socket is about while it speaks HTTP.
+struct Desk {
+    state: Mutex<DeskState>,
+    holding: Holding,
+}
+
+struct DeskState {
+    /// Its place among the sockets that have not said what they want.
+    place: Option<Pending>,
+    /// When it is cut, whatever goes on.
+    deadline: Option<Instant>,
+    granted: Option<Granted>,
+    /// The request that a plugin is answering.
+    exchange: Option<Arc<Exchange>>,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, DeskState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DeskState {
+    /// When the socket is cut: at its deadline, or when the peer has not read an answer for so long.
+    fn cut_at(&mut self, stall: Duration, idle: Duration) -> Option<Instant> {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.is_closed()) {
+            self.exchange = None;
+            // It waits for another request, and for that it has a place and a time again.
+            self.deadline = Some(Instant::now() + idle);
+        }
+        match &self.exchange {
+            Some(exchange) => exchange.waiting_since().map(|since| since + stall),
+            None => self.deadline,
+        }
+    }
+}
+
+type Answer = Response<Body>;
 
 impl Visit {
     async fn run(self, stream: TcpStream, open: Open, waiting: Pending) {
@@ -99,38 +140,74 @@ impl Visit {
         }
         let deadline = self.accepted_at + Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
         let Some(stream) = self.secured(stream, deadline).await else { return };
-        let granted: Mutex<Option<Granted>> = Mutex::new(None);
         let holding = Holding::default();
-        let stream = Doorway::new(stream, holding.clone());
-        let service = service_fn(|request| {
-            let answer = self.answer(request, &granted);
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                holding.begin();
-            }
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        // One request a socket, read and answered within the time of a handshake: a place at the door is kept for no one
+        let state = DeskState { place: Some(waiting), deadline: Some(deadline), granted: None, exchange: None };
+        let desk = Desk { state: Mutex::new(state), holding: holding.clone() };
+        let service = service_fn(|request| async { Ok::<_, Infallible>(Box::pin(self.answer(request, &desk)).await) });
+        // Until a plugin answers a request of it, a socket has the time of a handshake: a place at the door is kept for no one
         // who goes on talking, or who does not read.
         let connection = hyper::server::conn::http1::Builder::new()
             .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Doorway::new(stream, holding)), service)
             .with_upgrades();
-        match timeout_at(deadline, connection).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
-            Err(_) => tracing::trace!("an HTTP connection took too long"),
+        self.until_cut(connection, &desk, deadline).await;
+        let DeskState { granted, .. } = desk.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let gateway = self.gateway;
+        // On a task of its own, so that what HTTP needed is given back.
+        match granted {
+            Some(Granted::Gateway { upgrade, peer, pending }) => {
+                let accepted_at = self.accepted_at;
+                gateway.runtime.clone().spawn(async move {
+                    let Some((stream, read_ahead, held)) = socket_of(upgrade).await else { return };
+                    let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
+                    connection::run(gateway, upgraded).await;
+                });
+            }
+            Some(Granted::Plugin(accepted)) => {
+                gateway.runtime.spawn(async move {
+                    let _open = open;
+                    accepted.run().await;
+                });
+            }
+            None => {}
         }
-        drop(waiting);
-        let granted = granted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Granted { upgrade, peer, pending }) = granted {
-            // On a task of its own, so that what HTTP needed is given back.
-            let accepted_at = self.accepted_at;
-            let gateway = self.gateway;
-            gateway.runtime.clone().spawn(async move {
-                let Some((stream, read_ahead, held)) = socket_of(upgrade).await else { return };
-                let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
-                connection::run(gateway, upgraded).await;
-            });
+    }
+
+    /// Lets HTTP run to its end, or to the moment at which the socket is cut.
+    async fn until_cut<T, E: std::fmt::Display>(
+        &self,
+        connection: impl Future<Output = Result<T, E>>,
+        desk: &Desk,
+        deadline: Instant,
+    ) {
+        let limits = self.gateway.limits();
+        let stall = Duration::from_millis(limits.http_stall_ms);
+        let idle = Duration::from_millis(limits.http_keep_alive_ms);
+        let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(deadline)));
+        let mut set = Some(deadline);
+        let ended = std::future::poll_fn(|context| {
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(Some(ended));
+                }
+                let cut_at = desk.lock().cut_at(stall, idle);
+                if let Some(at) = cut_at.filter(|_| cut_at != set) {
+                    timer.as_mut().reset(at);
+                }
+                set = cut_at;
+                if cut_at.is_none() || timer.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                // The moment may have moved while the timer ran.
+                if desk.lock().cut_at(stall, idle).is_some_and(|at| at <= Instant::now()) {
+                    return Poll::Ready(None);
+                }
+            }
+        });
+        match ended.await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
+            None => tracing::trace!("an HTTP connection took too long"),
         }
     }
 
@@ -148,18 +225,31 @@ impl Visit {
         None
     }
 
-    fn answer(&self, mut request: Request<Incoming>, granted: &Mutex<Option<Granted>>) -> Answer {
+    async fn answer(&self, mut request: Request<Incoming>, desk: &Desk) -> Answer {
         let gateway = &self.gateway;
         let mut peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
-        if is_upgrade(request.headers()) {
+        let is_upgrade = asks_for_websocket(request.headers());
+        match serve::claim(gateway, &request) {
+            Err(turned) => return serve::answer(turned),
+            // Upgrades of all paths are the gateway's own protocol, but for those whose plugin takes them.
+            Ok(Some(claimed)) if !is_upgrade || claimed.takes_upgrades() => {
+                return match self.check_doors(request.headers(), &peer) {
+                    Ok(()) => self.served(claimed, request, &peer, desk).await,
+                    Err(turned) => *turned,
+                };
+            }
+            Ok(_) => {}
+        }
+        if is_upgrade {
             if gateway.tailscale.is_some() {
                 peer.tailscale_claim = Claim::read(self.address, request.headers(), &peer).map(Box::new);
             }
             return match self.upgrade(&mut request, &peer) {
                 Ok((answer, pending)) => {
                     let upgrade = hyper::upgrade::on(&mut request);
-                    let mut slot = granted.lock().unwrap_or_else(PoisonError::into_inner);
-                    *slot = Some(Granted { upgrade, peer, pending });
+                    let mut state = desk.lock();
+                    state.granted = Some(Granted::Gateway { upgrade, peer, pending });
+                    desk.holding.begin();
                     answer
                 }
                 Err(answer) => *answer,
@@ -171,6 +261,66 @@ impl Visit {
         match request.uri().path() {
             "/metrics" if gateway.config.gateway.metrics.enabled => self.metrics(&request, &peer),
             _ => text(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+
+    /// A request that a plugin answers.
+    async fn served(&self, claimed: Claimed, request: Request<Incoming>, peer: &Peer, desk: &Desk) -> Answer {
+        let (gateway, limits) = (&self.gateway, self.gateway.limits());
+        let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+        let admitted = claimed.admit(gateway, request.method(), || self.shows_secret(request.headers(), peer));
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(refused) => return *refused,
+        };
+        let place = match self.doorkeeper.exchange(Sender::of(peer), limits) {
+            Ok(place) => place,
+            Err(limit) => {
+                gateway.metrics.limit_hit(limit);
+                let mut answer =
+                    text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once; try again in a moment");
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                return answer;
+            }
+        };
+        {
+            let mut state = desk.lock();
+            (state.place, state.deadline) = (None, None);
+        }
+        let served = claimed.serve(gateway, request, peer, admitted, place).await;
+        match served {
+            Served::Answer(answer) => {
+                desk.lock().deadline = Some(Instant::now() + Duration::from_millis(limits.close_grace_ms));
+                answer
+            }
+            Served::Stream(exchange, mut answer) => {
+                // For another request the socket has to have a place at the door again. One whose answer goes on and on
+                // would keep it for long.
+                let known = answer.headers().contains_key(header::CONTENT_LENGTH);
+                let place = (known && limits.http_keep_alive_ms > 0)
+                    .then(|| self.doorkeeper.before_head(Sender::of(peer), limits).ok())
+                    .flatten();
+                if place.is_none() {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                let mut state = desk.lock();
+                (state.place, state.exchange) = (place, Some(exchange));
+                answer
+            }
+            Served::Upgrade(accepted) => {
+                let Some(answer) = key.as_ref().and_then(switching) else {
+                    accepted.give_up();
+                    return text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing, or not a key");
+                };
+                let mut answer = answer;
+                let own = std::mem::take(answer.headers_mut());
+                *answer.headers_mut() = accepted.headers.clone();
+                answer.headers_mut().extend(own);
+                let mut state = desk.lock();
+                state.deadline = Some(Instant::now() + Duration::from_millis(limits.close_grace_ms));
+                state.granted = Some(Granted::Plugin(accepted));
+                answer
+            }
         }
     }
 
@@ -196,18 +346,8 @@ impl Visit {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             Box::new(answer)
         })?;
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        let accept = derive_accept_key(key.as_bytes());
-        headers.insert(
-            header::SEC_WEBSOCKET_ACCEPT,
-            HeaderValue::try_from(accept)
-                .map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not a key")))?,
-        );
-        Ok((answer, pending))
+        let no_key = || Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not a key"));
+        Ok((switching(key).ok_or_else(no_key)?, pending))
     }
 
     fn check_doors(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Box<Answer>> {
@@ -221,48 +361,50 @@ impl Visit {
         })
     }
 
-    /// `/metrics`, for whoever shows the shared secret as a bearer: judged by the same authenticator as sockets.
+    /// `/metrics`, for whoever shows the shared secret as a bearer.
     fn metrics(&self, request: &Request<Incoming>, peer: &Peer) -> Answer {
         if request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         }
-        let secret = bearer(request.headers()).map(str::to_string);
-        let credentials = Credentials { token: secret.clone(), password: secret, ..Credentials::default() };
-        let guesser = Guesser { ip: peer.client_ip, direct: peer.is_direct() };
-        let gateway = &self.gateway;
-        match auth::authorize_shared(
-            &gateway.handshake.auth,
-            &gateway.failures,
-            &credentials,
-            guesser,
-            schemas::now_ms(),
-        ) {
+        match self.shows_secret(request.headers(), peer) {
             Ok(()) => {
+                let gateway = &self.gateway;
                 let mut answer = text(StatusCode::OK, gateway.metrics.render(gateway.calls.len()));
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 answer.headers_mut().insert(header::CONTENT_TYPE, kind);
                 answer
             }
-            Err(retry_after_ms) => {
-                let json = r#"{"error":{"message":"Unauthorized","type":"unauthorized"}}"#;
-                let limited = retry_after_ms.is_some();
-                let status = if limited { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
-                let mut answer = text(status, json);
-                let headers = answer.headers_mut();
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                match retry_after_ms {
-                    Some(ms) => headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000))),
-                    None => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-                };
-                answer
-            }
+            Err(refused) => *refused,
         }
+    }
+
+    /// Whether a request shows the shared secret as a bearer: judged by the same authenticator as sockets.
+    fn shows_secret(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Box<Answer>> {
+        let secret = bearer(headers).map(str::to_string);
+        let credentials = Credentials { token: secret.clone(), password: secret, ..Credentials::default() };
+        let guesser = Guesser { ip: peer.client_ip, direct: peer.is_direct() };
+        let gateway = &self.gateway;
+        let settings = &gateway.handshake.auth;
+        let shown = auth::authorize_shared(settings, &gateway.failures, &credentials, guesser, schemas::now_ms());
+        shown.map_err(|retry_after_ms| {
+            let json = r#"{"error":{"message":"Unauthorized","type":"unauthorized"}}"#;
+            let limited = retry_after_ms.is_some();
+            let status = if limited { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
+            let mut answer = text(status, json);
+            let headers = answer.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            match retry_after_ms {
+                Some(ms) => headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000))),
+                None => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            };
+            Box::new(answer)
+        })
     }
 }
 
 /// The socket of a granted upgrade, what was read beyond it, and the grant itself, which is yet to be written. HTTP's own
 /// buffers end here.
-async fn socket_of(upgrade: OnUpgrade) -> Option<(Transport, Vec<u8>, Vec<u8>)> {
+pub async fn socket_of(upgrade: OnUpgrade) -> Option<(Transport, Vec<u8>, Vec<u8>)> {
     let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<Transport>>>().ok()?;
     let (stream, held) = io.into_inner().into_parts();
     Some((stream, read_buf.to_vec(), held))
@@ -274,7 +416,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
+/// Whether a request asks for a WebSocket.
+pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::UPGRADE)
         .iter()
@@ -283,8 +426,20 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
         .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+/// The answer that grants an upgrade; `None` for what is not a key.
+fn switching(key: &HeaderValue) -> Option<Answer> {
+    let mut answer = Response::new(Body::from(Bytes::new()));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?);
+    Some(answer)
+}
+
+/// A short answer of the host's own.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Body::from(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

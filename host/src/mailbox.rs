@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use metrics::Counter;
 use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_INTERIM, GWP_OK, GWP_SINK_EVENT};
-use plugin_api::hosting::Sink;
+use plugin_api::hosting::{HttpRequest, Sink};
 use tokio::sync::oneshot;
 
 use crate::config::Limits;
@@ -40,9 +41,90 @@ impl Room {
     }
 }
 
-/// A queue in front of a sink.
+/// What a plugin hears letters with.
+pub enum Ear {
+    /// A sink that it handed over.
+    Sink(Sink),
+    /// Its table for HTTP. The first letter is the request itself.
+    Exchange(Box<Asked>),
+}
+
+/// A request over HTTP, kept until its plugin hears of it.
+pub struct Asked {
+    /// The number to answer to.
+    pub exchange: u64,
+    /// `GWP_HTTP_REQ_…`
+    pub flags: u32,
+    /// Bytes of the body.
+    pub body_len: u64,
+    /// `GET`, `POST`, …
+    pub verb: String,
+    /// The path.
+    pub path: String,
+    /// What follows `?`.
+    pub query: Option<String>,
+    /// The path of the manifest's row.
+    pub route: String,
+    /// The rest, as JSON.
+    pub head: String,
+}
+
+/// The kind of the letter that is the request itself.
+pub const REQUEST: i32 = 0;
+
+impl Ear {
+    fn tell(&self, owner: &RunningPlugin, kind: i32, content: &[u8]) {
+        match self {
+            Ear::Sink(sink) => sink.send(kind, content),
+            Ear::Exchange(asked) if kind == REQUEST => owner.http_request(&HttpRequest {
+                exchange: asked.exchange,
+                flags: asked.flags,
+                body_len: asked.body_len,
+                verb: &asked.verb,
+                path: &asked.path,
+                query: asked.query.as_deref(),
+                route: &asked.route,
+                head: &asked.head,
+            }),
+            Ear::Exchange(asked) => owner.http_event(asked.exchange, kind, content),
+        }
+    }
+}
+
+/// What a letter says: shared by all who hear it, or bytes as they came.
+pub enum Content {
+    /// Shared.
+    Shared(Arc<[u8]>),
+    /// As they came.
+    Bytes(Bytes),
+}
+
+impl From<Arc<[u8]>> for Content {
+    fn from(content: Arc<[u8]>) -> Self {
+        Content::Shared(content)
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(content: Bytes) -> Self {
+        Content::Bytes(content)
+    }
+}
+
+impl std::ops::Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Shared(content) => content,
+            Content::Bytes(content) => content,
+        }
+    }
+}
+
+/// A queue in front of what a plugin hears with.
 pub struct Mailbox {
-    sink: Sink,
+    ear: Ear,
     room: Room,
     queue: Mutex<Queue>,
     /// Held while the sink runs.
@@ -75,13 +157,13 @@ impl Queue {
 
 struct Letter {
     kind: i32,
-    json: Arc<[u8]>,
+    json: Content,
     delivered: Option<oneshot::Sender<()>>,
 }
 
 impl Mailbox {
     /// A mailbox of this plugin, whose code runs in its place.
-    pub fn new(sink: Sink, owner: Arc<RunningPlugin>, room: Room) -> Arc<Self> {
+    pub fn new(ear: Ear, owner: Arc<RunningPlugin>, room: Room) -> Arc<Self> {
         let queue = Queue {
             letters: VecDeque::new(),
             bytes: 0,
@@ -90,11 +172,12 @@ impl Mailbox {
             closed: false,
             owner: Some(owner),
         };
-        Arc::new(Mailbox { sink, room, queue: Mutex::new(queue), running: Mutex::new(()) })
+        Arc::new(Mailbox { ear, room, queue: Mutex::new(queue), running: Mutex::new(()) })
     }
 
     /// Queues a value.
     pub fn send(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) {
+        let json = Content::Shared(json);
         let mut queue = self.lock();
         if self.has_room(&mut queue, kind, &json) {
             queue.push(Letter { kind, json, delivered: None });
@@ -108,6 +191,21 @@ impl Mailbox {
     ///
     /// For the host's own threads only: never from within a host function that a plugin is calling.
     pub fn send_now(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> Option<oneshot::Receiver<()>> {
+        self.deliver_or_leave(kind, json.into(), STUCK)
+    }
+
+    /// As [`Mailbox::send_now`], but whoever hands over more than one thing waits for each, however long it takes: that is
+    /// what keeps the queue short.
+    pub fn hand(self: &Arc<Self>, kind: i32, content: Content) -> Option<oneshot::Receiver<()>> {
+        self.deliver_or_leave(kind, content, Duration::MAX)
+    }
+
+    fn deliver_or_leave(
+        self: &Arc<Self>,
+        kind: i32,
+        json: Content,
+        patience: Duration,
+    ) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         if !self.has_room(&mut queue, kind, &json) {
             return None;
@@ -116,7 +214,7 @@ impl Mailbox {
         if queue.scheduled.is_some() || has_place {
             let (delivered, heard) = oneshot::channel();
             queue.push(Letter { kind, json, delivered: Some(delivered) });
-            let is_stuck = queue.scheduled.is_some_and(|since| since.elapsed() > STUCK);
+            let is_stuck = queue.scheduled.is_some_and(|since| since.elapsed() > patience);
             self.schedule(&mut queue);
             return (!is_stuck).then_some(heard);
         }
@@ -142,6 +240,7 @@ impl Mailbox {
     /// Delivers nothing any more but, when the sink is running right now, this last letter: then the sink learns of the
     /// end from it, and the code is `GWP_GONE`.
     pub fn end(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> i32 {
+        let json = Content::Shared(json);
         let mut queue = self.lock();
         queue.closed = true;
         queue.forget_letters();
@@ -154,6 +253,17 @@ impl Mailbox {
         queue.push(Letter { kind, json, delivered: None });
         self.schedule(&mut queue);
         GWP_GONE
+    }
+
+    /// Delivers nothing any more but this last letter, behind those that wait.
+    pub fn finish(self: &Arc<Self>, kind: i32, content: Bytes) {
+        let mut queue = self.lock();
+        if queue.closed {
+            return;
+        }
+        queue.push(Letter { kind, json: content.into(), delivered: None });
+        self.schedule(&mut queue);
+        queue.closed = true;
     }
 
     /// Whether a letter may wait too. What is not the last word may be lost to a plugin that does not hear.
@@ -194,7 +304,7 @@ impl Mailbox {
     fn deliver(&self) {
         let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((letter, owner)) = self.next() {
-            self.sink.send(letter.kind, &letter.json);
+            self.ear.tell(&owner, letter.kind, &letter.json);
             // Nothing of the instance runs here any more: from now on it may be freed.
             drop(owner);
             if let Some(delivered) = letter.delivered {

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub pending_heads: Gauge,
     /// Upgraded sockets that have not finished their handshake.
     pub pending_handshakes: Gauge,
+    /// Requests that plugins are answering over HTTP.
+    pub http_exchanges: Gauge,
     /// WebSocket connections since the start.
     pub connections_opened: Counter,
     /// Text and binary frames read.
@@ -57,6 +59,7 @@ impl Metrics {
             connections: gauge("clawhost_connections"),
             pending_heads: gauge("clawhost_pending_heads"),
             pending_handshakes: gauge("clawhost_pending_handshakes"),
+            http_exchanges: gauge("clawhost_http_exchanges"),
             connections_opened: counter("clawhost_connections_opened_total"),
             frames_in: counter("clawhost_frames_received_total"),
             frames_out: counter("clawhost_frames_sent_total"),

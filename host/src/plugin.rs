@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plugin_api::Manifest;
 use plugin_api::catalogue::PluginState;
-use plugin_api::hosting::{CallRequest, Instance};
+use plugin_api::hosting::{CallRequest, HttpRequest, Instance};
 use tokio::sync::{oneshot, watch};
 
 use crate::authority::Authority;
@@ -152,6 +152,25 @@ impl RunningPlugin {
     pub fn call(&self, request: &CallRequest<'_>) {
         if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
             instance.call(request);
+        }
+    }
+
+    /// Whether it serves HTTP.
+    pub fn serves_http(&self) -> bool {
+        self.instance().is_some_and(Instance::serves_http)
+    }
+
+    /// `[worker]` Hands over an HTTP request, unless the instance is being stopped.
+    pub fn http_request(&self, request: &HttpRequest<'_>) {
+        if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
+            instance.http_request(request);
+        }
+    }
+
+    /// `[worker]` Says what happens to an exchange.
+    pub fn http_event(&self, exchange: u64, kind: i32, content: &[u8]) {
+        if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
+            instance.http_event(exchange, kind, content);
         }
     }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::access::{self, Access, TooManyScopes};
 use crate::config::MethodRules;
+use crate::exchange::Routes;
 use crate::metrics::{MethodMetrics, Metrics};
 use crate::plugin::RunningPlugin;
 use crate::services::HostService;
@@ -35,6 +36,7 @@ pub struct Registry {
     features_json: Box<str>,
     rows_json: Box<str>,
     rules: MethodRules,
+    routes: Routes,
 }
 
 /// A method, ready to be called.
@@ -159,6 +161,9 @@ impl Registry {
             for spec in &plugin.manifest.events {
                 registry.add_event(Some(plugin.id.clone()), spec.clone()).map_err(claim)?;
             }
+            for spec in &plugin.manifest.http {
+                registry.routes.add(&plugin, spec, metrics).map_err(claim)?;
+            }
         }
         registry.features = registry.collect_features();
         registry.features_json = serde_json::to_string(&registry.features).unwrap_or_default().into();
@@ -189,6 +194,11 @@ impl Registry {
     /// An event by its name.
     pub fn event(&self, name: &str) -> Option<&Arc<EventEntry>> {
         self.events.get(name)
+    }
+
+    /// Paths that plugins serve over HTTP.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// Plugins that run.

@@ -12,6 +12,40 @@
 
 use std::ffi::c_void;
 
+/// Where each field of a table or record lies.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Layout {
+    pub name: &'static str,
+    pub size: usize,
+    pub fields: &'static [(&'static str, usize)],
+}
+
+/// Asserts sizes and offsets, every field named, and keeps them for the header, which asserts them in C.
+macro_rules! layout {
+    ($layouts:ident: $($name:ident: $size:literal { $($field:ident: $offset:literal),+ $(,)? })+) => {
+        #[cfg(target_pointer_width = "64")]
+        const _: () = {
+            $(
+                assert!(size_of::<$name>() == $size);
+                $(assert!(std::mem::offset_of!($name, $field) == $offset);)+
+                // No field is forgotten: a pattern without `..` names them all.
+                let _ = |$name { $($field: _),+ }: $name| ();
+            )+
+        };
+
+        /// Of every table and record, on machines of 64 bits.
+        #[doc(hidden)]
+        pub const $layouts: &[Layout] = &[
+            $(Layout { name: stringify!($name), size: $size, fields: &[$((stringify!($field), $offset)),+] }),+
+        ];
+    };
+}
+
+mod http;
+
+pub use http::*;
+
 /// `GWP1` in memory, little-endian.
 pub const GWP_MAGIC: u32 = 0x3150_5747;
 /// For messages to people: the minor version this side was built against.
@@ -260,8 +294,10 @@ pub mod extension {
     pub const CALLER: &str = "gwp.caller/1";
     /// [`super::gwp_snapshot_v1`]
     pub const SNAPSHOT: &str = "gwp.snapshot/1";
+    /// [`super::gwp_http_v1`], and [`super::gwp_http_plugin_v1`] of a plugin.
+    pub const HTTP: &str = "draft.http/1";
     /// Every extension this version defines.
-    pub const ALL: [&str; 6] = [EXEC, INVOKE, KV, EVENTS, CALLER, SNAPSHOT];
+    pub const ALL: [&str; 7] = [EXEC, INVOKE, KV, EVENTS, CALLER, SNAPSHOT, HTTP];
 }
 
 /// Done.
@@ -345,37 +381,8 @@ pub const GWP_KV_IF_EQUAL: u32 = 4;
 /// See [`gwp_principal`]: own grants, that caller's account.
 pub const GWP_OWN_GRANTS: u64 = 1 << 63;
 
-/// Where each field of a table or record lies.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Layout {
-    pub name: &'static str,
-    pub size: usize,
-    pub fields: &'static [(&'static str, usize)],
-}
-
-/// Asserts sizes and offsets, every field named, and keeps them for the header, which asserts them in C.
-macro_rules! layout {
-    ($($name:ident: $size:literal { $($field:ident: $offset:literal),+ $(,)? })+) => {
-        #[cfg(target_pointer_width = "64")]
-        const _: () = {
-            $(
-                assert!(size_of::<$name>() == $size);
-                $(assert!(std::mem::offset_of!($name, $field) == $offset);)+
-                // No field is forgotten: a pattern without `..` names them all.
-                let _ = |$name { $($field: _),+ }: $name| ();
-            )+
-        };
-
-        /// Of every table and record, on machines of 64 bits.
-        #[doc(hidden)]
-        pub const LAYOUTS: &[Layout] = &[
-            $(Layout { name: stringify!($name), size: $size, fields: &[$((stringify!($field), $offset)),+] }),+
-        ];
-    };
-}
-
 layout! {
+    LAYOUTS:
     gwp_bytes: 16 { ptr: 0, len: 8 }
     gwp_request: 80 {
         size: 0, flags: 4, call: 8, conn: 16, deadline_ms: 24, method: 32, params: 48, idempotency_key: 64,

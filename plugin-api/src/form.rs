@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::http::HttpSpec;
 use crate::manifest::Manifest;
 
 /// Names that belong to the host, beside all that begin with `host.`.
@@ -29,8 +30,41 @@ impl Manifest {
                 scopes.len()
             ));
         }
-        Ok(())
+        self.http.iter().try_for_each(check_http)
     }
+}
+
+/// Paths that belong to the host.
+const OWN_PATHS: [&str; 2] = ["/metrics", "/__openclaw__/cap"];
+
+/// The form of a row of `http`.
+fn check_http(row: &HttpSpec) -> Result<(), String> {
+    let path = &row.path;
+    let fits = |c: char| c.is_ascii_graphic() && !"?#%\\\"<>".contains(c);
+    let segments: Vec<&str> = row.prefix().split('/').skip(1).collect();
+    let plain = segments.iter().all(|segment| !segment.is_empty() && *segment != "." && *segment != "..");
+    if !path.starts_with('/') || path.len() > 256 || !path.chars().all(fits) || !plain {
+        let form = "begin with '/' and have up to 256 visible ASCII characters without '%', '?', '#', quotes, \
+                    backslashes and empty or dot segments";
+        return Err(format!("http path {path:?} must {form}"));
+    }
+    if OWN_PATHS.iter().any(|own| row.prefix() == *own || row.prefix().starts_with(&format!("{own}/"))) {
+        return Err(format!("http path {path:?} is the host's"));
+    }
+    let verb = |verb: &String| !verb.is_empty() && verb.len() <= 16 && verb.chars().all(|c| c.is_ascii_uppercase());
+    if row.verbs.is_empty() || !row.verbs.iter().all(verb) || row.verbs.iter().any(|verb| verb == "CONNECT") {
+        return Err(format!("http path {path:?}: verbs are names like \"GET\", at least one"));
+    }
+    if row.upgrade && !row.verbs.iter().any(|verb| verb == "GET") {
+        return Err(format!("http path {path:?}: a path that takes WebSockets takes GET"));
+    }
+    if let Some(name) = &row.surface {
+        check_name(name)?;
+        if row.admit != crate::http::Admission::Capability {
+            return Err(format!("http path {path:?}: a surface is admitted by \"capability\""));
+        }
+    }
+    Ok(())
 }
 
 /// The form of a plugin's id.

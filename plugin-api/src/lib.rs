@@ -2,8 +2,8 @@
 //! [`Call`]s; it sees the host as a [`Host`]. One that is linked in and one that is loaded from a library go through the
 //! same table of C functions ([`abi`]), so there is one road into the registry and one set of rules.
 //!
-//! Reading order: [`Plugin`], [`Methods`] (typed handlers), [`Call`] and [`Reply`], [`Host`], [`Manifest`],
-//! [`catalogue`] (what the host itself serves to plugins). [`abi`] and [`hosting`] are for those who build hosts.
+//! Reading order: [`Plugin`], [`Methods`] (typed handlers), [`Call`] and [`Reply`], [`Host`], [`Manifest`], [`http`]
+//! (pages, webhooks, WebSockets), [`catalogue`] (what the host itself serves to plugins). [`abi`] and [`hosting`] are for those who build hosts.
 //!
 //! ```
 //! use std::sync::{Arc, LazyLock};
@@ -55,6 +55,7 @@ pub mod glue;
 mod host;
 #[allow(unsafe_code)]
 pub mod hosting;
+pub mod http;
 mod kv;
 pub mod lenient;
 mod manifest;
@@ -111,6 +112,11 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// Answers a request. Write it as `async fn`, or hand it to [`Methods::dispatch`].
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send;
+
+    /// Answers HTTP below one of the paths of the manifest. See [`http`].
+    fn http(self: Arc<Self>, exchange: http::Exchange) -> impl Future<Output = http::Result> + Send {
+        async { exchange.respond(http::Response::status(404)).await }
+    }
 
     /// Ends its own work; calls are still answered.
     fn quiesce(&self) -> impl Future<Output = ()> + Send {

@@ -5,6 +5,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::http::HttpSpec;
+
 /// A plugin's manifest. [`Manifest::new`] and the builder methods make one; [`Manifest::parse`] reads one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -48,9 +50,9 @@ pub struct Manifest {
     /// Events it publishes.
     #[serde(default)]
     pub events: Vec<EventSpec>,
-    /// HTTP rows; none are defined yet.
+    /// Paths it serves over HTTP; see `draft.http/1`.
     #[serde(default)]
-    pub http: Vec<Value>,
+    pub http: Vec<HttpSpec>,
 }
 
 /// A method of a manifest.
@@ -328,6 +330,12 @@ impl Manifest {
     /// Adds a method.
     pub fn method(mut self, method: MethodSpec) -> Self {
         self.methods.push(method);
+        self
+    }
+
+    /// Adds a path served over HTTP.
+    pub fn http(mut self, row: HttpSpec) -> Self {
+        self.http.push(row);
         self
     }
 

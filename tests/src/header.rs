@@ -5,7 +5,7 @@
 //! preface, constants with their types, the exported name, and the assertions of the layout.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use plugin_api::abi;
@@ -33,7 +33,7 @@ const PREFACE: &str = r#"/*
  * within about a millisecond; `[any]` either side, any thread, never blocks. But for the sinks of `get` and `scan` the
  * host never calls a plugin from within a host function: a plugin may hold its own lock while it calls the host.
  *
- * Generated from plugin-api/src/abi.rs by `REGENERATE`.
+ * Generated from plugin-api/src/abi.rs and abi/http.rs by `REGENERATE`.
  */
 #ifndef GWP_H
 #define GWP_H
@@ -79,7 +79,7 @@ const ASSERT: &str = r#"/* The layout, on machines of 64 bits. */
 const END: &str = "#undef GWP_OFFSET\n#undef GWP_SIZE\n#undef GWP_ASSERT\n#endif\n\n#endif /* GWP_H */\n";
 
 /// Each group of constants: its first one, what it is, and how C writes the values.
-const GROUPS: [(&str, &str, Value); 10] = [
+const GROUPS: [(&str, &str, Value); 13] = [
     ("GWP_MAGIC", "The interface.", Value::Hex),
     ("GWP_OK", "Results.", Value::Signed),
     ("GWP_INTERIM", "Kinds of `reply`, and of what the sink of gwp_invoke_v1 hears.", Value::Signed),
@@ -89,6 +89,9 @@ const GROUPS: [(&str, &str, Value); 10] = [
     ("GWP_EV_DROP_IF_SLOW", "Flags of gwp_event.", Value::Flag),
     ("GWP_KV_DELETE", "Flags of gwp_kv_op.", Value::Flag),
     ("GWP_OWN_GRANTS", "A bit of gwp_principal.", Value::Wide(abi::GWP_OWN_GRANTS)),
+    ("GWP_HTTP_BODY", "Kinds of `write` and `event` of HTTP.", Value::Signed),
+    ("GWP_HTTP_REQ_LOCAL", "Flags of gwp_http_request.", Value::Flag),
+    ("GWP_HTTP_LENGTH_UNKNOWN", "A value of body_len.", Value::Wide(abi::GWP_HTTP_LENGTH_UNKNOWN)),
     ("GWP_EXT_EXEC", "Ids of extensions, for `extension` of gwp_host.", Value::Text),
 ];
 
@@ -108,9 +111,9 @@ pub fn path() -> PathBuf {
 
 /// The header as the Rust mirror says it.
 pub fn text() -> String {
-    let source = repository().join("plugin-api/src/abi.rs");
-    let (constants, types) = mirrored(&source);
-    let forward: String = abi::LAYOUTS.iter().map(|layout| format!("typedef struct {0} {0};\n", layout.name)).collect();
+    let sources = ["plugin-api/src/abi.rs", "plugin-api/src/abi/http.rs"].map(|file| repository().join(file));
+    let (constants, types) = mirrored(&sources);
+    let forward: String = layouts().map(|layout| format!("typedef struct {0} {0};\n", layout.name)).collect();
     let preface = PREFACE.replace("REGENERATE", REGENERATE);
     let layout = in_c(&layout());
     let text = format!("{preface}{}{forward}\n{}{ENTRY}{ASSERT}{layout}{END}", groups(&constants), in_c(&types));
@@ -120,6 +123,11 @@ pub fn text() -> String {
     text
 }
 
+/// Of every table and record.
+fn layouts() -> impl Iterator<Item = &'static abi::Layout> {
+    abi::LAYOUTS.iter().chain(abi::HTTP_LAYOUTS)
+}
+
 struct Constant {
     name: String,
     value: String,
@@ -127,7 +135,7 @@ struct Constant {
 }
 
 /// What cbindgen makes of the mirror: its constants, and the text of its types.
-fn mirrored(source: &Path) -> (Vec<Constant>, String) {
+fn mirrored(sources: &[PathBuf]) -> (Vec<Constant>, String) {
     let mut config = Config {
         language: Language::C,
         style: Style::Tag,
@@ -137,10 +145,11 @@ fn mirrored(source: &Path) -> (Vec<Constant>, String) {
         line_length: WIDTH - 8,
         ..Config::default()
     };
-    config.export.include = abi::LAYOUTS.iter().map(|layout| layout.name.to_string()).collect();
+    config.export.include = layouts().map(|layout| layout.name.to_string()).collect();
     // A list of names in Rust; C has the names.
     config.export.exclude = vec!["ALL".to_string()];
-    let bindings = Builder::new().with_config(config).with_src(source).generate().expect("the mirror can be read");
+    let builder = sources.iter().fold(Builder::new(), |builder, source| builder.with_src(source));
+    let bindings = builder.with_config(config).generate().expect("the mirror can be read");
     let mut text = Vec::new();
     bindings.write(&mut text);
     let text = one_line_comments(&String::from_utf8(text).expect("the header is text"));
@@ -159,9 +168,9 @@ fn mirrored(source: &Path) -> (Vec<Constant>, String) {
     }
     // cbindgen passes over texts.
     let ids = abi::extension::ALL.into_iter().map(|id| {
-        let name = id.trim_start_matches("gwp.").split('/').next().unwrap_or_default();
+        let (name, _) = id.split_once('.').and_then(|(_, id)| id.split_once('/')).expect("gwp.<name>/<rev>");
         let table = format!("gwp_{name}_v1");
-        assert!(abi::LAYOUTS.iter().any(|layout| layout.name == table), "{id} has no table {table}");
+        assert!(layouts().any(|layout| layout.name == table), "{id} has no table {table}");
         Constant { name: format!("GWP_EXT_{}", name.to_uppercase()), value: format!("\"{id}\""), doc: table }
     });
     constants.extend(ids);
@@ -216,7 +225,7 @@ impl Value {
 
 fn layout() -> String {
     let mut text = String::new();
-    for layout in abi::LAYOUTS {
+    for layout in layouts() {
         writeln!(text, "GWP_SIZE({}, {});", layout.name, layout.size).expect("a text grows");
         for (field, offset) in layout.fields {
             writeln!(text, "GWP_OFFSET({}, {field}, {offset});", layout.name).expect("a text grows");

@@ -91,6 +91,22 @@ limits! {
     auth_lockout_ms: u64 = 300_000, 50..=DAY_MS;
     /// Setup codes that wait to be used.
     max_setup_codes: usize = 32, 1..=10_000;
+    /// HTTP requests and WebSockets that plugins answer at once. An eighth of them is kept for clients that come from this
+    /// machine directly.
+    max_http_exchanges: usize = 1_024, 1..=1_000_000;
+    /// Of these, those of one address. Clients that come from this machine directly are not counted.
+    max_http_exchanges_per_ip: usize = 128, 1..=1_000_000;
+    /// Largest body of a request to a plugin, and largest message on a WebSocket of a plugin, in bytes, whatever its
+    /// manifest says.
+    max_http_body_bytes: usize = 64 * MIB, KIB..=4096 * MIB;
+    /// Bytes of a plugin's answer that wait for one client; a plugin that writes more is told to wait.
+    max_http_buffered_bytes: usize = 256 * KIB, KIB..=1024 * MIB;
+    /// Time in which nothing of a body moves, either way, after which it is given up.
+    http_stall_ms: u64 = 30_000, 50..=DAY_MS;
+    /// How long an HTTP connection is kept open for another request.
+    http_keep_alive_ms: u64 = 10_000, 0..=600_000;
+    /// How long an address with a capability is good when its device has gone.
+    surface_ttl_ms: u64 = 600_000, 0..=DAY_MS;
     /// Time between two tick events.
     tick_interval_ms: u64 = protocol::TICK_INTERVAL_MS, 50..=3_600_000;
     /// Time a method may take unless its manifest says otherwise.

@@ -20,19 +20,23 @@ pub async fn end(gateway: Arc<Gateway>, plugin: Arc<RunningPlugin>) {
     plugin.retire();
     let limits = &gateway.live.load_full().gateway.plugins;
     let own = |call: &OpenCall| is_of(call, &plugin);
+    let drain = Duration::from_millis(limits.drain_ms);
+    let exchanges = tokio::time::timeout(drain, gateway.exchanges.ended(plugin.number));
     let waited_for = gateway.calls.ended(|call| own(call) && !call.method.is_detached());
-    if tokio::time::timeout(Duration::from_millis(limits.drain_ms), waited_for).await.is_err() {
+    let (calls, _) = tokio::join!(tokio::time::timeout(drain, waited_for), exchanges);
+    if calls.is_err() {
         cancel(&gateway, |call| own(call) && !call.method.is_detached());
     }
     let detached = gateway.calls.ended(own);
     if tokio::time::timeout(Duration::from_millis(limits.drain_detached_ms), detached).await.is_err() {
         cancel(&gateway, own);
     }
-    stop(&gateway, &plugin, Duration::from_millis(limits.drain_ms)).await;
+    stop(&gateway, &plugin, drain).await;
 }
 
 /// Stops and frees an instance whose calls are over.
 pub async fn stop(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>, patience: Duration) {
+    gateway.exchanges.stop(plugin.number);
     if !plugin.stop(patience).await {
         tracing::warn!(plugin = &*plugin.id, "the plugin did not stop in time; its instance is abandoned");
     }

@@ -166,7 +166,7 @@ pub async fn from_library(
         return Err(failure(in_file(why)));
     }
     let in_manifest = |why: String| failure(at(&refused(Fault::Manifest(why))));
-    check_manifest(config, &manifest).map_err(in_manifest)?;
+    check_manifest(config, &manifest, Origin::Loaded).map_err(in_manifest)?;
     if !manifest.http.is_empty() {
         tracing::warn!(
             plugin = id,

@@ -162,7 +162,7 @@ pub fn without(gateway: &Gateway, config: &Config, failed_ids: &[(Arc<str>, Stri
 fn create_linked(gateway: &Arc<Gateway>, config: &Config, linked: &LinkedIn) -> Result<Arc<RunningPlugin>, String> {
     let id = linked.manifest.id.as_str();
     let settings = config.plugin(id);
-    check_manifest(config, &linked.manifest)?;
+    check_manifest(config, &linked.manifest, Origin::Linked)?;
     let Prepared { plugin, setup } = prepare(gateway, config, &linked.manifest, Origin::Linked, &settings)?;
     let view = HostSide::new(gateway, &plugin);
     match Instance::create(linked.entry, view.clone(), &setup) {
@@ -176,10 +176,10 @@ fn create_linked(gateway: &Arc<Gateway>, config: &Config, linked: &LinkedIn) -> 
 }
 
 /// What its author has to have got right.
-fn check_manifest(config: &Config, manifest: &Manifest) -> Result<(), String> {
+fn check_manifest(config: &Config, manifest: &Manifest, origin: Origin) -> Result<(), String> {
     manifest.check_form()?;
     registry::check_schemas(manifest)?;
-    check_requirements(manifest, config.gateway.plugins.allow_draft_extensions)?;
+    check_requirements(manifest, origin, config.gateway.plugins.allow_draft_extensions)?;
     registry::reserve_scopes(manifest)
 }
 
@@ -227,10 +227,18 @@ fn prepare(
     Ok(Prepared { plugin, setup })
 }
 
+/// Whether an instance is served an extension. Drafts change without notice, which only plugins that are built with the
+/// program can live with, unless the operator says otherwise.
+pub fn offers(extension: &str, origin: Origin, drafts: bool) -> bool {
+    let is_open = origin == Origin::Linked || drafts || !extension.starts_with("draft.");
+    is_open && plugin_api::abi::extension::ALL.contains(&extension)
+}
+
 /// Refuses a plugin that cannot live with what this gateway offers.
-fn check_requirements(manifest: &Manifest, drafts: bool) -> Result<(), String> {
-    for extension in &manifest.requires {
-        if extension.starts_with("draft.") && !drafts {
+fn check_requirements(manifest: &Manifest, origin: Origin, drafts: bool) -> Result<(), String> {
+    let http = (!manifest.http.is_empty()).then(|| plugin_api::abi::extension::HTTP.to_string());
+    for extension in manifest.requires.iter().chain(&http) {
+        if extension.starts_with("draft.") && origin == Origin::Loaded && !drafts {
             return Err(format!(
                 "it requires the draft {extension:?}; gateway.plugins.allow_draft_extensions = true serves drafts, which \
                  change without notice"

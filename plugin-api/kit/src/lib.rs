@@ -58,6 +58,7 @@ mod who;
 
 mod calls;
 mod clock;
+pub mod http;
 mod made_up;
 mod pool;
 mod rows;

@@ -277,6 +277,26 @@ impl HostServices for Services {
             Ok(())
         }))
     }
+
+    fn http_head(&self, exchange: gwp_exchange, status: u32, headers: &[u8]) -> i32 {
+        self.world.http_head(self.plugin, exchange, status, headers)
+    }
+
+    fn http_write(&self, exchange: gwp_exchange, kind: i32, data: &[u8]) -> i32 {
+        self.world.http_write(self.plugin, exchange, kind, data)
+    }
+
+    fn http_end(&self, exchange: gwp_exchange, _: u32, _: &str) -> i32 {
+        self.world.http_end(self.plugin, exchange)
+    }
+
+    fn http_read(&self, exchange: gwp_exchange, _: u64) -> i32 {
+        self.world.http_read(self.plugin, exchange)
+    }
+
+    fn http_abort(&self, exchange: gwp_exchange) -> i32 {
+        self.world.http_abort(self.plugin, exchange)
+    }
 }
 
 fn code(result: Result<(), i32>) -> i32 {

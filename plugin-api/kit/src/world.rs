@@ -40,6 +40,7 @@ pub(crate) struct State {
     pub(crate) asked: Vec<Asked>,
     pub(crate) principals: HashMap<gwp_principal, Retained>,
     pub(crate) subscriptions: BTreeMap<u64, Listener>,
+    pub(crate) exchanges: HashMap<u64, crate::http::Live>,
     pub(crate) conns: BTreeSet<u64>,
     pub(crate) emitted: Vec<Emitted>,
     pub(crate) next_event: HashMap<String, usize>,

@@ -4,6 +4,7 @@
 
 #[doc(hidden)]
 pub mod home;
+mod http;
 pub(crate) mod raw;
 #[doc(hidden)]
 pub mod runtime;
@@ -21,6 +22,7 @@ use crate::abi::*;
 use crate::call::{Answer, Call};
 use crate::error::MethodError;
 use crate::host::Host;
+use crate::http::Exchanges;
 use crate::{Plugin, Setup};
 use home::{Home, Program};
 use raw::RawHost;
@@ -50,6 +52,7 @@ struct Instance<P> {
     plugin: Arc<P>,
     host: Host,
     calls: Arc<Suspended>,
+    exchanges: Exchanges,
     methods: &'static [String],
 }
 
@@ -127,7 +130,13 @@ unsafe extern "C" fn create<P: Plugin, R: Runtime, H: Home>(
         }
     };
     let methods = catch_unwind(|| about::<P>().methods.as_slice()).unwrap_or(&[]);
-    let instance = Box::new(Instance { plugin: Arc::new(plugin), host, calls: Arc::default(), methods });
+    let instance = Box::new(Instance {
+        plugin: Arc::new(plugin),
+        host,
+        calls: Arc::default(),
+        exchanges: Exchanges::default(),
+        methods,
+    });
     *out = gwp_plugin {
         size: size_of::<gwp_plugin>() as u32,
         flags: 0,
@@ -138,7 +147,7 @@ unsafe extern "C" fn create<P: Plugin, R: Runtime, H: Home>(
         quiesce: quiesce::<P>,
         stop: stop::<P>,
         destroy: destroy::<P>,
-        extension: no_extension,
+        extension: http::extension::<P>,
     };
     GWP_OK
 }
@@ -238,10 +247,6 @@ unsafe extern "C" fn destroy<P: Plugin>(this: *mut c_void) {
     instance.calls.cancel_all();
     instance.host.end();
     instance.host.raw().contain(|| drop(instance));
-}
-
-unsafe extern "C" fn no_extension(_: *mut c_void, _: gwp_bytes) -> *const c_void {
-    std::ptr::null()
 }
 
 /// Calls the host's `done` when dropped: at the end of the future, after a panic, or when the host takes no more work.

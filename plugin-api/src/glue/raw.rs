@@ -31,6 +31,7 @@ struct Extensions {
     events: Option<&'static gwp_events_v1>,
     caller: Option<&'static gwp_caller_v1>,
     snapshot: Option<&'static gwp_snapshot_v1>,
+    http: Option<&'static gwp_http_v1>,
 }
 
 impl RawHost {
@@ -55,6 +56,7 @@ impl RawHost {
                 events: find(table, extension::EVENTS),
                 caller: find(table, extension::CALLER),
                 snapshot: find(table, extension::SNAPSHOT),
+                http: find(table, extension::HTTP),
             }
         };
         RawHost { table, extensions: Box::leak(Box::new(extensions)) }
@@ -277,6 +279,36 @@ impl RawHost {
         let Some(snapshot) = self.extensions.snapshot else { return GWP_UNSUPPORTED };
         // SAFETY: the slices outlive the call.
         unsafe { (snapshot.publish)(self.table, gwp_bytes::text(key), gwp_bytes::of(json)) }
+    }
+
+    pub(crate) fn http_head(self, exchange: gwp_exchange, status: u32, headers: &[u8]) -> i32 {
+        let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
+        // SAFETY: the slice outlives the call.
+        unsafe { (http.head)(self.table, exchange, status, gwp_bytes::of(headers)) }
+    }
+
+    pub(crate) fn http_write(self, exchange: gwp_exchange, kind: i32, data: &[u8]) -> i32 {
+        let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
+        // SAFETY: the slice outlives the call.
+        unsafe { (http.write)(self.table, exchange, kind, gwp_bytes::of(data)) }
+    }
+
+    pub(crate) fn http_end(self, exchange: gwp_exchange, code: u32, reason: &str) -> i32 {
+        let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
+        // SAFETY: the slice outlives the call.
+        unsafe { (http.end)(self.table, exchange, code, gwp_bytes::text(reason)) }
+    }
+
+    pub(crate) fn http_read(self, exchange: gwp_exchange, bytes: u64) -> i32 {
+        let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
+        // SAFETY: numbers.
+        unsafe { (http.read)(self.table, exchange, bytes) }
+    }
+
+    pub(crate) fn http_abort(self, exchange: gwp_exchange) -> i32 {
+        let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
+        // SAFETY: a number.
+        unsafe { (http.abort)(self.table, exchange) }
     }
 }
 

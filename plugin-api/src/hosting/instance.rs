@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use super::table::HostContext;
-use super::{CallRequest, HostServices};
+use super::{CallRequest, HostServices, HttpRequest};
 use crate::abi::*;
 
 /// Why an entry or an instance cannot be used.
@@ -148,6 +148,7 @@ unsafe fn functions_are_there(table: *const u8, functions: &[(&'static str, usiz
 pub struct Instance {
     plugin: gwp_plugin,
     context: &'static HostContext,
+    http: Option<&'static gwp_http_plugin_v1>,
 }
 
 // SAFETY: the interface lets the host call an instance from any of its threads; the host keeps the `[control]` order.
@@ -176,7 +177,9 @@ impl Instance {
         if (plugin.size as usize) < size_of::<gwp_plugin>() {
             return Err(EntryError::PluginSize(plugin.size));
         }
-        Ok(Instance { plugin, context })
+        // SAFETY: `self_` is what `create` filled in.
+        let http = unsafe { http_table(&plugin) }?;
+        Ok(Instance { plugin, context, http })
     }
 
     /// `[control]` Goes live.
@@ -215,6 +218,38 @@ impl Instance {
         unsafe { (self.plugin.cancel)(self.plugin.self_, call, reason) }
     }
 
+    /// Whether it serves HTTP.
+    pub fn serves_http(&self) -> bool {
+        self.http.is_some()
+    }
+
+    /// `[worker]` Hands over an HTTP request; false if it serves none.
+    pub fn http_request(&self, request: &HttpRequest<'_>) -> bool {
+        let Some(http) = self.http else { return false };
+        let record = gwp_http_request {
+            size: size_of::<gwp_http_request>() as u32,
+            flags: request.flags,
+            exchange: request.exchange,
+            body_len: request.body_len,
+            verb: gwp_bytes::text(request.verb),
+            path: gwp_bytes::text(request.path),
+            query: request.query.map_or(gwp_bytes::ABSENT, gwp_bytes::text),
+            route: gwp_bytes::text(request.route),
+            head: gwp_bytes::text(request.head),
+        };
+        // SAFETY: the record and what it points to outlive the call.
+        unsafe { (http.request)(self.plugin.self_, &record) };
+        true
+    }
+
+    /// `[worker]` Says what happens to an exchange.
+    pub fn http_event(&self, exchange: gwp_exchange, kind: i32, data: &[u8]) {
+        if let Some(http) = self.http {
+            // SAFETY: the slice outlives the call.
+            unsafe { (http.event)(self.plugin.self_, exchange, kind, gwp_bytes::of(data)) }
+        }
+    }
+
     /// `[control]` No new work of its own; `done` runs when that is so.
     pub fn quiesce(&self, done: impl FnOnce() + Send + 'static) {
         let (func, user) = completion(done);
@@ -234,6 +269,24 @@ impl Instance {
         // SAFETY: `self` is used up, so nothing is called on it after this.
         unsafe { (self.plugin.destroy)(self.plugin.self_) }
     }
+}
+
+/// A plugin's table for HTTP, asked for once.
+///
+/// # Safety
+/// `plugin` is what a `create` that succeeded filled in.
+unsafe fn http_table(plugin: &gwp_plugin) -> Result<Option<&'static gwp_http_plugin_v1>, EntryError> {
+    // SAFETY: the id outlives the call; `self_` is alive.
+    let table = unsafe { (plugin.extension)(plugin.self_, gwp_bytes::text(extension::HTTP)) };
+    if table.is_null() {
+        return Ok(None);
+    }
+    let functions =
+        [("request", offset_of!(gwp_http_plugin_v1, request)), ("event", offset_of!(gwp_http_plugin_v1, event))];
+    // SAFETY: a table behind an id is static, never changes, and has these functions.
+    unsafe { functions_are_there(table.cast(), &functions) }?;
+    // SAFETY: as above, and no function is NULL.
+    Ok(unsafe { table.cast::<gwp_http_plugin_v1>().as_ref() })
 }
 
 /// The record of a request, which lends what the request lends.

@@ -65,6 +65,17 @@ pub trait HostServices: Send + Sync + 'static {
 
     /// Stores the latest value of a part of the snapshot.
     fn publish(&self, key: &str, json: &[u8]) -> i32;
+
+    /// Begins the answer of an exchange; the headers are JSON text, unchecked.
+    fn http_head(&self, exchange: gwp_exchange, status: u32, headers: &[u8]) -> i32;
+    /// More of the answer, or a message.
+    fn http_write(&self, exchange: gwp_exchange, kind: i32, data: &[u8]) -> i32;
+    /// The answer is complete, or the WebSocket is closed.
+    fn http_end(&self, exchange: gwp_exchange, code: u32, reason: &str) -> i32;
+    /// Lets this many more bytes come.
+    fn http_read(&self, exchange: gwp_exchange, bytes: u64) -> i32;
+    /// Cuts the connection.
+    fn http_abort(&self, exchange: gwp_exchange) -> i32;
 }
 
 /// An event as a plugin emits it.
@@ -142,6 +153,27 @@ impl Sink {
         // SAFETY: `user` belongs to `func`, and the slice outlives the call.
         unsafe { (self.func)(self.user, kind, gwp_bytes::of(json)) }
     }
+}
+
+/// An HTTP request as the host hands it to an instance.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRequest<'a> {
+    /// The number to answer to.
+    pub exchange: gwp_exchange,
+    /// `GWP_HTTP_REQ_…`
+    pub flags: u32,
+    /// Bytes of the body; [`GWP_HTTP_LENGTH_UNKNOWN`] if nobody knows.
+    pub body_len: u64,
+    /// `GET`, `POST`, …
+    pub verb: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// What follows `?`.
+    pub query: Option<&'a str>,
+    /// The path of the manifest's row.
+    pub route: &'a str,
+    /// A [`crate::http::Head`] as JSON.
+    pub head: &'a str,
 }
 
 /// A request as the host hands it to an instance.

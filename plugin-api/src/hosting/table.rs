@@ -84,6 +84,7 @@ unsafe extern "C" fn extension(host: *const gwp_host, id: gwp_bytes) -> *const c
             crate::abi::extension::EVENTS => (&raw const EVENTS).cast(),
             crate::abi::extension::CALLER => (&raw const CALLER).cast(),
             crate::abi::extension::SNAPSHOT => (&raw const SNAPSHOT).cast(),
+            crate::abi::extension::HTTP => (&raw const HTTP).cast(),
             _ => return std::ptr::null(),
         };
         if context.services.offers(id) { table } else { std::ptr::null() }
@@ -346,4 +347,29 @@ static SNAPSHOT: gwp_snapshot_v1 = {
         })
     }
     gwp_snapshot_v1 { publish }
+};
+
+static HTTP: gwp_http_v1 = {
+    unsafe extern "C" fn head(host: *const gwp_host, exchange: gwp_exchange, status: u32, headers: gwp_bytes) -> i32 {
+        // SAFETY: lent for this call.
+        with(host, GWP_PANIC, |context| context.services.http_head(exchange, status, unsafe { headers.bytes() }))
+    }
+    unsafe extern "C" fn write(host: *const gwp_host, exchange: gwp_exchange, kind: i32, data: gwp_bytes) -> i32 {
+        // SAFETY: lent for this call.
+        with(host, GWP_PANIC, |context| context.services.http_write(exchange, kind, unsafe { data.bytes() }))
+    }
+    unsafe extern "C" fn end(host: *const gwp_host, exchange: gwp_exchange, status: u32, reason: gwp_bytes) -> i32 {
+        with(host, GWP_PANIC, |context| {
+            // SAFETY: lent for this call.
+            let reason = unsafe { text(reason) };
+            code(reason.map(|reason| context.services.http_end(exchange, status, reason)))
+        })
+    }
+    unsafe extern "C" fn read(host: *const gwp_host, exchange: gwp_exchange, bytes: u64) -> i32 {
+        with(host, GWP_PANIC, |context| context.services.http_read(exchange, bytes))
+    }
+    unsafe extern "C" fn abort(host: *const gwp_host, exchange: gwp_exchange) -> i32 {
+        with(host, GWP_PANIC, |context| context.services.http_abort(exchange))
+    }
+    gwp_http_v1 { head, write, end, read, abort }
 };

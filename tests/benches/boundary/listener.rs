@@ -86,4 +86,24 @@ impl HostServices for Listener {
     fn publish(&self, _: &str, _: &[u8]) -> i32 {
         GWP_UNSUPPORTED
     }
+
+    fn http_head(&self, _: gwp_exchange, _: u32, _: &[u8]) -> i32 {
+        GWP_GONE
+    }
+
+    fn http_write(&self, _: gwp_exchange, _: i32, _: &[u8]) -> i32 {
+        GWP_GONE
+    }
+
+    fn http_end(&self, _: gwp_exchange, _: u32, _: &str) -> i32 {
+        GWP_GONE
+    }
+
+    fn http_read(&self, _: gwp_exchange, _: u64) -> i32 {
+        GWP_GONE
+    }
+
+    fn http_abort(&self, _: gwp_exchange) -> i32 {
+        GWP_GONE
+    }
 }

@@ -1,0 +1,69 @@
+//! Which plugin answers which path: the `http` rows of all manifests. The longest path that fits is taken.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use metrics::Counter;
+use plugin_api::http::{Admission, HttpSpec};
+
+use crate::metrics::Metrics;
+use crate::plugin::RunningPlugin;
+
+/// All rows of one generation.
+#[derive(Default)]
+pub struct Routes {
+    by_prefix: HashMap<Box<str>, Arc<Route>>,
+    surfaces: BTreeSet<String>,
+}
+
+/// A row, ready to be answered.
+pub struct Route {
+    /// Its row of the manifest.
+    pub spec: HttpSpec,
+    /// Who answers.
+    pub plugin: Arc<RunningPlugin>,
+    /// Requests that were handed over.
+    pub requests: Counter,
+}
+
+impl Routes {
+    /// Adds a row; the error names both sides of a clash.
+    pub fn add(&mut self, plugin: &Arc<RunningPlugin>, spec: &HttpSpec, metrics: &Metrics) -> Result<(), String> {
+        let prefix = spec.prefix();
+        if let Some(other) = self.by_prefix.get(prefix) {
+            return Err(format!("path {:?} is claimed by {:?} and by {:?}", spec.path, &*other.plugin.id, &*plugin.id));
+        }
+        let labels = [("plugin", &*plugin.id), ("path", spec.path.as_str())];
+        let requests = metrics.counter("clawhost_http_requests_total", &labels);
+        self.by_prefix.insert(prefix.into(), Arc::new(Route { spec: spec.clone(), plugin: plugin.clone(), requests }));
+        self.surfaces.extend(spec.surface.iter().filter(|_| spec.admit == Admission::Capability).cloned());
+        Ok(())
+    }
+
+    /// Who answers this path.
+    pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        let mut prefix = path.trim_end_matches('/');
+        loop {
+            match (self.by_prefix.get(prefix), prefix.rfind('/')) {
+                (Some(route), _) => return Some(route),
+                (None, Some(cut)) => prefix = &prefix[..cut],
+                (None, None) => return None,
+            }
+        }
+    }
+
+    /// Names of addresses that hello-ok tells, sorted.
+    pub fn surfaces(&self) -> impl Iterator<Item = &str> {
+        self.surfaces.iter().map(String::as_str)
+    }
+
+    /// Whether there are any.
+    pub fn has_surfaces(&self) -> bool {
+        !self.surfaces.is_empty()
+    }
+
+    /// Whether there are no rows at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_prefix.is_empty()
+    }
+}

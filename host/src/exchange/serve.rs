@@ -1,0 +1,405 @@
+//! The peer's side of an exchange over HTTP: which row takes the path, whether the peer may come, then the request to the
+//! plugin and its answer back.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode};
+use plugin_api::abi::*;
+use plugin_api::http::{Admission, Head};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::websocket;
+use super::{Body, Exchange, Route, State, Terms, Why};
+use crate::capabilities::{self, Bearer};
+use crate::doorkeeper::Pending;
+use crate::gateway::Gateway;
+use crate::http::asks_for_websocket;
+use crate::locality::Peer;
+use crate::mailbox::{Asked, Ear, REQUEST};
+
+/// Bytes of a path and query that are read at most.
+const LONGEST_TARGET: usize = 8 * 1024;
+
+/// A request whose path a plugin serves.
+pub struct Claimed {
+    route: Arc<Route>,
+    /// The path without the capability.
+    path: String,
+    /// The capability's part of the path.
+    base: String,
+    secret: Option<String>,
+}
+
+/// Why a request goes no further: status, what is said, and a verb list for 405.
+pub struct Turned {
+    /// The status.
+    pub status: StatusCode,
+    /// What is said.
+    pub text: &'static str,
+    /// Verbs that would do.
+    pub allow: Option<String>,
+}
+
+impl Turned {
+    fn new(status: StatusCode, text: &'static str) -> Self {
+        Turned { status, text, allow: None }
+    }
+}
+
+/// Who was let in.
+pub enum Admitted {
+    /// Nobody asked.
+    Unasked,
+    /// With the gateway's secret.
+    Gateway,
+    /// With a capability.
+    Bearer(Bearer),
+}
+
+/// Whether a plugin serves this path; an error for paths that nobody should send.
+pub fn claim(gateway: &Gateway, request: &Request<Incoming>) -> Result<Option<Claimed>, Turned> {
+    let registry = gateway.registry.load();
+    let routes = registry.routes();
+    if routes.is_empty() {
+        return Ok(None);
+    }
+    let sent = request.uri().path();
+    let (secret, path) = match capabilities::split(sent) {
+        Some((secret, path)) => (Some(secret.to_string()), path),
+        None => (None, sent),
+    };
+    let Some(route) = routes.find(path).cloned() else {
+        return match secret {
+            Some(_) => Err(Turned::new(StatusCode::NOT_FOUND, "Not Found")),
+            None => Ok(None),
+        };
+    };
+    let long = request.uri().path_and_query().is_some_and(|target| target.as_str().len() > LONGEST_TARGET);
+    if long {
+        return Err(Turned::new(StatusCode::URI_TOO_LONG, "URI Too Long"));
+    }
+    if !is_plain(path) {
+        return Err(Turned::new(StatusCode::BAD_REQUEST, "the path has dot segments, empty segments or backslashes"));
+    }
+    let base = secret.as_ref().map(|secret| format!("{}{secret}", capabilities::PREFIX)).unwrap_or_default();
+    Ok(Some(Claimed { route, path: path.to_string(), base, secret }))
+}
+
+/// Whether a path has nothing in it that one program reads as another place than the next one does.
+fn is_plain(path: &str) -> bool {
+    let segments = path[1.min(path.len())..].split('/').collect::<Vec<_>>();
+    let last = segments.len() - 1;
+    let fits = |(place, segment): (usize, &&str)| {
+        let bare = segment.to_ascii_lowercase().replace("%2e", ".");
+        let empty = segment.is_empty() && place != last;
+        !empty && bare != "." && bare != ".." && !bare.contains('\\') && !bare.contains("%5c") && !bare.contains("%00")
+    };
+    path.starts_with('/') && segments.iter().enumerate().all(fits)
+}
+
+impl Claimed {
+    /// Whether it takes upgrades.
+    pub fn takes_upgrades(&self) -> bool {
+        self.route.spec.upgrade || self.secret.is_some()
+    }
+
+    /// Checks verb, and who comes. `shows_secret` tells whether the peer shows the gateway's secret; it is asked only where
+    /// that matters, since a wrong one counts.
+    pub fn admit(
+        &self,
+        gateway: &Gateway,
+        verb: &Method,
+        shows_secret: impl FnOnce() -> Result<(), Box<Response<Body>>>,
+    ) -> Result<Admitted, Box<Response<Body>>> {
+        let spec = &self.route.spec;
+        if !spec.verbs.iter().any(|known| known == verb.as_str()) {
+            let allow = Some(spec.verbs.join(", "));
+            return Err(Box::new(answer(Turned {
+                allow,
+                ..Turned::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+            })));
+        }
+        if let Some(secret) = &self.secret {
+            let bearer = gateway.capabilities.bearer(secret, schemas::now_ms());
+            let unknown = "this address is not, or no longer, good; the gateway tells a new one with every connection";
+            let bearer = bearer.ok_or_else(|| Box::new(answer(Turned::new(StatusCode::UNAUTHORIZED, unknown))))?;
+            if spec.admit != Admission::Gateway {
+                return Ok(Admitted::Bearer(bearer));
+            }
+        }
+        match spec.admit {
+            Admission::Anyone | Admission::Plugin => Ok(Admitted::Unasked),
+            Admission::Gateway | Admission::Capability => shows_secret().map(|()| Admitted::Gateway),
+        }
+    }
+
+    /// Hands the request to the plugin, and waits for its answer.
+    pub async fn serve(
+        self,
+        gateway: &Arc<Gateway>,
+        mut request: Request<Incoming>,
+        peer: &Peer,
+        admitted: Admitted,
+        place: Pending,
+    ) -> Served {
+        let spec = &self.route.spec;
+        let upgrade = (spec.upgrade && asks_for_websocket(request.headers())).then(|| hyper::upgrade::on(&mut request));
+        let max_body = spec.max_body.min(gateway.limits().max_http_body_bytes as u64);
+        let (parts, body) = request.into_parts();
+        let length = body.size_hint().exact();
+        if upgrade.is_none() && length.is_some_and(|length| length > max_body) {
+            gateway.metrics.limit_hit("max_http_body_bytes");
+            return Served::Answer(answer(Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "payload too large")));
+        }
+        let has_body = upgrade.is_none() && !body.is_end_stream();
+        let asked = self.asked(gateway, &parts, peer, admitted, upgrade.is_some(), has_body.then_some(length));
+        let terms = Terms {
+            buffered: gateway.limits().max_http_buffered_bytes,
+            largest: gateway.limits().max_outbound_bytes,
+            upgrade: upgrade.is_some(),
+            bodiless: parts.method == Method::HEAD,
+        };
+        let Some(exchange) = open(gateway, &self.route, asked, terms, place) else {
+            return Served::Answer(answer(Turned::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")));
+        };
+        self.route.requests.increment(1);
+        let waiting = Waiting(Some(exchange.clone()));
+        if has_body {
+            gateway.runtime.spawn(pump(exchange.clone(), body, max_body, stall(gateway)));
+        }
+        let patience = match self.route.spec.timeout_ms.unwrap_or(gateway.limits().method_timeout_ms) {
+            0 => Duration::MAX,
+            ms => Duration::from_millis(ms),
+        };
+        let head = match timeout(patience, exchange.head()).await {
+            Ok(head) => head,
+            Err(_) => {
+                exchange.cut(Why::Timeout);
+                return Served::Answer(answer(Turned::new(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout")));
+            }
+        };
+        let Some((status, headers)) = head else {
+            let refused = exchange.lock().refused;
+            return Served::Answer(answer(Turned::new(refused.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), "")));
+        };
+        waiting.over();
+        if let Some(upgrade) = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+            let limits = gateway.limits();
+            let terms = websocket::Terms {
+                max_message: max_body as usize,
+                stall: stall(gateway),
+                ping: Duration::from_millis(limits.tick_interval_ms),
+                grace: Duration::from_millis(limits.close_grace_ms),
+            };
+            return Served::Upgrade(Box::new(Accepted { exchange, upgrade, headers, terms }));
+        }
+        let promised = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut response = Response::new(Body::streamed(exchange.clone(), promised));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Served::Stream(exchange, response)
+    }
+
+    /// What the plugin hears. `body`: its length, if one follows.
+    fn asked(
+        &self,
+        gateway: &Gateway,
+        parts: &hyper::http::request::Parts,
+        peer: &Peer,
+        admitted: Admitted,
+        upgrade: bool,
+        body: Option<Option<u64>>,
+    ) -> Asked {
+        let mut head = Head {
+            headers: parts
+                .headers
+                .iter()
+                .filter(|(name, _)| **name != header::AUTHORIZATION || self.is_own_check())
+                .map(|(name, value)| {
+                    (name.as_str().to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect(),
+            ip: peer.reported_ip.clone(),
+            scheme: scheme(gateway, peer).to_string(),
+            admitted: "none".to_string(),
+            base: self.base.clone(),
+            ..Head::default()
+        };
+        match admitted {
+            Admitted::Unasked => {}
+            Admitted::Gateway => head.admitted = "gateway".to_string(),
+            Admitted::Bearer(bearer) => {
+                head.admitted = "capability".to_string();
+                (head.device_id, head.role) = (bearer.device_id, Some(bearer.role));
+            }
+        }
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        Asked {
+            exchange: gateway.calls.next_number(),
+            flags: flag(peer.local, GWP_HTTP_REQ_LOCAL)
+                | flag(upgrade, GWP_HTTP_REQ_UPGRADE)
+                | flag(body.is_some(), GWP_HTTP_REQ_BODY),
+            body_len: body.map_or(0, |length| length.unwrap_or(GWP_HTTP_LENGTH_UNKNOWN)),
+            verb: parts.method.as_str().to_string(),
+            path: self.path.clone(),
+            query: parts.uri.query().map(str::to_string),
+            route: self.route.spec.path.clone(),
+            head: serde_json::to_string(&head).unwrap_or_default(),
+        }
+    }
+
+    /// Whether the plugin looks at credentials itself; from others the gateway's own are kept.
+    fn is_own_check(&self) -> bool {
+        matches!(self.route.spec.admit, Admission::Plugin | Admission::Anyone)
+    }
+}
+
+/// How a request goes on.
+pub enum Served {
+    /// With an answer of the host's own.
+    Answer(Response<Body>),
+    /// With the plugin's answer.
+    Stream(Arc<Exchange>, Response<Body>),
+    /// As a WebSocket.
+    Upgrade(Box<Accepted>),
+}
+
+/// An upgrade that a plugin has taken.
+pub struct Accepted {
+    exchange: Arc<Exchange>,
+    upgrade: OnUpgrade,
+    /// Headers of the plugin's, for the answer that grants it.
+    pub headers: HeaderMap,
+    terms: websocket::Terms,
+}
+
+impl Accepted {
+    /// Runs the socket to its end.
+    pub async fn run(self) {
+        match crate::http::socket_of(self.upgrade).await {
+            Some((stream, read_ahead, _)) => websocket::run(self.exchange, stream, read_ahead, self.terms).await,
+            None => self.exchange.close(Why::Peer),
+        }
+    }
+
+    /// It came to nothing.
+    pub fn give_up(&self) {
+        self.exchange.close(Why::Peer);
+    }
+}
+
+/// An exchange whose answer has not begun: if the peer goes meanwhile, it is over.
+struct Waiting(Option<Arc<Exchange>>);
+
+impl Waiting {
+    fn over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.0 {
+            exchange.close(Why::Peer);
+        }
+    }
+}
+
+/// Begins an exchange: its plugin hears of it.
+fn open(gateway: &Arc<Gateway>, route: &Route, asked: Asked, terms: Terms, place: Pending) -> Option<Arc<Exchange>> {
+    let plugin = &route.plugin;
+    if plugin.has_failed() || !plugin.serves_http() {
+        return None;
+    }
+    let number = asked.exchange;
+    let mailbox = gateway.plugin_books.mailbox_of(Ear::Exchange(Box::new(asked)), plugin);
+    let exchange = Arc::new(Exchange {
+        number,
+        instance: plugin.number,
+        mailbox,
+        gateway: Arc::downgrade(gateway),
+        terms,
+        state: Mutex::new(State { place: Some(place), ..State::default() }),
+        begun: Notify::new(),
+        asked: Notify::new(),
+    });
+    gateway.exchanges.insert(&exchange);
+    // In this order: whoever stops the instance sees the exchange, or this sees that it is stopped.
+    if plugin.is_retired() {
+        exchange.close(Why::Stop);
+        return None;
+    }
+    let _ = exchange.mailbox.hand(REQUEST, Bytes::new().into());
+    Some(exchange)
+}
+
+/// Hands over the body as the plugin asks for it.
+async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall: Duration) {
+    let mut came = 0;
+    while exchange.wanted().await {
+        match timeout(stall, body.frame()).await {
+            Err(_) => return exchange.refuse(StatusCode::REQUEST_TIMEOUT),
+            Ok(None) => {
+                exchange.hand(GWP_HTTP_END, Bytes::new()).await;
+                return;
+            }
+            Ok(Some(Err(_))) => return exchange.close(Why::Peer),
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                came += data.len() as u64;
+                if came > max_body {
+                    return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
+                }
+                exchange.hand(GWP_HTTP_BODY, data).await;
+            }
+        }
+    }
+}
+
+fn stall(gateway: &Gateway) -> Duration {
+    Duration::from_millis(gateway.limits().http_stall_ms)
+}
+
+/// How the peer sees the gateway: over TLS, its own or a proxy's, or not.
+pub fn scheme(gateway: &Gateway, peer: &Peer) -> &'static str {
+    if gateway.tls.is_some() || peer.forwarded_proto_https { "https" } else { "http" }
+}
+
+/// The gateway's address as the peer sees it: the name that it asked for and the gateway's own port, or behind a proxy that
+/// speaks TLS, whatever it asked for.
+pub fn address(gateway: &Gateway, peer: &Peer, port: u16) -> String {
+    let scheme = scheme(gateway, peer);
+    let asked =
+        peer.host.as_deref().filter(|host| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)));
+    if peer.forwarded_proto_https
+        && gateway.tls.is_none()
+        && let Some(asked) = asked
+    {
+        return format!("{scheme}://{asked}");
+    }
+    match peer.host_name.as_deref().filter(|_| asked.is_some()) {
+        Some(name) if name.contains(':') => format!("{scheme}://[{name}]:{port}"),
+        Some(name) => format!("{scheme}://{name}:{port}"),
+        None => format!("{scheme}://127.0.0.1:{port}"),
+    }
+}
+
+/// An answer of the host's own.
+pub fn answer(turned: Turned) -> Response<Body> {
+    let text = match turned.text {
+        "" => turned.status.canonical_reason().unwrap_or_default(),
+        text => text,
+    };
+    let mut response = crate::http::text(turned.status, text);
+    if let Some(allow) = turned.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}

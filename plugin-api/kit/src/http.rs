@@ -1,0 +1,304 @@
+//! HTTP in a test, without a socket: [`Running::http`] is the client.
+
+use std::sync::Arc;
+
+use plugin_api::abi::*;
+use plugin_api::hosting::HttpRequest;
+use plugin_api::http::{Head, Message};
+
+use crate::running::Running;
+use crate::world::{Stage, State, World};
+
+/// A request to come.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    verb: String,
+    path: String,
+    query: Option<String>,
+    body: Vec<u8>,
+    head: Head,
+    upgrade: bool,
+}
+
+impl Ask {
+    /// A request with this verb, and a path with or without a query.
+    pub fn new(verb: &str, target: &str) -> Self {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_string())));
+        let head = Head { scheme: "http".to_string(), admitted: "none".to_string(), ..Head::default() };
+        Ask { verb: verb.to_string(), path: path.to_string(), query, body: Vec::new(), head, upgrade: false }
+    }
+
+    /// A `GET`.
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// A `POST` with this body.
+    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Ask { body: body.into(), ..Self::new("POST", target) }
+    }
+
+    /// For a WebSocket.
+    pub fn upgrade(target: &str) -> Self {
+        Ask { upgrade: true, ..Self::get(target) }
+    }
+
+    /// With a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.headers.push((name.to_ascii_lowercase(), value.to_string()));
+        self
+    }
+
+    /// As it comes with a capability whose address begins like this.
+    pub fn below(mut self, base: &str) -> Self {
+        (self.head.base, self.head.admitted) = (base.to_string(), "capability".to_string());
+        self
+    }
+}
+
+/// What a request was answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u32,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body as far as it came.
+    pub body: Vec<u8>,
+    /// Whether it came to its end.
+    pub whole: bool,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request that was sent.
+pub struct Asking {
+    world: Arc<World>,
+    number: u64,
+}
+
+/// An exchange as the harness knows it.
+#[derive(Default)]
+pub(crate) struct Live {
+    plugin: usize,
+    upgrade: bool,
+    answer: Option<(u32, Vec<(String, String)>)>,
+    body: Vec<u8>,
+    messages: Vec<Message>,
+    taken: usize,
+    to_come: Option<Vec<u8>>,
+    ended: bool,
+    cut: bool,
+    told: bool,
+}
+
+impl Running {
+    /// Sends a request over HTTP. The row of the manifest that takes it must be there.
+    #[track_caller]
+    pub fn http(&self, ask: Ask) -> Asking {
+        let manifest = self.manifest();
+        let rows = manifest.http.iter().filter(|row| row.takes(&ask.path));
+        let row = rows.max_by_key(|row| row.prefix().len()).expect("a row of the manifest that takes the path");
+        let (number, instance) = {
+            let mut state = self.world.change();
+            let number = state.next();
+            let live = Live { upgrade: ask.upgrade, to_come: Some(ask.body.clone()), ..Live::default() };
+            state.exchanges.insert(number, live);
+            (number, state.instances[0].instance.clone().expect("a running instance"))
+        };
+        let (route, head) = (row.path.clone(), serde_json::to_string(&ask.head).unwrap_or_default());
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        self.world.pool.run(move || {
+            instance.http_request(&HttpRequest {
+                exchange: number,
+                flags: GWP_HTTP_REQ_LOCAL
+                    | flag(ask.upgrade, GWP_HTTP_REQ_UPGRADE)
+                    | flag(!ask.body.is_empty(), GWP_HTTP_REQ_BODY),
+                body_len: ask.body.len() as u64,
+                verb: &ask.verb,
+                path: &ask.path,
+                query: ask.query.as_deref(),
+                route: &route,
+                head: &head,
+            });
+        });
+        Asking { world: self.world.clone(), number }
+    }
+}
+
+impl Asking {
+    /// Waits for the whole answer.
+    #[track_caller]
+    pub fn wait(self) -> Answer {
+        let number = self.number;
+        let answer = self.world.wait("the end of an answer", |state| {
+            let live = &state.exchanges[&number];
+            let (status, headers) = live.answer.clone().unwrap_or_default();
+            (live.ended || live.cut).then(|| Answer { status, headers, body: live.body.clone(), whole: live.ended })
+        });
+        self.close();
+        answer
+    }
+
+    /// Waits until this many bytes of the answer have come, and gives all that came.
+    #[track_caller]
+    pub fn wait_for(&self, bytes: usize) -> Vec<u8> {
+        self.world.wait("a part of an answer", |state| {
+            let body = &state.exchanges[&self.number].body;
+            (body.len() >= bytes).then(|| body.clone())
+        })
+    }
+
+    /// Waits until the upgrade was taken.
+    #[track_caller]
+    pub fn upgraded(&self) {
+        self.world.wait("an upgrade", |state| {
+            state.exchanges[&self.number].answer.as_ref().map(|(status, _)| assert_eq!(*status, 101, "an upgrade"))
+        });
+    }
+
+    /// Waits for the next message.
+    #[track_caller]
+    pub fn message(&self) -> Message {
+        self.world.wait("a message", |state| {
+            let live = state.exchanges.get_mut(&self.number)?;
+            let message = live.messages.get(live.taken).cloned()?;
+            live.taken += 1;
+            Some(message)
+        })
+    }
+
+    /// Sends a text.
+    pub fn say(&self, text: &str) {
+        tell(&self.world, self.number, GWP_HTTP_TEXT, text.as_bytes().to_vec());
+    }
+
+    /// The client goes.
+    pub fn hang_up(self) {
+        self.close();
+    }
+
+    fn close(&self) {
+        let first = {
+            let mut state = self.world.change();
+            let live = state.exchanges.get_mut(&self.number);
+            live.is_some_and(|live| !std::mem::replace(&mut live.told, true))
+        };
+        if first {
+            tell(&self.world, self.number, GWP_HTTP_CLOSED, br#"{"why":"peer"}"#.to_vec());
+            self.world.settle_workers();
+        }
+    }
+}
+
+/// Tells the plugin something of an exchange, from a worker.
+fn tell(world: &Arc<World>, number: u64, kind: i32, data: Vec<u8>) {
+    let instance = {
+        let state = world.look();
+        let live = state.exchanges.get(&number).map(|live| live.plugin);
+        live.and_then(|plugin| state.instances[plugin].instance.clone())
+    };
+    if let Some(instance) = instance {
+        world.pool.run(move || instance.http_event(number, kind, &data));
+    }
+}
+
+/// The host's side of the table.
+impl World {
+    pub(crate) fn http_head(&self, plugin: usize, number: u64, status: u32, headers: &[u8]) -> i32 {
+        let mut state = self.change();
+        let headers = match serde_json::from_slice(headers) {
+            _ if headers.is_empty() => Vec::new(),
+            Ok(headers) => headers,
+            Err(error) => {
+                state.blame(plugin, format_args!("headers that are no list of pairs: {error}"));
+                return GWP_INVALID;
+            }
+        };
+        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+        if live.answer.is_some() || !(100..600).contains(&status) || (status == 101 && !live.upgrade) {
+            state.blame(plugin, format_args!("began an answer that nobody waits for, with status {status}"));
+            return GWP_INVALID;
+        }
+        live.answer = Some((status, headers));
+        GWP_OK
+    }
+
+    pub(crate) fn http_write(&self, plugin: usize, number: u64, kind: i32, data: &[u8]) -> i32 {
+        let mut state = self.change();
+        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+        let is_socket = live.answer.as_ref().map(|(status, _)| *status == 101);
+        match (kind, is_socket) {
+            _ if live.ended => {}
+            (GWP_HTTP_BODY, Some(false)) => {
+                live.body.extend_from_slice(data);
+                return GWP_OK;
+            }
+            (GWP_HTTP_TEXT, Some(true)) => {
+                live.messages.push(Message::Text(String::from_utf8_lossy(data).into_owned()));
+                return GWP_OK;
+            }
+            (GWP_HTTP_BINARY, Some(true)) => {
+                live.messages.push(Message::Binary(data.to_vec()));
+                return GWP_OK;
+            }
+            _ => {}
+        }
+        state.blame(plugin, format_args!("wrote {kind} where nothing is written"));
+        GWP_INVALID
+    }
+
+    pub(crate) fn http_end(&self, plugin: usize, number: u64) -> i32 {
+        let mut state = self.change();
+        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+        if live.answer.is_none() || std::mem::replace(&mut live.ended, true) {
+            state.blame(plugin, "ended an answer that had not begun, or had ended");
+            return GWP_INVALID;
+        }
+        GWP_OK
+    }
+
+    pub(crate) fn http_read(self: &Arc<Self>, plugin: usize, number: u64) -> i32 {
+        let body = {
+            let mut state = self.change();
+            let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+            live.to_come.take().filter(|_| !live.upgrade)
+        };
+        if let Some(body) = body {
+            let instance = self.look().instances[plugin].instance.clone();
+            if let Some(instance) = instance {
+                // One after the other, as a gateway does.
+                self.pool.run(move || {
+                    instance.http_event(number, GWP_HTTP_BODY, &body);
+                    instance.http_event(number, GWP_HTTP_END, b"");
+                });
+            }
+        }
+        GWP_OK
+    }
+
+    pub(crate) fn http_abort(&self, plugin: usize, number: u64) -> i32 {
+        let mut state = self.change();
+        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+        live.cut = true;
+        GWP_OK
+    }
+}
+
+fn live<'a>(state: &'a mut State, plugin: usize, number: u64) -> Option<&'a mut Live> {
+    if state.instances[plugin].stage == Stage::Destroyed {
+        return None;
+    }
+    state.exchanges.get_mut(&number).filter(|live| live.plugin == plugin && !live.told && !live.cut)
+}
