@@ -292,7 +292,11 @@ impl Exchange {
         }
         // An empty queue takes whatever comes.
         if state.out_bytes > 0 && state.out_bytes + data.len() > self.terms.buffered {
-            state.was_full = true;
+            if !std::mem::replace(&mut state.was_full, true)
+                && let Some(gateway) = self.gateway.upgrade()
+            {
+                gateway.metrics.limit_hit("max_http_buffered_bytes");
+            }
             return GWP_BUSY;
         }
         let data = Bytes::copy_from_slice(data);

@@ -167,13 +167,6 @@ pub async fn from_library(
     }
     let in_manifest = |why: String| failure(at(&refused(Fault::Manifest(why))));
     check_manifest(config, &manifest, Origin::Loaded).map_err(in_manifest)?;
-    if !manifest.http.is_empty() {
-        tracing::warn!(
-            plugin = id,
-            rows = manifest.http.len(),
-            "its manifest has rows for HTTP, which this gateway does not serve"
-        );
-    }
     let Prepared { plugin, setup } = prepare(gateway, config, &manifest, Origin::Loaded, settings).map_err(&failure)?;
     claims.add(&manifest, super::enabled(config)).map_err(|why| failure(in_file(why)))?;
 

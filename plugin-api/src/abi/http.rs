@@ -73,7 +73,7 @@ pub const GWP_HTTP_TEXT: i32 = 42;
 pub const GWP_HTTP_BINARY: i32 = 43;
 /// There is room to write again.
 pub const GWP_HTTP_WRITABLE: i32 = 44;
-/// The exchange is over; nothing follows. `{"why"}`, with `code` and `reason` of a WebSocket.
+/// It is over, and nothing follows; `{"why"}`, and `code`, `reason`.
 pub const GWP_HTTP_CLOSED: i32 = 45;
 
 /// The client is local.
@@ -83,7 +83,7 @@ pub const GWP_HTTP_REQ_UPGRADE: u32 = 2;
 /// A body follows.
 pub const GWP_HTTP_REQ_BODY: u32 = 4;
 
-/// [`gwp_http_request::body_len`] of a body whose length nobody knows yet.
+/// Of a body whose length nobody knows yet.
 pub const GWP_HTTP_LENGTH_UNKNOWN: u64 = u64::MAX;
 
 layout! {

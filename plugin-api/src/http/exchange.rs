@@ -167,7 +167,7 @@ impl Exchange {
     /// As [`Exchange::upgrade`], with headers, say a chosen `sec-websocket-protocol`.
     pub fn upgrade_with(mut self, response: Response) -> super::Result<WebSocket> {
         if !self.wants_upgrade() {
-            return Err(Response::status(426).header("upgrade", "websocket").into());
+            return Err(Response::status(426).into());
         }
         let held = self.take();
         held.0.upgrade(&response.with_status(101))?;

@@ -210,22 +210,26 @@ impl Line {
         }
         match (begun, result) {
             _ if ended => {}
-            (false, Err(Error::Answer(response))) => self.answer(&response),
-            (false, _) => self.answer(&Response::status(500)),
+            // Whatever happens the client is not left waiting.
+            (false, Err(Error::Answer(response))) if self.answer(&response) => {}
+            (false, _) if self.answer(&Response::status(500)) => {}
             (true, Ok(())) if is_socket => drop(self.end(1000, "")),
             (true, _) if is_socket => drop(self.end(1011, "")),
-            (true, _) => {
+            _ => {
                 self.raw.http_abort(self.number);
             }
         }
     }
 
-    fn answer(&self, response: &Response) {
-        if self.begin(response, true).is_ok() {
+    /// False if the host did not take it.
+    fn answer(&self, response: &Response) -> bool {
+        let begun = self.begin(response, true);
+        if begun.is_ok() {
             // Into an empty queue, which takes whatever comes first.
             let _ = self.raw.http_write(self.number, GWP_HTTP_BODY, response.bytes());
             let _ = self.end(0, "");
         }
+        !matches!(begun, Err(Error::Failed(_)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

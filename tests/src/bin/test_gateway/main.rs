@@ -5,9 +5,12 @@ mod grumpy;
 mod spike;
 mod tides;
 mod vault;
+mod wires;
 
 use plugin_health as _;
 use plugin_system as _;
+
+plugin_api::plugin!(wires::Wires);
 
 fn main() -> std::process::ExitCode {
     clawhost::run()
