@@ -1,4 +1,4 @@
-//! Which names of methods and events are taken, so that a plugin that wants one of them is refused before any of its code
+//! Which names of methods and events, and which paths, are taken, so that a plugin that wants one of them is refused before any of its code
 //! acts. The registry checks again when it is built; this is for plugins whose refusal must not stop the start.
 
 use std::collections::HashMap;
@@ -10,10 +10,11 @@ use plugin_api::Manifest;
 pub struct Claims {
     methods: HashMap<String, String>,
     events: HashMap<String, String>,
+    paths: HashMap<String, String>,
 }
 
 impl Claims {
-    /// Gives a plugin its names: all events, and the methods that are `enabled`. If one is taken, nothing is given, and
+    /// Gives a plugin its names: all events and paths, and the methods that are `enabled`. If one is taken, nothing is given, and
     /// the sentence names both sides.
     pub fn add(&mut self, manifest: &Manifest, enabled: impl Fn(&str, &str) -> bool) -> Result<(), String> {
         let id = manifest.id.as_str();
@@ -21,6 +22,9 @@ impl Claims {
         let events = manifest.events.iter().map(|event| &event.name);
         let methods = merged(&self.methods, methods, id, "method")?;
         let events = merged(&self.events, events, id, "event")?;
+        let paths: Vec<String> = manifest.http.iter().map(|row| row.prefix().to_string()).collect();
+        let paths = merged(&self.paths, paths.iter(), id, "path")?;
+        self.paths.extend(paths);
         self.methods.extend(methods);
         self.events.extend(events);
         Ok(())
@@ -30,6 +34,7 @@ impl Claims {
     pub fn remove(&mut self, id: &str) {
         self.methods.retain(|_, owner| owner != id);
         self.events.retain(|_, owner| owner != id);
+        self.paths.retain(|_, owner| owner != id);
     }
 }
 
