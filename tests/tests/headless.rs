@@ -2,7 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -113,5 +114,59 @@ fn a_generated_picture_comes_through_where_the_gateway_allows_it() {
     let params = json!({ "deviceId": "test", "maxWidth": 320 });
     let snap = home.json(&invoke(&waiting["pending"][0]["nodeId"], "camera.snap", &params));
     assert_eq!((&snap["payload"]["format"], &snap["payload"]["width"]), (&json!("jpg"), &json!(320)));
+    gateway.terminate();
+}
+
+#[test]
+fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success()))
+    else {
+        let why = "a_canvas_is_shown_and_drawn_where_the_gateway_allows_it needs Chromium, which is missing";
+        return skip("CLAWHOST_REQUIRE_MEDIA", why);
+    };
+    let home = Home::default();
+    home.configure(
+        "[plugins.node.config]\nallow_commands = [\"canvas.present\", \"canvas.eval\", \"canvas.snapshot\", \"canvas.hide\"]\n",
+    );
+    let mut gateway = home.start();
+    let which = Command::new("sh").args(["-c", &format!("command -v {browser}")]).output().expect("a shell");
+    let path = String::from_utf8(which.stdout).expect("a path");
+    // As root it takes a decision; whoever is somebody else keeps the sandbox.
+    let root = Command::new("id").arg("-u").output().expect("id runs").stdout == b"0\n";
+    let flags = if root { " --browser-without-sandbox" } else { "" };
+    if root {
+        let refused = home.run(&format!("node run --browser {}", path.trim()));
+        assert!(refused.code == Some(2) && refused.err.contains("--browser-without-sandbox"), "{refused:?}");
+    }
+    let node = Node::start(&home, &format!("--name box --browser {}{flags}", path.trim()));
+    let waiting = until(&home, "call node.pair.list", |list| list["pending"][0]["displayName"] == "box");
+    let request = &waiting["pending"][0];
+    assert!(request["caps"].as_array().expect("caps").contains(&json!("canvas")), "{request}");
+    home.json(&format!("call node.pair.approve --params {}", json!({ "requestId": request["requestId"] })));
+
+    let pages = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = pages.local_addr().expect("it has one");
+    std::thread::spawn(move || {
+        for mut visitor in pages.incoming().map_while(Result::ok) {
+            let mut head = BufReader::new(&visitor);
+            let mut line = String::new();
+            while head.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<title>page</title>";
+            let _ = visitor.write_all(answer.as_bytes());
+        }
+    });
+    let id = request["nodeId"].clone();
+    let present = json!({ "url": format!("http://{address}/"), "placement": { "width": 320, "height": 200 } });
+    home.json(&invoke(&id, "canvas.present", &present));
+    let told = home.json(&invoke(&id, "canvas.eval", &json!({ "javaScript": "document.title" })));
+    assert_eq!(told["payload"], json!({ "result": "page" }));
+    let drawn = home.json(&invoke(&id, "canvas.snapshot", &json!({ "format": "png" })));
+    assert!(drawn["payload"]["base64"].as_str().expect("a picture").starts_with("iVBORw0KGgo"));
+    home.json(&invoke(&id, "canvas.hide", &json!({})));
+    assert_eq!(node.stop(), Some(0));
     gateway.terminate();
 }

@@ -52,6 +52,11 @@ pub trait Ability: Send + Sync {
     /// Carries one of them out. `params` is the JSON text that came, `{}` without any; nobody waits for an answer after
     /// `deadline`.
     fn run<'a>(&'a self, command: &'a str, params: &'a str, deadline: Instant) -> Work<'a>;
+
+    /// Ends what it keeps between two commands; the node stops.
+    fn stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
 }
 
 /// Reads the parameters of a command; what is not understood is named.

@@ -125,6 +125,14 @@ impl Desk {
         }
     }
 
+    /// Ends everything for good.
+    pub async fn stop(&self) {
+        self.cancel_all();
+        for ability in &self.abilities {
+            ability.stop().await;
+        }
+    }
+
     /// Carries an invoke out, within its time.
     pub async fn outcome(&self, invoke: Invoke) -> Outcome {
         let limit = invoke.timeout_ms.map_or(DEFAULT_LIMIT, Duration::from_millis);

@@ -1,12 +1,14 @@
 //! Staying connected: the node knocks until it is let in, declares its abilities, and answers invokes as they come.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use client::{Client, ClientError, ConnectOptions, Event, State};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::{Desk, Fault, Invoke, Outcome};
+use crate::gateway::{Gateway, Line, News};
 
 /// What this kind of client calls itself.
 const CLIENT_ID: &str = "node-host";
@@ -35,10 +37,11 @@ pub enum Told {
 pub type Tell = Arc<dyn Fn(Told) + Send + Sync>;
 
 /// Lends the abilities until `stop` is done, or until only a person can help. `options` say where the gateway is and how to
-/// get in.
+/// get in; abilities hold `gateway`, and what they say into it comes out of `line`.
 pub async fn run(
     options: ConnectOptions,
     desk: Arc<Desk>,
+    (gateway, line): (Gateway, Line),
     stop: impl Future<Output = ()>,
     tell: Tell,
 ) -> Result<(), ClientError> {
@@ -52,19 +55,20 @@ pub async fn run(
         .protocols(3, 4)
         .event_buffer(EVENT_BUFFER);
     let client = Client::start(options);
-    let served = serve(&client, &desk, &tell);
+    let served = serve(&client, &desk, &gateway, &tell);
     tokio::pin!(stop);
     let ended = tokio::select! {
         error = served => Err(error),
+        never = pass_on(&client, line) => match never {},
         () = &mut stop => Ok(()),
     };
-    desk.cancel_all();
+    desk.stop().await;
     client.stop().await;
     ended
 }
 
 /// Works until there will be no further connection.
-async fn serve(client: &Client, desk: &Arc<Desk>, tell: &Tell) -> ClientError {
+async fn serve(client: &Client, desk: &Arc<Desk>, gateway: &Gateway, tell: &Tell) -> ClientError {
     let mut events = client.events();
     let mut state = client.state();
     state.mark_changed();
@@ -75,7 +79,10 @@ async fn serve(client: &Client, desk: &Arc<Desk>, tell: &Tell) -> ClientError {
                 match now {
                     _ if changed.is_err() => return ClientError::Closed { code: 1000, reason: "stopped".to_string() },
                     State::Connecting => {}
-                    State::Connected { hello } => tell(Told::Connected(hello.server.version.clone())),
+                    State::Connected { hello } => {
+                        gateway.joined(&hello);
+                        tell(Told::Connected(hello.server.version.clone()));
+                    }
                     State::PairingPending { request_id, .. } => {
                         desk.cancel_all();
                         tell(Told::WaitsForPairing(request_id));
@@ -127,6 +134,18 @@ fn heard(client: &Client, desk: &Arc<Desk>, event: &Event, tell: &Tell) {
         Event::Lagged { missed } => tracing::warn!(missed, "events came faster than they were read"),
         _ => {}
     }
+}
+
+/// Sends news in their order, and waits for a while where there is no connection. A gateway that does not take them is none the
+/// worse for it.
+async fn pass_on(client: &Client, mut line: Line) -> Infallible {
+    while let Some(News { event, payload }) = line.recv().await {
+        let said = json!({ "event": event, "payloadJSON": payload.to_string() });
+        if let Err(error) = client.request::<Value>("node.event", said).await {
+            tracing::warn!(event, %error, "news were not taken");
+        }
+    }
+    std::future::pending().await
 }
 
 /// Sends an outcome. A lost connection is the end of it: the gateway has told whoever asked.

@@ -1,6 +1,8 @@
 //! What this machine may have. Each module looks for what it takes and gives its ability only where that is there.
 
+pub mod browser;
 pub mod camera;
+pub mod canvas;
 pub mod location;
 pub mod notify;
 pub mod run;
@@ -12,11 +14,13 @@ mod process;
 
 use std::path::{Path, PathBuf};
 
+pub use browser::Program;
 pub use camera::Source;
 pub use location::Place;
 
 use crate::ability::Ability;
 use crate::approvals::Approvals;
+use crate::gateway::Gateway;
 
 /// What the user of this machine decided.
 pub struct Chosen {
@@ -30,10 +34,12 @@ pub struct Chosen {
     pub screen: bool,
     /// Where this machine stands, if it may be told.
     pub place: Option<Place>,
+    /// What shows the canvas.
+    pub browser: Option<Program>,
 }
 
-/// Every ability that this machine has.
-pub fn of_this_machine(chosen: Chosen) -> Vec<Box<dyn Ability>> {
+/// Every ability that this machine has; `gateway` is whom they work for.
+pub fn of_this_machine(chosen: Chosen, gateway: &Gateway) -> Vec<Box<dyn Ability>> {
     let mut abilities: Vec<Box<dyn Ability>> =
         vec![Box::new(run::Run::new(chosen.approvals, chosen.approvals_may_be_changed)), Box::new(which::Which)];
     abilities.extend(notify::Notify::find().map(|notify| Box::new(notify) as Box<dyn Ability>));
@@ -44,6 +50,8 @@ pub fn of_this_machine(chosen: Chosen) -> Vec<Box<dyn Ability>> {
         abilities.extend(screen.map(|screen| Box::new(screen) as Box<dyn Ability>));
     }
     abilities.extend(chosen.place.map(|place| Box::new(location::Location(place)) as Box<dyn Ability>));
+    let canvas = chosen.browser.map(|program| canvas::Canvas::new(program, gateway.clone()));
+    abilities.extend(canvas.map(|canvas| Box::new(canvas) as Box<dyn Ability>));
     abilities
 }
 

@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long output is read on after the program itself has ended: somebody it left behind may hold its end open for ever.
 const AFTERWARDS: Duration = Duration::from_secs(1);
+/// Beginnings of variables of this program's own.
+const OWN_PREFIXES: [&str; 3] = ["CLAWHOST_", "OPENCLAW_", "CLAWDBOT_"];
 
 /// What came of a program.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct Ended {
 
 /// Runs a program to its end, or until `deadline`; then, and when this is dropped, it and all that it started is killed.
 pub async fn run(mut command: Command, max_output: usize, deadline: Instant) -> io::Result<Ended> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(&mut command)?;
     let (mut stdout, mut stderr) = (Kept::up_to(max_output), Kept::up_to(max_output));
     let (out, err) = (group.child.stdout.take(), group.child.stderr.take());
@@ -53,26 +55,53 @@ pub async fn run(mut command: Command, max_output: usize, deadline: Instant) -> 
     Ok(Ended { status, stdout, stderr })
 }
 
-/// A child and whatever it starts.
-struct Group {
-    child: Child,
+/// Takes this program's own variables away from another one: they may hold secrets.
+pub(super) fn forget_own(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if OWN_PREFIXES.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// A child and whatever it starts, in a group of their own that is killed when this is dropped.
+pub(super) struct Group {
+    pub(super) child: Child,
     id: Option<Pid>,
     over: bool,
 }
 
 impl Group {
-    fn spawn(command: &mut Command) -> io::Result<Self> {
-        let child = command.spawn()?;
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Group { child, id, over: false })
+    }
+
+    #[cfg(test)]
+    pub(super) fn id(&self) -> Option<Pid> {
+        self.id
+    }
+
+    /// Kills what is left of it, and waits until the child itself is gone.
+    pub(super) async fn end(mut self) {
+        self.kill();
+        let _ = self.child.wait().await;
+        self.over = true;
+    }
+
+    fn kill(&self) {
+        if let Some(id) = self.id {
+            // Gone already is as good.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let (false, Some(id)) = (self.over, self.id) {
-            // Gone already is as good.
-            let _ = kill_process_group(id, Signal::KILL);
+        if !self.over {
+            self.kill();
         }
     }
 }
@@ -88,11 +117,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn up_to(limit: usize) -> Self {
+    pub(super) fn up_to(limit: usize) -> Self {
         Kept { bytes: Vec::new(), limit, dropped: 0 }
     }
 
-    async fn fill(&mut self, from: Option<impl AsyncRead + Unpin>) {
+    pub(super) async fn fill(&mut self, from: Option<impl AsyncRead + Unpin>) {
         let Some(mut from) = from else { return };
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {

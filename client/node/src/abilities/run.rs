@@ -40,8 +40,6 @@ const STEERING: [&str; 17] = [
 ];
 /// The beginnings of others that do.
 const STEERING_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "GIT_"];
-/// Beginnings of variables of this program's own, which may hold secrets.
-const OWN_PREFIXES: [&str; 3] = ["CLAWHOST_", "OPENCLAW_", "CLAWDBOT_"];
 
 /// Runs programs.
 pub struct Run {
@@ -155,11 +153,7 @@ fn command_of(
 ) -> Command {
     let mut command = Command::new(program);
     command.args(arguments);
-    for (name, _) in std::env::vars_os() {
-        if OWN_PREFIXES.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-            command.env_remove(name);
-        }
-    }
+    process::forget_own(&mut command);
     command.envs(env.into_iter().flatten());
     if let Some(folder) = folder {
         command.current_dir(folder);

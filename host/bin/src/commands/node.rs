@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use client::ClientError;
-use node::abilities::{Chosen, Place, Source, of_this_machine};
+use node::abilities::{Chosen, Place, Program, Source, of_this_machine};
 use node::approvals::Approvals;
 use node::session::Told;
-use node::{Desk, session};
+use node::{Desk, Gateway, session};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::service::{Job, words};
@@ -52,6 +52,16 @@ pub struct RunArgs {
     /// Let the screen be recorded
     #[arg(long)]
     screen: bool,
+    /// The Chromium or Chrome that shows the canvas; one on the PATH unless said
+    #[arg(long, value_name = "PROGRAM")]
+    browser: Option<PathBuf>,
+    /// Start the browser without its sandbox, which as root is the only way: a page that breaks out of the browser then has all
+    /// that this user has
+    #[arg(long)]
+    browser_without_sandbox: bool,
+    /// Show no canvas, even with a browser
+    #[arg(long, conflicts_with = "browser")]
+    no_canvas: bool,
     /// Let the gateway change which programs may run here: whoever holds the gateway can then run anything
     #[arg(long)]
     let_gateway_approve: bool,
@@ -94,11 +104,27 @@ fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
             cameras: args.camera.clone(),
             screen: args.screen,
             place: args.location,
+            browser: browser(args)?,
         };
-        let desk = Arc::new(Desk::new(of_this_machine(chosen)));
+        let (gateway, line) = Gateway::new();
+        let desk = Arc::new(Desk::new(of_this_machine(chosen, &gateway)));
         remark(&format!("abilities: {}", desk.commands().join(", ")));
-        Ok(session::run(options, desk, asked_to_stop()?, Arc::new(tell)).await?)
+        Ok(session::run(options, desk, (gateway, line), asked_to_stop()?, Arc::new(tell)).await?)
     })
+}
+
+/// What shows the canvas. One that was named has to be fit for it; one that is found only may be.
+fn browser(args: &RunArgs) -> Result<Option<Program>, Failure> {
+    if args.no_canvas {
+        return Ok(None);
+    }
+    match Program::find(args.browser.as_deref(), !args.browser_without_sandbox) {
+        Err(why) if args.browser.is_none() => {
+            remark(&format!("no canvas: {why}"));
+            Ok(None)
+        }
+        found => found.map_err(Failure::Usage),
+    }
 }
 
 /// Ctrl-C, or a supervisor: what was started for somebody is ended then, too.
@@ -164,6 +190,16 @@ fn job(args: &RunArgs, context: &Context) -> Result<Job<'static>, Failure> {
     }
     if let Some(Place { latitude, longitude, accuracy_m }) = args.location {
         flag("--location", &format!("{latitude},{longitude},{accuracy_m}"));
+    }
+    if let Some(browser) = &args.browser {
+        let browser = std::path::absolute(browser).unwrap_or_else(|_| browser.clone());
+        line.extend([PathBuf::from("--browser"), browser]);
+    }
+    if args.browser_without_sandbox {
+        line.push(PathBuf::from("--browser-without-sandbox"));
+    }
+    if args.no_canvas {
+        line.push(PathBuf::from("--no-canvas"));
     }
     if args.screen {
         line.push(PathBuf::from("--screen"));
