@@ -75,7 +75,7 @@ fn a_node_is_approved_and_does_what_its_user_allows() {
 
     let print = invoke(&id, "system.run", &json!({ "command": ["printf", "done"] }));
     let refused = home.run(&print);
-    assert!(refused.code == Some(1) && refused.err.contains("SYSTEM_RUN_DENIED"), "{refused:?}");
+    assert!(refused.code == Some(1) && refused.err.contains("SYSTEM_RUN_DISABLED"), "{refused:?}");
     assert_eq!(home.run("node allow **/printf").code, Some(0));
     let payload = home.json(&print)["payload"].clone();
     assert_eq!((&payload["stdout"], &payload["exitCode"]), (&json!("done"), &json!(0)));

@@ -116,7 +116,45 @@ pub enum Verdict {
     /// It may.
     Allowed,
     /// It may not; the sentence says why, and what would change that.
-    Denied(&'static str),
+    Denied(Reason, &'static str),
+}
+
+/// Why a program may not run, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing may run here.
+    Disabled,
+    /// It is not on the list.
+    Unlisted,
+    /// An operator was to allow it, and none did.
+    NotApproved,
+    /// An operator said no.
+    Refused,
+}
+
+impl Reason {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Disabled => "disabled",
+            Reason::Unlisted => "allowlist-miss",
+            Reason::NotApproved => "approval-required",
+            Reason::Refused => "user-denied",
+        }
+    }
+}
+
+/// What an operator decided about a run, as the gateway says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Nobody was asked.
+    None,
+    /// It may run, now.
+    Once,
+    /// It may run, now and from now on.
+    Always,
+    /// It may not.
+    Deny,
 }
 
 /// A program that somebody wants to run.
@@ -126,8 +164,8 @@ pub struct Wish<'a> {
     pub program: &'a Path,
     /// The agent that wants it.
     pub agent: Option<&'a str>,
-    /// The gateway says that an operator allowed this very run.
-    pub approved: bool,
+    /// What the gateway says that an operator decided.
+    pub decision: Decision,
 }
 
 impl Approvals {
@@ -146,11 +184,12 @@ impl Approvals {
         match self.load() {
             Ok(Some((_, file))) => file.judge(wish),
             Ok(None) => Verdict::Denied(
+                Reason::Disabled,
                 "nobody has allowed programs to run on this node; its user can, see `clawhost node allow`",
             ),
             Err(error) => {
                 tracing::error!(path = %self.path.display(), error, "the exec approvals cannot be used, so nothing may run");
-                Verdict::Denied("the exec approvals of this node cannot be read")
+                Verdict::Denied(Reason::Disabled, "the exec approvals of this node cannot be read")
             }
         }
     }
@@ -166,6 +205,20 @@ impl Approvals {
             let id = Some(uuid::Uuid::new_v4().to_string());
             list.push(Allowed { id, pattern: pattern.to_string(), ..Allowed::default() });
         }
+        self.save(&file)
+    }
+
+    /// Lets one program run from now on, for the agent whose operator said so, or for every one. The rules stay as they are.
+    pub fn allow_always(&self, program: &Path, agent: Option<&str>) -> Result<(), String> {
+        let pattern = program.to_str().filter(|path| !path.contains('*')).ok_or("its path would be a pattern")?;
+        let Some((_, mut file)) = self.load()? else { return Ok(()) };
+        let rules = file.agents.entry(agent.unwrap_or("*").to_string()).or_default();
+        let list = rules.allowlist.get_or_insert_default();
+        if list.iter().any(|allowed| allowed.pattern == pattern) {
+            return Ok(());
+        }
+        let id = Some(uuid::Uuid::new_v4().to_string());
+        list.push(Allowed { id, pattern: pattern.to_string(), ..Allowed::default() });
         self.save(&file)
     }
 
@@ -252,19 +305,24 @@ impl File {
         let security = rules().find_map(|rules| rules.security.as_deref()).unwrap_or("deny");
         let ask = rules().find_map(|rules| rules.ask.as_deref()).unwrap_or("off");
         let mut listed = levels.into_iter().flatten().flat_map(|agent| agent.allowlist.iter().flatten());
+        let approved = matches!(wish.decision, Decision::Once | Decision::Always);
         match (security, ask) {
-            ("full" | "allowlist", "always") if !wish.approved => {
-                Verdict::Denied("an operator has to allow each program")
+            ("full" | "allowlist", _) if wish.decision == Decision::Deny => {
+                Verdict::Denied(Reason::Refused, "an operator refused it")
+            }
+            ("full" | "allowlist", "always") if !approved => {
+                Verdict::Denied(Reason::NotApproved, "an operator has to allow each program")
             }
             ("full", _) => Verdict::Allowed,
             ("allowlist", _) if listed.any(|allowed| fits(&allowed.pattern, wish.program)) => Verdict::Allowed,
             // What an operator decides counts where the user of this machine wants it asked, and nowhere else.
-            ("allowlist", "on-miss" | "always") if wish.approved => Verdict::Allowed,
-            ("allowlist", "on-miss") => {
-                Verdict::Denied("the program is not on this node's allow list; an operator can allow it")
-            }
-            ("allowlist", _) => Verdict::Denied("the program is not on this node's allow list"),
-            _ => Verdict::Denied("programs may not run on this node"),
+            ("allowlist", "on-miss" | "always") if approved => Verdict::Allowed,
+            ("allowlist", "on-miss") => Verdict::Denied(
+                Reason::NotApproved,
+                "the program is not on this node's allow list; an operator can allow it",
+            ),
+            ("allowlist", _) => Verdict::Denied(Reason::Unlisted, "the program is not on this node's allow list"),
+            _ => Verdict::Denied(Reason::Disabled, "programs may not run on this node"),
         }
     }
 }
@@ -315,23 +373,33 @@ mod tests {
     }
 
     fn judge(file: &File, program: &str, agent: Option<&str>, approved: bool) -> bool {
-        file.judge(Wish { program: Path::new(program), agent, approved }) == Verdict::Allowed
+        let decision = if approved { Decision::Once } else { Decision::None };
+        let verdict = |decision| file.judge(Wish { program: Path::new(program), agent, decision });
+        assert_ne!(verdict(Decision::Deny), Verdict::Allowed, "no is no");
+        assert_eq!(verdict(Decision::Always), verdict(Decision::Once));
+        verdict(decision) == Verdict::Allowed
     }
 
     #[test]
     fn nothing_runs_unless_somebody_said_so() {
         let folder = tempfile::tempdir().unwrap();
         let approvals = Approvals::at(folder.path().join("sub/exec-approvals.json"));
-        let wish = Wish { program: Path::new("/usr/bin/git"), agent: None, approved: true };
-        assert!(matches!(approvals.judge(wish), Verdict::Denied(_)));
+        let wish = Wish { program: Path::new("/usr/bin/git"), agent: None, decision: Decision::Once };
+        assert!(matches!(approvals.judge(wish), Verdict::Denied(Reason::Disabled, _)));
         approvals.allow("/usr/bin/git").unwrap();
         assert_eq!(approvals.judge(wish), Verdict::Allowed);
         approvals.allow("/usr/bin/git").unwrap();
         assert_eq!(approvals.snapshot().unwrap().file.agents["*"].allowlist.as_ref().unwrap().len(), 1);
-        assert!(matches!(approvals.judge(Wish { program: Path::new("/usr/bin/gitk"), ..wish }), Verdict::Denied(_)));
+        assert!(matches!(
+            approvals.judge(Wish { program: Path::new("/usr/bin/gitk"), ..wish }),
+            Verdict::Denied(Reason::Unlisted, _)
+        ));
         assert!(approvals.allow("git").unwrap_err().contains("from the root"));
         fs::write(approvals.path(), r#"{"version":1,"agents":{"*":{"security":"ful"}}}"#).unwrap();
-        assert!(matches!(approvals.judge(wish), Verdict::Denied(_)), "a file that is not understood allows nothing");
+        assert!(
+            matches!(approvals.judge(wish), Verdict::Denied(Reason::Disabled, _)),
+            "a file that is not understood allows nothing"
+        );
     }
 
     #[test]

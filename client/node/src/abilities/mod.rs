@@ -11,6 +11,7 @@ pub mod which;
 
 mod ffmpeg;
 mod process;
+mod story;
 
 use std::path::{Path, PathBuf};
 
@@ -40,8 +41,10 @@ pub struct Chosen {
 
 /// Every ability that this machine has; `gateway` is whom they work for.
 pub fn of_this_machine(chosen: Chosen, gateway: &Gateway) -> Vec<Box<dyn Ability>> {
-    let mut abilities: Vec<Box<dyn Ability>> =
-        vec![Box::new(run::Run::new(chosen.approvals, chosen.approvals_may_be_changed)), Box::new(which::Which)];
+    let mut abilities: Vec<Box<dyn Ability>> = vec![
+        Box::new(run::Run::new(chosen.approvals, chosen.approvals_may_be_changed, gateway.clone())),
+        Box::new(which::Which),
+    ];
     abilities.extend(notify::Notify::find().map(|notify| Box::new(notify) as Box<dyn Ability>));
     if let Some(ffmpeg) = ffmpeg::Ffmpeg::find() {
         abilities

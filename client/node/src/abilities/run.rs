@@ -1,5 +1,6 @@
 //! `system.run`: programs with their arguments, never through a shell, and only those that the user of this machine allows;
-//! `system.execApprovals.get` and `.set`: what is allowed.
+//! `system.execApprovals.get` and `.set`: what is allowed. The gateway hears of each run: `exec.started`, `exec.finished`,
+//! `exec.denied`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::story::Story;
 use super::{process, program};
 use crate::ability::{Ability, Answer, Refusal, Work, read};
-use crate::approvals::{Approvals, File, Verdict, Wish};
+use crate::approvals::{Approvals, Decision, File, Reason, Verdict, Wish};
+use crate::gateway::Gateway;
 
 /// Bytes kept of each of the two outputs.
 const MAX_OUTPUT: usize = 200_000;
@@ -45,6 +48,7 @@ const STEERING_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "GIT_"];
 pub struct Run {
     approvals: Approvals,
     may_be_changed: bool,
+    gateway: Gateway,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +67,10 @@ struct Order {
     approved: Option<bool>,
     #[serde(default)]
     approval_decision: Option<String>,
+    #[serde(default)]
+    session_key: Option<String>,
+    #[serde(default)]
+    run_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -76,8 +84,8 @@ struct Change {
 impl Run {
     /// With what this file allows. Whether the gateway may change the file is its user's choice: where it may, whoever
     /// holds the gateway can run anything here.
-    pub fn new(approvals: Approvals, may_be_changed: bool) -> Self {
-        Run { approvals, may_be_changed }
+    pub fn new(approvals: Approvals, may_be_changed: bool, gateway: Gateway) -> Self {
+        Run { approvals, may_be_changed, gateway }
     }
 
     async fn order(&self, command: &str, params: &str, deadline: Instant) -> Answer {
@@ -102,18 +110,44 @@ impl Run {
                 "env: {name} may not be set; it could make another program run than the one allowed"
             )));
         }
-        let approved = order.approved == Some(true)
-            || matches!(order.approval_decision.as_deref(), Some("allow-once" | "allow-always"));
-        let wish = Wish { program: &program, agent: order.agent_id.as_deref(), approved };
-        if let Verdict::Denied(why) = self.approvals.judge(wish) {
+        let story = Story::new(&self.gateway, &order.command, order.session_key.as_deref(), order.run_id.as_deref());
+        let wish = Wish { program: &program, agent: order.agent_id.as_deref(), decision: order.decision()? };
+        if let Verdict::Denied(reason, why) = self.approvals.judge(wish) {
             tracing::warn!(program = %program.display(), why, "a program was not run");
-            return Err(Refusal::unavailable(format!("SYSTEM_RUN_DENIED: {why}")));
+            story.denied(reason);
+            let word = if reason == Reason::Disabled { "SYSTEM_RUN_DISABLED" } else { "SYSTEM_RUN_DENIED" };
+            return Err(Refusal::unavailable(format!("{word}: {why}")));
+        }
+        // From the gateway "always" is a change of what may run here, so it is once where it may change nothing.
+        if wish.decision == Decision::Always
+            && self.may_be_changed
+            && let Err(error) = self.approvals.allow_always(&program, wish.agent)
+        {
+            tracing::warn!(program = %program.display(), error, "a program is allowed once, not always");
         }
         tracing::info!(program = %program.display(), "a program runs");
         let until = order.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
         let latest = deadline.checked_sub(TO_ANSWER).unwrap_or(deadline);
         let until = until.map_or(latest, |until| until.min(latest));
-        run(command_of(&program, arguments, folder, env), until).await
+        let running = story.started();
+        let payload = run(command_of(&program, arguments, folder, env), until).await;
+        running.finished(&payload);
+        Ok(payload)
+    }
+}
+
+impl Order {
+    fn decision(&self) -> Result<Decision, Refusal> {
+        match self.approval_decision.as_deref() {
+            Some("deny") => Ok(Decision::Deny),
+            Some("allow-always") => Ok(Decision::Always),
+            Some("allow-once") => Ok(Decision::Once),
+            None if self.approved == Some(true) => Ok(Decision::Once),
+            None => Ok(Decision::None),
+            Some(other) => {
+                Err(Refusal::invalid(format!("approvalDecision: {other:?} is none of allow-once, allow-always, deny")))
+            }
+        }
     }
 }
 
@@ -161,7 +195,7 @@ fn command_of(
     command
 }
 
-async fn run(command: Command, until: Instant) -> Answer {
+async fn run(command: Command, until: Instant) -> Value {
     let (ended, error) = match process::run(command, MAX_OUTPUT, until).await {
         Ok(ended) => (Some(ended), None),
         Err(error) => (None, Some(format!("the program could not be run: {error}"))),
@@ -180,7 +214,7 @@ async fn run(command: Command, until: Instant) -> Answer {
     if let Some(code) = status.and_then(|status| status.code()) {
         payload["exitCode"] = Value::from(code);
     }
-    Ok(payload)
+    payload
 }
 
 /// Whether a caller may set this variable for a program.
@@ -195,6 +229,7 @@ fn may_be_set(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::{Line, News};
 
     fn later() -> Instant {
         Instant::now() + Duration::from_secs(30)
@@ -205,12 +240,24 @@ mod tests {
     }
 
     fn allowing(patterns: &[&str]) -> (tempfile::TempDir, Run) {
+        let (folder, run, _) = heard(patterns);
+        (folder, run)
+    }
+
+    /// With what the gateway hears.
+    fn heard(patterns: &[&str]) -> (tempfile::TempDir, Run, Line) {
         let folder = tempfile::tempdir().unwrap();
         let approvals = Approvals::at(folder.path().join("exec-approvals.json"));
         for pattern in patterns {
             approvals.allow(pattern).unwrap();
         }
-        (folder, Run::new(approvals, true))
+        let (gateway, line) = Gateway::new();
+        (folder, Run::new(approvals, true, gateway), line)
+    }
+
+    fn next(line: &mut Line) -> (&'static str, Value) {
+        let News { event, payload } = line.try_recv().expect("there is news");
+        (event, payload)
     }
 
     #[tokio::test]
@@ -267,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_gateway_changes_what_is_allowed_only_where_the_user_lets_it() {
-        let commands = |may| Run::new(Approvals::at("/none"), may).commands();
+        let commands = |may| Run::new(Approvals::at("/none"), may, Gateway::new().0).commands();
         assert_eq!(commands(false), ["system.execApprovals.get", "system.run"]);
         assert!(commands(true).contains(&"system.execApprovals.set"));
     }
@@ -283,5 +330,87 @@ mod tests {
         assert!(ask(&run, json!({ "command": ["true"] })).await.is_err());
         let stale = run.run("system.execApprovals.set", &change.to_string(), later()).await.unwrap_err();
         assert!(stale.message.contains("changed since last load"), "{stale:?}");
+    }
+
+    #[tokio::test]
+    async fn the_gateway_hears_what_ran_and_what_came_of_it() {
+        let (_folder, run, mut line) = heard(&["**/sh"]);
+        let order = json!({
+            "command": ["sh", "-c", r#"echo "it's"; echo no >&2; exit 3"#], "rawCommand": "ls", "sessionKey": "main", "runId": "r",
+        });
+        ask(&run, order).await.unwrap();
+        let command = r#"sh -c 'echo "it'\''s"; echo no >&2; exit 3'"#;
+        let told = json!({ "host": "node", "runId": "r", "command": command, "sessionKey": "main" });
+        assert_eq!(next(&mut line), ("exec.started", told.clone()));
+        let mut finished = told;
+        for (key, value) in [
+            ("exitCode", json!(3)),
+            ("timedOut", json!(false)),
+            ("success", json!(false)),
+            ("output", json!("it's\n\nno\n")),
+        ] {
+            finished[key] = value;
+        }
+        assert_eq!(next(&mut line), ("exec.finished", finished));
+
+        // The end of long output counts more than its beginning.
+        ask(&run, json!({ "command": ["sh", "-c", "yes | head -c 40000; echo end"] })).await.unwrap();
+        let (_, started) = next(&mut line);
+        let (_, finished) = next(&mut line);
+        assert!(started["runId"].as_str().unwrap().len() == 36 && started.get("sessionKey").is_none());
+        assert_eq!(started["runId"], finished["runId"]);
+        let output = finished["output"].as_str().unwrap();
+        assert!(output.len() == 20_000 && output.ends_with("end\n"));
+
+        ask(&run, json!({ "command": ["touch", "x"], "runId": "d" })).await.unwrap_err();
+        let denied = json!({ "host": "node", "runId": "d", "command": "touch x", "reason": "allowlist-miss" });
+        assert_eq!(next(&mut line), ("exec.denied", denied));
+        assert!(line.try_recv().is_err(), "each is told once");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_nobody_waits_for_any_more_is_told_as_ended() {
+        let (_folder, run, mut line) = heard(&["**/sh"]);
+        let order = json!({ "command": ["sh", "-c", "sleep 600"] });
+        let running = tokio::spawn(async move { ask(&run, order).await });
+        assert_eq!(line.recv().await.unwrap().event, "exec.started");
+        running.abort();
+        let ended = line.recv().await.unwrap();
+        assert_eq!((ended.event, &ended.payload["success"]), ("exec.finished", &json!(false)));
+        assert!(ended.payload.get("exitCode").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_an_operator_decided_counts_where_it_is_asked_for() {
+        let (folder, mut run, mut line) = heard(&["**/false"]);
+        let allow = |ask: &str| {
+            let rules = json!({ "version": 1, "agents": { "*": { "security": "allowlist", "ask": ask } } });
+            std::fs::write(folder.path().join("exec-approvals.json"), rules.to_string()).unwrap();
+        };
+        allow("on-miss");
+        let mut decide = async |run: &Run, decision: Option<&str>| {
+            let answer = ask(run, json!({ "command": ["true"], "approvalDecision": decision })).await;
+            let reason = std::iter::from_fn(|| line.try_recv().ok())
+                .find_map(|news| news.payload["reason"].as_str().map(str::to_string));
+            answer.map(drop).map_err(|refusal| reason.unwrap_or(refusal.message))
+        };
+        assert_eq!(decide(&run, None).await.unwrap_err(), "approval-required");
+        assert_eq!(decide(&run, Some("deny")).await.unwrap_err(), "user-denied");
+        assert!(decide(&run, Some("perhaps")).await.unwrap_err().starts_with("approvalDecision"));
+        assert!(decide(&run, Some("allow-once")).await.is_ok());
+        assert_eq!(decide(&run, None).await.unwrap_err(), "approval-required");
+        run.may_be_changed = false;
+        assert!(decide(&run, Some("allow-always")).await.is_ok());
+        assert_eq!(decide(&run, None).await.unwrap_err(), "approval-required", "the gateway may change nothing");
+        run.may_be_changed = true;
+        assert!(decide(&run, Some("allow-always")).await.is_ok());
+        assert!(decide(&run, None).await.is_ok(), "it is on the list now");
+        assert_eq!(decide(&run, Some("deny")).await.unwrap_err(), "user-denied");
+        allow("off");
+        assert_eq!(decide(&run, Some("allow-once")).await.unwrap_err(), "allowlist-miss");
+        std::fs::remove_file(folder.path().join("exec-approvals.json")).unwrap();
+        assert_eq!(decide(&run, Some("allow-always")).await.unwrap_err(), "disabled");
+        let disabled = ask(&run, json!({ "command": ["true"] })).await.unwrap_err();
+        assert!(disabled.message.starts_with("SYSTEM_RUN_DISABLED: "), "{disabled:?}");
     }
 }
