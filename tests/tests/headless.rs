@@ -11,19 +11,23 @@ use clawhost_tests::compiler::skip;
 use clawhost_tests::program::{Home, PATIENCE};
 use serde_json::{Value, json};
 
-/// A node that runs; killed when dropped.
-struct Node(Child);
+/// A node that runs, and what it said until it was connected; killed when dropped.
+struct Node(Child, Vec<String>);
 
 impl Node {
     /// Starts one, and waits until it says that it is connected.
     fn start(home: &Home, flags: &str) -> Self {
         let mut command = home.command(["node", "run"].into_iter().chain(flags.split_whitespace()));
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus");
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("connected to gateway")), "it connects");
+        let mut said = Vec::new();
+        let connected =
+            lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("connected to gateway"));
+        assert!(connected, "it connects: {said:?}");
         // What it says later has to go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
-        Node(child)
+        Node(child, said)
     }
 
     /// Asks it to stop; its exit code.
@@ -90,7 +94,10 @@ fn a_node_is_approved_and_does_what_its_user_allows() {
     assert!(gone.code == Some(1) && gone.err.contains("node not connected"), "{gone:?}");
 
     // The device and the approval are still there when it comes back.
-    let _node = Node::start(&home, "--name box");
+    let node = Node::start(&home, "--name box --location geoclue --no-canvas");
+    assert!(node.1.iter().any(|line| line.contains("no location: GeoClue does not answer")), "{:?}", node.1);
+    let abilities = node.1.iter().find(|line| line.contains("abilities: ")).expect("it says what it has");
+    assert!(!abilities.contains("location.get") && !abilities.contains("canvas."), "{abilities}");
     assert!(until(&home, &which, |answer| answer["ok"] == true)["payload"]["bins"]["sh"].is_string());
     gateway.terminate();
 }

@@ -40,7 +40,7 @@ impl Host {
             approvals_may_be_changed: false,
             cameras: Vec::new(),
             screen: false,
-            place: None,
+            location: None,
             browser: None,
         };
         let desk = Arc::new(Desk::new(of_this_machine(chosen, &there)));

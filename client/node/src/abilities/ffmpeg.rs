@@ -140,9 +140,9 @@ pub mod testing {
 
     pub fn skip(test: &str) {
         let required = std::env::var_os("CLAWHOST_REQUIRE_MEDIA").is_some_and(|value| value == "1");
-        assert!(!required, "{test}: ffmpeg, Xvfb or Chromium is missing");
+        assert!(!required, "{test}: ffmpeg, Xvfb, Chromium or dbus-daemon is missing");
         // Past what the harness keeps to itself while a test passes.
-        writeln!(std::io::stderr(), "SKIPPED: {test}: ffmpeg, Xvfb or Chromium is missing").unwrap();
+        writeln!(std::io::stderr(), "SKIPPED: {test}: ffmpeg, Xvfb, Chromium or dbus-daemon is missing").unwrap();
     }
 
     /// Of an MP4 the first box is its type, after four bytes of length.

@@ -10,6 +10,8 @@ pub mod screen;
 pub mod which;
 
 mod ffmpeg;
+#[cfg(feature = "geoclue")]
+mod geoclue;
 mod process;
 mod story;
 
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use browser::Program;
 pub use camera::Source;
-pub use location::Place;
+pub use location::{Known, Location};
 
 use crate::ability::Ability;
 use crate::approvals::Approvals;
@@ -34,7 +36,7 @@ pub struct Chosen {
     /// Whether what the screen shows may be recorded.
     pub screen: bool,
     /// Where this machine stands, if it may be told.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
     /// What shows the canvas.
     pub browser: Option<Program>,
 }
@@ -52,7 +54,7 @@ pub fn of_this_machine(chosen: Chosen, gateway: &Gateway) -> Vec<Box<dyn Ability
         let screen = chosen.screen.then(|| screen::Screen::find(ffmpeg)).flatten();
         abilities.extend(screen.map(|screen| Box::new(screen) as Box<dyn Ability>));
     }
-    abilities.extend(chosen.place.map(|place| Box::new(location::Location(place)) as Box<dyn Ability>));
+    abilities.extend(chosen.location.map(|location| Box::new(location) as Box<dyn Ability>));
     let canvas = chosen.browser.map(|program| canvas::Canvas::new(program, gateway.clone()));
     abilities.extend(canvas.map(|canvas| Box::new(canvas) as Box<dyn Ability>));
     abilities

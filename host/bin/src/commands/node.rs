@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use client::ClientError;
-use node::abilities::{Chosen, Place, Program, Source, of_this_machine};
+use node::abilities::{Chosen, Known, Location, Program, Source, of_this_machine};
 use node::approvals::Approvals;
 use node::session::Told;
 use node::{Desk, Gateway, session};
@@ -42,9 +42,10 @@ pub struct RunArgs {
     /// What to call this node; the machine's name unless said
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Where this machine stands, as LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,METRES; not told unless said
+    /// Where this machine stands, as LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,METRES, or "geoclue" to ask the system's location
+    /// service; not told unless said
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    location: Option<Place>,
+    location: Option<Known>,
     /// One more camera: a device such as /dev/video0, an rtsp: or http: address, or "test" for a generated picture; may be
     /// given more than once
     #[arg(long, value_name = "CAMERA")]
@@ -103,7 +104,7 @@ fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
             approvals_may_be_changed: args.let_gateway_approve,
             cameras: args.camera.clone(),
             screen: args.screen,
-            place: args.location,
+            location: location(args).await,
             browser: browser(args)?,
         };
         let (gateway, line) = Gateway::new();
@@ -111,6 +112,17 @@ fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
         remark(&format!("abilities: {}", desk.commands().join(", ")));
         Ok(session::run(options, desk, (gateway, line), asked_to_stop()?, Arc::new(tell)).await?)
     })
+}
+
+/// Who tells where this machine stands, if that can be told now.
+async fn location(args: &RunArgs) -> Option<Location> {
+    match Location::find(args.location?).await {
+        Ok(location) => Some(location),
+        Err(why) => {
+            remark(&format!("no location: {}", clean(&why)));
+            None
+        }
+    }
 }
 
 /// What shows the canvas. One that was named has to be fit for it; one that is found only may be.
@@ -188,8 +200,8 @@ fn job(args: &RunArgs, context: &Context) -> Result<Job<'static>, Failure> {
     for camera in &args.camera {
         flag("--camera", &camera.said);
     }
-    if let Some(Place { latitude, longitude, accuracy_m }) = args.location {
-        flag("--location", &format!("{latitude},{longitude},{accuracy_m}"));
+    if let Some(known) = args.location {
+        flag("--location", &known.to_string());
     }
     if let Some(browser) = &args.browser {
         let browser = std::path::absolute(browser).unwrap_or_else(|_| browser.clone());
