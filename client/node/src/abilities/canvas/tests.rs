@@ -35,7 +35,7 @@ async fn eval(canvas: &Canvas, script: &str) -> String {
     answer["result"].as_str().unwrap().to_string()
 }
 
-/// A server of pages by their path; anything else is not found.
+/// A server of pages by their path, or of headers that send on; anything else is not found.
 async fn serve(pages: &'static [(&'static str, &'static str)]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,11 @@ async fn serve(pages: &'static [(&'static str, &'static str)]) -> String {
                 let head = String::from_utf8_lossy(&head);
                 let path = head.split([' ', '?']).nth(1).unwrap_or_default();
                 let page = pages.iter().find(|(known, _)| *known == path).map(|(_, page)| *page);
-                let status = if page.is_some() { "200 OK" } else { "404 Not Found" };
+                let status = match page {
+                    Some(page) if page.starts_with("location: ") => &format!("302 Found\r\n{page}"),
+                    Some(_) => "200 OK",
+                    None => "404 Not Found",
+                };
                 let page = page.unwrap_or("<title>nothing</title>");
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}",
@@ -147,7 +151,9 @@ async fn nothing_but_the_web_is_shown() {
     assert_eq!(path.code, "UNAVAILABLE", "there is no gateway");
     assert!(running(&canvas).await.is_none(), "nothing was started for these");
 
-    let server = serve(&[("/one", "<title>one</title>")]).await;
+    let server = serve(&[("/one", "<title>one</title>"), ("/file", "location: file:///etc/hostname")]).await;
+    let sent_on = ask(&canvas, "canvas.navigate", json!({ "url": format!("{server}/file") })).await.unwrap_err();
+    assert!(sent_on.message.contains("ERR_UNSAFE_REDIRECT"), "{sent_on:?}");
     ask(&canvas, "canvas.navigate", json!({ "url": format!("{server}/one") })).await.unwrap();
     for script in [
         "location.href = 'file:///etc/hostname'",
@@ -242,9 +248,9 @@ async fn a_browser_that_crashed_or_hangs_is_started_again_with_what_it_showed() 
     let (second, _) = running(&canvas).await.unwrap();
     assert_ne!(first, second);
 
-    // It hangs only once the script has ended, so nothing stops it.
-    eval(&canvas, "setTimeout(() => { while (true) {} }); 1").await;
-    let stuck = within_time(&canvas, "canvas.eval", json!({ "javaScript": "1" }), Duration::from_secs(2)).await;
+    // It hangs outside of the script, so nothing stops it.
+    let hang = json!({ "javaScript": "new Promise(() => setTimeout(() => { while (true) {} }))" });
+    let stuck = within_time(&canvas, "canvas.eval", hang, Duration::from_secs(2)).await;
     assert_eq!(stuck.unwrap_err().code, TIMEOUT);
     assert_eq!(eval(&canvas, "document.title").await, "one");
     assert_ne!(running(&canvas).await.unwrap().0, second);
