@@ -1,97 +1,21 @@
 //! Recorded traffic of real clients and of the reference gateway, played again. What the client said is sent, with its
 //! devices signing anew; what the gateway answered is compared in structure: the same errors and closes word for word,
 //! the same keys with the same types at every level. The newest reference sends far more keys than its clients read: of
-//! recordings of protocol 4 those that both send are compared, and those that its schema requires in hello-ok are there. Where this gateway differs on purpose, a table below says why, and
-//! a row of a table that nothing needs any more fails the test.
+//! recordings of protocol 4 those that both send are compared, and those that its schema requires in hello-ok are
+//! there. Where this gateway differs on purpose, a table in differences.rs says why, and a row of a table that nothing
+//! needs any more fails the test.
+
+#[path = "transcripts/differences.rs"]
+mod differences;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, Payload, TOKEN};
+use differences::*;
 use schemas::ErrorShape;
 use serde_json::{Value, json};
-
-/// Keys that the reference sends and this gateway does not.
-const ABSENT: &[(&str, &str)] = &[
-    ("hello-ok/snapshot/stateDir", "shown to admins only"),
-    ("device.token.rotate/token", "only the device itself is told its token (protocol-4.md 7.1)"),
-];
-
-/// Keys that this gateway sends and the reference does not; version 3 clients pass over unknown payload fields.
-const EXTRA: &[(&str, &str)] = &[
-    ("health/plugins", "protocol-4.md 6.2"),
-    ("hello-ok/snapshot/health/plugins", "protocol-4.md 6.2"),
-    ("device.pair.list/paired/[]/lastSeenAtMs", "protocol-4.md 7.1"),
-    ("device.pair.list/paired/[]/approvedVia", "protocol-4.md 7.1"),
-    ("device.pair.approve/device/approvedVia", "protocol-4.md 7.1"),
-    ("device.token.rotate/tokenDelivery", "protocol-4.md 7.1"),
-    ("status/uptimeMs", "said beside what clients read"),
-    ("status/runtimeVersion", "said beside what clients read"),
-    ("status/connections", "said beside what clients read"),
-];
-
-/// Keys that are sent or not, as the machine and the command line of the day have it.
-const MAYBE: &[(&str, &str)] = &[
-    ("hello-ok/snapshot/presence/[]/ip", "a machine without a network has no address"),
-    ("presence/[]/ip", "a machine without a network has no address"),
-    ("hello-ok/snapshot/configPath", "shown to admins only"),
-    ("device.pair.list/paired/[]/remoteIp", "all devices in the recording came by a proxy"),
-];
-
-/// Values of another type, and why.
-const OTHER_TYPE: &[(&str, &str)] = &[
-    ("status/sessions/defaults/model", "no model is configured, and the field may be null (protocol.md 6.1)"),
-    ("status/sessions/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.1)"),
-];
-
-/// Values whose content is each gateway's own; only their type is compared.
-const OPAQUE: &[(&str, &str)] =
-    &[("config.get/config", "another configuration file"), ("config.get/parsed", "another configuration file")];
-
-/// Sentences that differ on purpose: the reference's, the beginning of ours, and why.
-const SENTENCES: &[(&str, &str, &str)] = &[
-    (
-        "invalid connect params: must be object",
-        "invalid connect params: must have required property 'minProtocol'",
-        "absent params count as {} here as everywhere",
-    ),
-    (
-        "invalid connect params: at /client/id: must be equal to constant; at /client/id: must match a schema in anyOf",
-        "invalid connect params: at /client/id: must be equal to one of the allowed values",
-        "the sentence names the values",
-    ),
-];
-
-/// Requests that the reference refuses and this gateway answers.
-const ANSWERED: &[(&str, &str, &str)] = &[
-    (
-        "config.get",
-        "missing scope: operator.admin",
-        "reading is enough, because secrets are replaced (protocol-4.md 5.2)",
-    ),
-    ("connect", "device signature invalid", "payload v3 is understood at protocol 3 too (protocol-4.md 2.3)"),
-];
-
-/// Connections that are not played.
-const SKIPPED: &[(&str, u64, &str)] =
-    &[("p3-raw-errors.jsonl", 15, "a race in the reference; here frames behind connect wait")];
-
-/// What the schema of protocol 4 requires in hello-ok.
-const REQUIRED_BY_4: [&str; 12] = [
-    "/type",
-    "/protocol",
-    "/server/version",
-    "/server/connId",
-    "/features/methods",
-    "/features/events",
-    "/snapshot/presence",
-    "/snapshot/health",
-    "/snapshot/stateVersion",
-    "/snapshot/uptimeMs",
-    "/auth/role",
-    "/auth/scopes",
-];
 
 thread_local! {
     /// Rows of the tables that something needed.
@@ -113,7 +37,7 @@ async fn every_recorded_conversation() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     let used = USED.take();
-    let rows = [ABSENT, EXTRA, OTHER_TYPE, OPAQUE].into_iter().flatten().map(|row| row.0);
+    let rows = [ABSENT, EXTRA, OTHER_TYPE, OPAQUE, APPROVED].into_iter().flatten().map(|row| row.0);
     let rows = rows.chain(SENTENCES.iter().map(|row| row.0)).chain(ANSWERED.iter().map(|row| row.0));
     let unused: Vec<_> = rows.filter(|row| !used.contains(*row)).collect();
     assert!(unused.is_empty(), "nothing needs these rows any more: {unused:?}");
@@ -152,7 +76,7 @@ impl Replay {
         // The recorded silence is ended by a shorter timer, the ticks come sooner.
         let config = match name {
             "p3-raw-errors.jsonl" => "[gateway.limits]\nhandshake_timeout_ms = 3000",
-            "p3-ticks.jsonl" => "[gateway.limits]\ntick_interval_ms = 100",
+            "p3-ticks.jsonl" | "p3-node-host.jsonl" => "[gateway.limits]\ntick_interval_ms = 100",
             _ => "",
         };
         let gateway = Gateway::with_config(config).await;
@@ -208,7 +132,8 @@ impl Replay {
             let place = self.known(lines, number, place);
             match line["dir"].as_str() {
                 Some("open") => {
-                    let knock = if place.0 == "remote" { Knock::remote() } else { Knock::default() };
+                    let is_local = place.0 != "remote" || LOCAL_DOORS.iter().any(|row| row.0 == self.name);
+                    let knock = if is_local { Knock::default() } else { Knock::remote() };
                     let client = self.gateway.knock_with(&knock).await;
                     self.open.insert(place, Open { client, sent: HashMap::new(), greeted: false, device: None });
                 }
@@ -295,6 +220,11 @@ impl Replay {
             }
             _ => {}
         }
+        let commands = params.get_mut("commands").and_then(Value::as_array_mut);
+        if let Some(commands) = commands.filter(|list| list.contains(&json!("<cut 9 more>"))) {
+            commands.pop();
+            commands.extend(CUT.map(Value::from));
+        }
         let payload = match answer.and_then(|answer| answer["error"]["message"].as_str()) {
             Some("device signature invalid") => Payload::V3,
             _ if self.is_of_4() => Payload::V3,
@@ -325,12 +255,53 @@ impl Replay {
             "health" if std::mem::replace(&mut open.greeted, true) => return,
             // The newest reference refreshes and ticks at times of its own; `events.rs` has ours.
             "tick" if is_of_4 => return,
+            // What programs a node has run wakes the reference's agent.
+            "heartbeat" => return,
             _ if !open.client.hello["features"]["events"].as_array().is_some_and(|all| all.contains(&json!(name))) => {
                 return;
             }
             _ => open.client.event(name).await.payload.unwrap_or_default(),
         };
+        if name == "node.invoke.request" {
+            self.learn(&recorded["payload"]["id"], &payload["id"]);
+        }
         self.compare(name, &recorded["payload"], &payload);
+    }
+
+    /// An operator who is in no recording lets a node be used.
+    async fn approve(&mut self, hello: &Value) {
+        let mut admin = self.gateway.admin().await;
+        let list = admin.ok("node.pair.list", json!({})).await;
+        let request = list["pending"][0]["requestId"].clone();
+        assert!(request.is_string(), "{list} after {hello}");
+        admin.ok("node.pair.approve", json!({ "requestId": request })).await;
+        admin.close().await;
+    }
+
+    /// Ours stands for the recorded one from now on.
+    fn learn(&mut self, recorded: &Value, ours: &Value) {
+        if let (Some(recorded), Some(ours)) = (recorded.as_str(), ours.as_str()) {
+            self.words.insert(recorded.to_string(), ours.to_string());
+        }
+    }
+
+    /// Learns the ids that an answer or event brings.
+    fn learn_ids(&mut self, recorded: &Value, ours: &Value) {
+        match (recorded, ours) {
+            (Value::Object(recorded), Value::Object(ours)) => {
+                for (key, value) in recorded {
+                    let Some(our) = ours.get(key) else { continue };
+                    if IDS.contains(&key.as_str()) {
+                        self.learn(value, our);
+                    }
+                    self.learn_ids(value, our);
+                }
+            }
+            (Value::Array(recorded), Value::Array(ours)) => {
+                recorded.iter().zip(ours).for_each(|(recorded, ours)| self.learn_ids(recorded, ours));
+            }
+            _ => {}
+        }
     }
 
     async fn response(&mut self, place: &Place, recorded: &Value) {
@@ -349,6 +320,12 @@ impl Replay {
         };
         let device = open.device.clone();
         self.remember_token(device.as_deref(), &answer);
+        if let (Ok(hello), Some(row)) = (&answer, APPROVED.iter().find(|row| row.0 == self.name))
+            && hello["auth"]["role"] == "node"
+        {
+            self.approve(hello).await;
+            used(row.0);
+        }
         let recorded_message = recorded["error"]["message"].as_str().unwrap_or("");
         match (recorded["ok"] == true, answer) {
             (true, Ok(payload)) => {
@@ -356,7 +333,9 @@ impl Replay {
                 self.compare(root, &recorded["payload"], &payload);
             }
             (false, Err(error)) => self.compare_errors(&method, &recorded["error"], &error),
-            (false, Ok(_)) if ANSWERED.iter().any(|row| row.0 == method && row.1 == recorded_message) => used(&method),
+            (false, Ok(_)) if ANSWERED.iter().any(|row| row.0 == method && recorded_message.starts_with(row.1)) => {
+                used(&method)
+            }
             (ok, answer) => self.problems.push(format!("{method}: ok was {ok}, but: {answer:?}")),
         }
     }
@@ -417,7 +396,12 @@ impl Replay {
     }
 
     fn compare(&mut self, root: &str, recorded: &Value, ours: &Value) {
-        let root = if root == "system-presence" { "presence" } else { root };
+        self.learn_ids(recorded, ours);
+        let root = match root {
+            "system-presence" => "presence",
+            "node.describe" => "node",
+            other => other,
+        };
         if !self.is_of_4() {
             return shape(root, &[recorded], ours, &mut self.problems);
         }
@@ -476,8 +460,10 @@ fn shape(path: &str, recorded: &[&Value], ours: &Value, problems: &mut Vec<Strin
                 return problems.push(format!("{path} was no list, and is {ours}"));
             }
             let items: Vec<&Value> = lists.into_iter().flatten().collect();
+            // A node is the same in both of its answers.
+            let below = if path == "node.list/nodes" { "node".to_string() } else { format!("{path}/[]") };
             for item in list.iter().filter(|_| !items.is_empty()) {
-                shape(&format!("{path}/[]"), &items, item, problems);
+                shape(&below, &items, item, problems);
             }
         }
         _ => {
