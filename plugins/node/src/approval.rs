@@ -1,5 +1,6 @@
 //! `node.pair.*`: who decides what of a node may be used.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use plugin_api::catalogue::PairedDevice;
@@ -70,6 +71,7 @@ impl Node {
             state.book.approved.insert(node_id.clone(), approved);
             self.resolved(&state, &asked.request_id, &node_id, "approved");
             self.apply(&mut state, &node_id, device);
+            self.deliver(&mut state, &node_id);
         }
         self.host.info(&format!("what node {node_id} offers was approved"));
         Ok(ApprovedNode { request_id: asked.request_id, node })
@@ -106,6 +108,8 @@ impl Node {
                 self.resolved(&state, &waiting.request.request_id, &node_id, "rejected");
             }
             let written = batch.write();
+            self.end_all_of(&mut state, &node_id);
+            self.drop_unapproved(&mut state);
             // While it is connected it asks anew at once.
             self.apply(&mut state, &node_id, device);
             written
@@ -115,13 +119,15 @@ impl Node {
         Ok(RemovedNode { node_id })
     }
 
-    /// Holds what a connection declares against what is approved.
-    pub(crate) fn reconcile(&self, conn: u64, paired: &[PairedDevice]) {
+    /// Holds what connections declare against what is approved.
+    pub(crate) fn reconcile(&self, conns: &[u64], paired: &[PairedDevice]) {
         let mut state = self.state();
         self.prune(&mut state, paired);
-        let Some(node_id) = state.sessions.get(conn).map(|session| session.node_id.clone()) else { return };
-        let device = paired.iter().find(|device| device.device_id == node_id);
-        self.apply_to(&mut state, conn, device);
+        let by_id: HashMap<&str, &PairedDevice> = paired.iter().map(|it| (it.device_id.as_str(), it)).collect();
+        for conn in conns {
+            let device = state.sessions.get(*conn).and_then(|session| by_id.get(session.node_id.as_str()).copied());
+            self.apply_to(&mut state, *conn, device);
+        }
     }
 
     /// The same for every connection of a node; the one that is asked comes last, so that its wish stands.
@@ -157,19 +163,20 @@ impl Node {
     }
 
     /// Forgets what is of devices that are not paired any more.
-    fn prune(&self, state: &mut State, paired: &[PairedDevice]) {
+    pub(crate) fn prune(&self, state: &mut State, paired: &[PairedDevice]) {
         let (changed, batch) = state.book.prune(paired, self.host.kv().batch());
         if changed {
             self.write(batch);
+            self.drop_unapproved(state);
         }
     }
 
     /// Writes what nobody waits for: it is made again if it is lost.
-    fn write(&self, batch: Batch) {
+    pub(crate) fn write(&self, batch: Batch) {
         let (written, host) = (batch.write(), self.host.clone());
         self.host.spawn(async move {
             if let Err(error) = written.await {
-                host.warn(&format!("what waits for approval was not written: {error}"));
+                host.warn(&format!("what waits was not written: {error}"));
             }
         });
     }
@@ -183,7 +190,7 @@ impl Node {
         }
     }
 
-    fn tell<T: Serialize>(&self, event: &str, conn: Option<u64>, payload: &T) {
+    pub(crate) fn tell<T: Serialize>(&self, event: &str, conn: Option<u64>, payload: &T) {
         let emit = self.host.event(event).droppable();
         let sent = match conn {
             Some(conn) => emit.send_to(&[conn], payload),

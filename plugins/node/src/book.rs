@@ -3,7 +3,7 @@
 //! A record belongs to one pairing of a device: when the device is removed and paired again, what was approved for it
 //! before counts no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use plugin_api::catalogue::PairedDevice;
 use plugin_api::{Batch, HostError, Kv};
@@ -144,9 +144,8 @@ impl Book {
 
     /// Forgets what is of devices that are not paired any more, or are paired anew.
     pub fn prune(&mut self, paired: &[PairedDevice], mut batch: Batch) -> (bool, Batch) {
-        let stands = |id: &str, pairing: &Pairing| {
-            paired.iter().any(|device| device.device_id == id && Pairing::of(device) == *pairing)
-        };
+        let by_id: HashMap<&str, &PairedDevice> = paired.iter().map(|it| (it.device_id.as_str(), it)).collect();
+        let stands = |id: &str, pairing: &Pairing| by_id.get(id).is_some_and(|it| Pairing::of(it) == *pairing);
         let approved = self.approved.iter().filter(|(id, record)| !stands(id, &record.pairing));
         let approved: Vec<String> = approved.map(|(id, _)| id.clone()).collect();
         let pending = self.pending.iter().filter(|(id, record)| !stands(id, &record.pairing));

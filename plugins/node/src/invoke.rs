@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::invokes::{Outcome, Slot, parsed};
 use crate::params::{Asked, Cancelled, Heard, Invoke, InvokeResult, Invoked, NodeError};
-use crate::policy::is_for_admins;
-use crate::sessions::Session;
+use crate::policy::{Class, is_for_admins};
+use crate::surface::Surface;
 use crate::{Node, State};
 
 /// A node is asked to do something.
@@ -24,9 +24,9 @@ pub const ASK: &str = "node.invoke.request";
 pub const CANCEL: &str = "node.invoke.cancel";
 
 /// How long a node has when nobody says.
-const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
 /// The longest that anybody may wait.
-const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+pub const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 /// Longest sentence of a node that is passed on, in characters.
 const MAX_MESSAGE: usize = 4096;
 
@@ -45,17 +45,21 @@ impl Node {
             return Err(MethodError::missing_scope(ADMIN));
         }
         self.settled(Some(node_id)).await;
+        if let Some(ticket) = self.absent(&call, &params, deadline).await? {
+            let (node_id, command) = (node_id.to_string(), command.to_string());
+            return Ok(Invoked { ok: true, node_id, command, payload: None, payload_json: None, queued: Some(ticket) });
+        }
         let id = uuid::Uuid::new_v4().to_string();
-        let (conn, slot, understands_cancel) = {
+        let asking = {
             let State { sessions, invokes, .. } = &mut *self.state();
             let session = sessions.of_node(node_id).ok_or_else(not_connected)?;
-            self.check_allowed(session, command)?;
+            self.check_allowed_by(session.class, &session.effective, &session.declared, command)?;
             if invokes.len() >= self.max_open {
                 return Err(MethodError::unavailable("too many questions to nodes wait for an answer").retryable());
             }
-            (session.conn, invokes.ask(&id, session.conn), session.protocol >= 4)
+            let (conn, understands_cancel) = (session.conn, session.protocol >= 4);
+            Asking { conn, slot: invokes.ask(&id, conn), understands_cancel }
         };
-        let mut waiting = Waiting { node: &self, id: &id, node_id, conn, understands_cancel };
         let left = deadline.saturating_duration_since(Instant::now());
         let asked = Asked {
             id: &id,
@@ -65,23 +69,50 @@ impl Node {
             timeout_ms: left.as_millis() as u64,
             idempotency_key: &params.idempotency_key,
         };
-        if let Err(error) = self.host.event(ASK).send_to(&[conn], &asked) {
-            waiting.understands_cancel = false;
+        if let Err(error) = self.host.event(ASK).send_to(&[asking.conn], &asked) {
+            self.state().invokes.give_up(&id);
             let message = "failed to send invoke to node";
             let details = json!({ "nodeError": { "code": "UNAVAILABLE", "message": message } });
             return Err(MethodError::unavailable(message).with_details(details).log(error));
         }
-        match within(&self.host, left, &slot).await {
+        match self.answer_of(&id, node_id, asking, left).await {
             Some(Outcome::Done { payload, payload_json }) => {
                 let payload = payload_json.as_deref().and_then(parsed).or(payload);
-                Ok(Invoked { ok: true, node_id: node_id.into(), command: command.into(), payload, payload_json })
+                let (node_id, command) = (node_id.to_string(), command.to_string());
+                Ok(Invoked { ok: true, node_id, command, payload, payload_json, queued: None })
             }
             Some(Outcome::Failed(error)) => Err(failed(error)),
             Some(Outcome::Disconnected) => {
                 Err(MethodError::unavailable(format!("Error: node disconnected ({})", cut(command))))
             }
+            Some(Outcome::Revoked) => Err(revoked()),
             None => Err(timed_out()),
         }
+    }
+
+    /// What comes of a question that was sent, if it comes in time.
+    pub(crate) async fn answer_of(&self, id: &str, node_id: &str, asking: Asking, left: Duration) -> Option<Outcome> {
+        let Asking { conn, slot, understands_cancel } = asking;
+        let _waiting = Waiting { node: self, id, node_id, conn, understands_cancel };
+        within(&self.host, left, &slot).await
+    }
+
+    /// Ends the questions to connections of which nothing may be used any more.
+    pub(crate) fn end_all_of(&self, state: &mut State, node_id: &str) {
+        for conn in state.sessions.all_of(node_id) {
+            let understands_cancel = state.sessions.get(conn).is_some_and(|session| session.protocol >= 4);
+            for (id, slot) in state.invokes.take_all_of(conn) {
+                slot.fill(Outcome::Revoked);
+                if understands_cancel {
+                    self.cancel(conn, &id, node_id);
+                }
+            }
+        }
+    }
+
+    /// Tells a node that nobody waits any more. One that has gone meanwhile has nothing to stop.
+    fn cancel(&self, conn: u64, id: &str, node_id: &str) {
+        let _ = self.host.event(CANCEL).send_to(&[conn], &Cancelled { invoke_id: id, node_id });
     }
 
     pub(crate) async fn result(self: Arc<Self>, call: Call, said: InvokeResult) -> Result<Heard, MethodError> {
@@ -101,16 +132,22 @@ impl Node {
     }
 
     /// The policy first, whatever was declared; then what the node declared and somebody approved.
-    fn check_allowed(&self, session: &Session, command: &str) -> Result<(), MethodError> {
+    pub(crate) fn check_allowed_by(
+        &self,
+        class: Class,
+        effective: &Surface,
+        declared: &Surface,
+        command: &str,
+    ) -> Result<(), MethodError> {
         let is_in = |list: &[String]| list.iter().any(|name| name == command);
         let shown = cut(command);
-        let (reason, why) = if !self.policy.admits(session.class, command) {
+        let (reason, why) = if !self.policy.admits(class, command) {
             ("command not allowlisted", self.policy.reason(&shown))
-        } else if is_in(&session.effective.commands) {
+        } else if is_in(&effective.commands) {
             return Ok(());
-        } else if is_in(&session.declared.commands) {
+        } else if is_in(&declared.commands) {
             ("command not declared by node", format!("{shown:?} waits for approval"))
-        } else if session.declared.commands.is_empty() {
+        } else if declared.commands.is_empty() {
             ("node did not declare commands", "the node offers no commands".to_string())
         } else {
             ("command not declared by node", format!("the node does not offer {shown:?}"))
@@ -118,6 +155,13 @@ impl Node {
         let error = MethodError::invalid_request(format!("node command not allowed: {why}"));
         Err(error.with_details(json!({ "reason": reason, "command": shown })))
     }
+}
+
+/// A question that was put to a connection.
+pub struct Asking {
+    pub conn: u64,
+    pub slot: Arc<Slot>,
+    pub understands_cancel: bool,
 }
 
 /// A question that waits. Dropped before its answer is there, it is given up and the node is told.
@@ -133,9 +177,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let gave_up = self.node.state().invokes.give_up(self.id);
         if gave_up && self.understands_cancel {
-            // A node that has gone meanwhile has nothing to stop.
-            let cancelled = Cancelled { invoke_id: self.id, node_id: self.node_id };
-            let _ = self.node.host.event(CANCEL).send_to(&[self.conn], &cancelled);
+            self.node.cancel(self.conn, self.id, self.node_id);
         }
     }
 }
@@ -150,7 +192,7 @@ async fn within(host: &Host, left: Duration, slot: &Slot) -> Option<Outcome> {
     .await
 }
 
-fn not_connected() -> MethodError {
+pub fn not_connected() -> MethodError {
     const MESSAGE: &str = "node not connected";
     MethodError::unavailable(MESSAGE).with_details(json!({
         "code": "NOT_CONNECTED",
@@ -159,22 +201,45 @@ fn not_connected() -> MethodError {
     }))
 }
 
-fn timed_out() -> MethodError {
+pub fn timed_out() -> MethodError {
     const MESSAGE: &str = "node invoke timed out";
     let details = json!({ "nodeError": { "code": "TIMEOUT", "message": MESSAGE } });
     MethodError::unavailable(MESSAGE).with_details(details)
 }
 
+fn revoked() -> MethodError {
+    const MESSAGE: &str = "node pairing changed while invocation was active";
+    MethodError::unavailable(MESSAGE).with_details(json!({ "code": "PAIRING_CHANGED" }))
+}
+
 fn failed(error: Option<NodeError>) -> MethodError {
-    let error = error.map(|mut error| {
-        for text in [&mut error.code, &mut error.message].into_iter().flatten() {
-            bounds::clip(text, MAX_MESSAGE);
-        }
-        error
-    });
+    let error = error.map(clipped);
     let message = error.as_ref().and_then(|error| error.message.clone());
     let message = message.unwrap_or_else(|| "node invoke failed".to_string());
-    MethodError::unavailable(message).with_details(json!({ "nodeError": error }))
+    let failed = MethodError::unavailable(message).with_details(json!({ "nodeError": error }));
+    match error.as_ref().and_then(retry_after) {
+        Some(pause) => failed.retry_after(pause),
+        None => failed,
+    }
+}
+
+/// What a node said, as far as it is passed on.
+pub fn clipped(mut error: NodeError) -> NodeError {
+    for text in [&mut error.code, &mut error.message].into_iter().flatten() {
+        bounds::clip(text, MAX_MESSAGE);
+    }
+    error
+}
+
+/// When a node that says that it did nothing yet may be asked again.
+pub fn retry_after(error: &NodeError) -> Option<Duration> {
+    match error.code.as_deref() {
+        // It is still starting.
+        Some("NODE_NOT_READY") => Some(Duration::from_secs(1)),
+        // Its app is in the background, until somebody takes it to the front.
+        Some("NODE_BACKGROUND_UNAVAILABLE") => Some(Duration::from_secs(10)),
+        _ => None,
+    }
 }
 
 /// A command as far as it is repeated: none that is longer was ever declared.

@@ -18,6 +18,8 @@ pub enum Outcome {
     Failed(Option<NodeError>),
     /// The connection has gone.
     Disconnected,
+    /// What was approved of the node was taken back.
+    Revoked,
 }
 
 /// Where an outcome arrives.
@@ -85,11 +87,9 @@ impl Invokes {
         self.0.remove(id).is_some()
     }
 
-    /// Takes every question to a connection that has gone.
-    pub fn disconnected(&mut self, conn: u64) -> Vec<Arc<Slot>> {
-        let gone: Vec<String> =
-            self.0.iter().filter(|(_, (asked, _))| *asked == conn).map(|(id, _)| id.clone()).collect();
-        gone.iter().filter_map(|id| self.0.remove(id)).map(|(_, slot)| slot).collect()
+    /// Takes every question to a connection that has gone, or that may not be asked any more.
+    pub fn take_all_of(&mut self, conn: u64) -> Vec<(String, Arc<Slot>)> {
+        self.0.extract_if(|_, (asked, _)| *asked == conn).map(|(id, (_, slot))| (id, slot)).collect()
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         assert!(invokes.answered("i", 1).is_some() && invokes.answered("i", 1).is_none());
         invokes.ask("j", 1);
         invokes.ask("k", 2);
-        assert_eq!(invokes.disconnected(1).len(), 1);
+        assert_eq!(invokes.take_all_of(1).len(), 1);
         assert!(!invokes.give_up("j") && invokes.give_up("k") && invokes.len() == 0);
     }
 }

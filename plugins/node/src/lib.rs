@@ -12,9 +12,13 @@ mod invokes;
 mod listing;
 mod params;
 mod policy;
+mod queue;
 mod sessions;
+mod sleeping;
 mod surface;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,9 +37,11 @@ use approval::{REQUESTED, RESOLVED};
 use book::{Book, Request};
 use invoke::{ASK, CANCEL};
 use invokes::{Invokes, Outcome};
-use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved};
+use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved, Ticket};
 use policy::Policy;
+use queue::{Queue, Room};
 use sessions::{Session, Sessions};
+use sleeping::{DONE, Sleeping};
 
 /// Longest report of a machine's load that is kept, in bytes.
 const MAX_STATS: usize = 4096;
@@ -54,11 +60,30 @@ pub struct NodeConfig {
     /// Most questions to nodes that wait for an answer at once.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_open: usize,
+    /// Commands that may wait for a node that is approved and away, with the milliseconds that they may wait: `node.invoke`
+    /// with `queue` is not refused then. Those for admins only cannot.
+    pub queue_ttl_ms: BTreeMap<String, u64>,
+    /// Whether who asks for such a command without saying `queue` waits for the node, too, up to timeoutMs.
+    pub queue_unasked: bool,
+    /// Most questions that wait for one node that is away, those that are over and not forgotten yet included.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_queued: usize,
+    /// Most bytes of questions that are kept for all nodes together. They count against gateway.limits.kv_bytes.
+    #[schemars(range(min = 1024))]
+    pub max_queued_bytes: usize,
 }
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        NodeConfig { allow_commands: Vec::new(), deny_commands: Vec::new(), max_open: 4096 }
+        NodeConfig {
+            allow_commands: Vec::new(),
+            deny_commands: Vec::new(),
+            max_open: 4096,
+            queue_ttl_ms: BTreeMap::new(),
+            queue_unasked: false,
+            max_queued: 32,
+            max_queued_bytes: 256 * 1024,
+        }
     }
 }
 
@@ -67,8 +92,10 @@ pub struct Node {
     host: Host,
     policy: Policy,
     max_open: usize,
+    sleeping: Sleeping,
     state: Mutex<State>,
     subscription: Mutex<Option<Subscription>>,
+    quiesced: AtomicBool,
 }
 
 /// Under one lock, so that a question is never asked of a connection whose end was told already.
@@ -77,6 +104,10 @@ struct State {
     sessions: Sessions,
     invokes: Invokes,
     book: Book,
+    queue: Queue,
+    /// Connections of which it is not asked yet what is approved, and whether somebody is about to ask.
+    unsettled: Vec<u64>,
+    is_settling: bool,
 }
 
 static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
@@ -90,12 +121,23 @@ static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
                 .summary("Has a node do something, and waits for its answer.")
                 .description(
                     "The node must be connected, the command offered by nodes of its kind, declared and approved. \
-                     browser.proxy, fs.listDir and terminal.upload take operator.admin.",
+                     browser.proxy, fs.listDir and terminal.upload take operator.admin. Commands that the \
+                     configuration lets wait are left for a node that is away if queue says so.",
                 )
                 .effects()
                 .keyed()
                 .timeout_ms(0),
             Node::invoke,
+        )
+        .add(
+            Method::operator("node.queue.list", &[WRITE]).summary("Questions that were left for nodes that are away."),
+            Node::queue_list,
+        )
+        .add(
+            Method::operator("node.queue.cancel", &[WRITE])
+                .summary("Takes a question back before its node hears it.")
+                .effects(),
+            Node::queue_cancel,
         )
         .add(Method::node("node.invoke.result").summary("A node's answer.").effects(), Node::result)
         .add(Method::node("node.invoke.progress").summary("A part of a node's answer; passed over."), Node::progress)
@@ -138,6 +180,11 @@ impl Plugin for Node {
             .event(to_node(ASK).summary("A node is asked to do something.").payload::<Asked<'static>>())
             .event(to_node(CANCEL).summary("Nobody waits for the answer any more.").payload::<Cancelled<'static>>())
             .event(
+                EventSpec::operator(DONE, &[WRITE])
+                    .summary("Nothing more will become of a question that was left for a node.")
+                    .payload::<Ticket>(),
+            )
+            .event(
                 EventSpec::operator(REQUESTED, &[PAIRING])
                     .summary("A node declares more than was approved.")
                     .payload::<Request>(),
@@ -150,15 +197,27 @@ impl Plugin for Node {
     }
 
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
-        let NodeConfig { allow_commands, deny_commands, max_open } = setup.config()?;
-        let policy = Policy::new(allow_commands, deny_commands);
-        Ok(Node { host, policy, max_open, state: Mutex::default(), subscription: Mutex::default() })
+        let config: NodeConfig = setup.config()?;
+        let policy = Policy::new(config.allow_commands, config.deny_commands);
+        let room = Room { per_node: config.max_queued, bytes: config.max_queued_bytes };
+        let sleeping = Sleeping { ttl_ms: config.queue_ttl_ms, unasked: config.queue_unasked, room };
+        if let Some(fault) = sleeping.fault() {
+            return Err(CreateError::new(fault));
+        }
+        let (state, subscription, quiesced) = Default::default();
+        Ok(Node { host, policy, max_open: config.max_open, sleeping, state, subscription, quiesced })
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
         let book = Book::load(self.host.kv())
             .map_err(|error| StartError::new(format!("what was approved of nodes could not be read: {error}")))?;
-        self.state().book = book;
+        let queue = Queue::load(self.host.kv())
+            .map_err(|error| StartError::new(format!("what was left for nodes could not be read: {error}")))?;
+        {
+            let mut state = self.state();
+            (state.book, state.queue) = (book, queue);
+        }
+        self.wake_up();
         // Weak, or the instance would keep itself alive through its own subscription.
         let listener = Arc::downgrade(&self);
         let subscription = self.host.subscribe("host.connection.*", move |event| {
@@ -175,6 +234,7 @@ impl Plugin for Node {
     }
 
     async fn quiesce(&self) {
+        self.quiesced.store(true, Ordering::Relaxed);
         // Out of the lock first: ending the subscription waits for a listener that may be running.
         let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(subscription);
@@ -186,6 +246,11 @@ plugin_api::plugin!(Node);
 impl Node {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another instance has taken over what is kept.
+    fn has_quiesced(&self) -> bool {
+        self.quiesced.load(Ordering::Relaxed)
     }
 
     fn heard(self: &Arc<Self>, event: &HeardEvent) {
@@ -205,16 +270,21 @@ impl Node {
         }
         let session = Session::of(opened.connection, &self.policy);
         let (conn, has_device) = (session.conn, session.has_device);
-        {
+        let (wakers, asks) = {
             let mut state = self.state();
             state.sessions.opened(session);
-            if !has_device {
-                state.sessions.settle(conn);
+            match has_device {
+                true => {
+                    state.unsettled.push(conn);
+                    (Vec::new(), !std::mem::replace(&mut state.is_settling, true))
+                }
+                false => (state.sessions.settle(conn), false),
             }
-        }
-        if has_device {
+        };
+        wakers.into_iter().for_each(|waker| waker.wake());
+        if asks {
             let node = self.clone();
-            self.host.spawn(async move { node.settle(conn).await });
+            self.host.spawn(async move { node.settle().await });
         }
     }
 
@@ -222,30 +292,51 @@ impl Node {
         let (wakers, unanswered) = {
             let mut state = self.state();
             let (_, wakers) = state.sessions.closed(conn);
-            (wakers, state.invokes.disconnected(conn))
+            (wakers, state.invokes.take_all_of(conn))
         };
-        unanswered.iter().for_each(|slot| slot.fill(Outcome::Disconnected));
+        unanswered.iter().for_each(|(_, slot)| slot.fill(Outcome::Disconnected));
         wakers.into_iter().for_each(|waker| waker.wake());
     }
 
-    /// Finds out what is approved of a connection. Until then nothing of it can be used.
-    async fn settle(self: Arc<Self>, conn: u64) {
-        for tried in 1..=TRIES {
-            match self.host.invoke("host.pairing.list", &NoParams {}).send::<PairingList>().await {
-                Ok(list) => {
-                    self.reconcile(conn, &list.paired);
-                    break;
-                }
-                Err(error) if tried == TRIES => {
-                    self.host.warn(&format!(
-                        "a node stays without its commands, for the host would not list its devices: {error}"
-                    ));
-                }
-                Err(_) => self.host.sleep(PAUSE).await,
+    /// Finds out what is approved of connections. Until then nothing of them can be used. Those that come while the host is
+    /// asked are looked at together: after a restart all nodes come at once, and the list is as long as they are many.
+    async fn settle(self: Arc<Self>) {
+        loop {
+            let conns = {
+                let mut state = self.state();
+                let conns = std::mem::take(&mut state.unsettled);
+                state.is_settling = !conns.is_empty();
+                conns
+            };
+            if conns.is_empty() {
+                return;
             }
+            for tried in 1..=TRIES {
+                match self.host.invoke("host.pairing.list", &NoParams {}).send::<PairingList>().await {
+                    Ok(list) => {
+                        self.reconcile(&conns, &list.paired);
+                        break;
+                    }
+                    Err(error) if tried == TRIES => {
+                        self.host.warn(&format!(
+                            "nodes stay without their commands, for the host would not list its devices: {error}"
+                        ));
+                    }
+                    Err(_) => self.host.sleep(PAUSE).await,
+                }
+            }
+            let mut wakers = Vec::new();
+            {
+                let mut state = self.state();
+                for conn in conns {
+                    wakers.append(&mut state.sessions.settle(conn));
+                    if let Some(node_id) = state.sessions.get(conn).map(|session| session.node_id.clone()) {
+                        self.deliver(&mut state, &node_id);
+                    }
+                }
+            }
+            wakers.into_iter().for_each(|waker| waker.wake());
         }
-        let wakers = self.state().sessions.settle(conn);
-        wakers.into_iter().for_each(|waker| waker.wake());
     }
 
     /// Waits until it is known what is approved of a node, or of every node.
@@ -301,5 +392,7 @@ impl Node {
     }
 }
 
+#[cfg(test)]
+mod sleeping_tests;
 #[cfg(test)]
 mod tests;

@@ -131,7 +131,10 @@ fn row(state: &State, device: Option<&PairedDevice>, session: Option<&Session>) 
             Some(session) => session.remote_ip.clone(),
             None => device.and_then(|device| device.remote_ip.clone()),
         },
-        surface: session.map(|session| session.effective.clone()).unwrap_or_default(),
+        surface: match session {
+            Some(session) => session.effective.clone(),
+            None => approved.map(|approved| approved.surface.clone()).unwrap_or_default(),
+        },
         path_env: session.and_then(|session| session.path_env.clone()),
         session_host: false,
         node_plugin_tools: Vec::new(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::book::Request;
+use crate::queue::Status;
 use crate::surface::{About, Surface};
 
 /// A node.
@@ -59,6 +60,10 @@ pub struct Invoke {
     /// Passed on to the node, which may use it to tell a repeated question.
     #[schemars(length(min = 1))]
     pub idempotency_key: String,
+    /// What to do when the node is away and the configuration lets the command wait for it. Who says nothing is told at
+    /// once that it is not connected, unless queue_unasked is set.
+    #[serde(default)]
+    pub queue: Option<Queueing>,
     /// The session on whose behalf it is asked; passed over.
     #[serde(default)]
     #[expect(dead_code, reason = "clients of protocol 4 send it")]
@@ -81,6 +86,16 @@ pub struct Invoke {
     pub turn_source_thread_id: Option<Value>,
 }
 
+/// How a question waits for a node that is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Queueing {
+    /// Whoever asks waits, up to timeoutMs, and nothing of it is left behind then.
+    Wait,
+    /// The question is kept until the node comes or its time is up; whoever asks has a ticket at once.
+    Ticket,
+}
+
 /// What a node answered.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -93,11 +108,74 @@ pub struct Invoked {
     pub command: String,
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Value")]
+    #[schemars(with = "Option<Value>")]
     pub payload: Option<Box<RawValue>>,
     /// The same as text, if the node sent text.
     #[serde(rename = "payloadJSON")]
     pub payload_json: Option<String>,
+    /// The question as it was left for the node, for those who asked for a ticket; nothing came of it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Ticket>,
+}
+
+/// A question that was left for a node, and the payload of `node.queue.done`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ticket {
+    /// Its name.
+    pub ticket: String,
+    /// The node.
+    pub node_id: String,
+    /// The command.
+    pub command: String,
+    /// As it was asked with.
+    pub idempotency_key: String,
+    /// What became of it.
+    pub status: Status,
+    /// When it was left, in milliseconds since the epoch.
+    pub queued_at_ms: u64,
+    /// When it is given up, or, when it is over, forgotten.
+    pub expires_at_ms: u64,
+    /// What came of it. A long one is in the event only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
+    pub payload: Option<Box<RawValue>>,
+    /// Why nothing came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<NodeError>,
+}
+
+/// Parameters of `node.queue.list`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueueOf {
+    /// Of this node only.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub node_id: Option<String>,
+}
+
+/// Questions that were left for nodes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueList {
+    /// When, in milliseconds since the epoch.
+    pub ts: u64,
+    /// In the order in which they were left.
+    pub queued: Vec<Ticket>,
+    /// Callers that wait for a node themselves.
+    pub waiting: usize,
+    /// Questions that connected nodes were asked and have not answered, of all nodes.
+    pub open: usize,
+}
+
+/// A ticket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TicketName {
+    /// Its name.
+    #[schemars(length(min = 1))]
+    pub ticket: String,
 }
 
 /// Payload of `node.invoke.request`.
@@ -155,7 +233,7 @@ pub struct InvokeResult {
 }
 
 /// Why a command failed.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeError {
     /// The node's code.
@@ -265,7 +343,7 @@ pub struct NodeRow {
     /// Address it connected from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_ip: Option<String>,
-    /// What may be used now: nothing while it is not connected.
+    /// What may be used: of a node that is away, what was approved.
     #[serde(flatten)]
     pub surface: Surface,
     /// Its search path.

@@ -103,6 +103,15 @@ impl Sessions {
         settled
     }
 
+    /// Whether a node is there and it is known what is approved of it; `waker` hears of a change.
+    pub fn is_here(&mut self, node_id: &str, waker: &Waker) -> bool {
+        let is_here = self.of_node(node_id).is_some_and(|session| session.settled);
+        if !is_here {
+            self.waiting.push(waker.clone());
+        }
+        is_here
+    }
+
     /// A connection.
     pub fn get(&self, conn: u64) -> Option<&Session> {
         self.by_conn.get(&conn)

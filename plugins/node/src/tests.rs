@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Node;
 
-fn device(paired_at_ms: u64) -> Value {
+pub(super) fn device(paired_at_ms: u64) -> Value {
     json!({ "pending": [], "paired": [{
         "deviceId": "d1", "publicKey": "k1", "roles": ["node"], "approvedVia": "silent",
         "createdAtMs": paired_at_ms, "approvedAtMs": paired_at_ms,
@@ -17,7 +17,7 @@ fn start() -> Running {
     Harness::new::<Node>().answer("host.pairing.list", device(5)).start()
 }
 
-fn node(conn: u64, commands: &[&str]) -> ConnectionOpened {
+pub(super) fn node(conn: u64, commands: &[&str]) -> ConnectionOpened {
     ConnectionOpened {
         connection: Connection {
             conn,
@@ -41,7 +41,7 @@ fn node(conn: u64, commands: &[&str]) -> ConnectionOpened {
     }
 }
 
-fn closed(conn: u64) -> ConnectionClosed {
+pub(super) fn closed(conn: u64) -> ConnectionClosed {
     ConnectionClosed {
         conn,
         conn_id: format!("conn-{conn}"),
@@ -53,7 +53,7 @@ fn closed(conn: u64) -> ConnectionClosed {
     }
 }
 
-fn approve(plugin: &Running) {
+pub(super) fn approve(plugin: &Running) {
     let list = plugin.call("node.pair.list", json!({})).payload();
     let request = list["pending"][0]["requestId"].clone();
     plugin.call("node.pair.approve", json!({ "requestId": request })).payload();
@@ -73,7 +73,7 @@ fn ask(plugin: &Running, extra: Value) -> (PendingCall, Value) {
     (call, plugin.wait_event("node.invoke.request").payload)
 }
 
-fn answer(plugin: &Running, who: &ConnectionOpened, id: &Value, rest: Value) -> Value {
+pub(super) fn answer(plugin: &Running, who: &ConnectionOpened, id: &Value, rest: Value) -> Value {
     let mut params = json!({ "id": id, "nodeId": "d1", "ok": true });
     params.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
     plugin.call_as(Who::of(who), "node.invoke.result", params).payload()
@@ -185,4 +185,28 @@ fn more_waits_less_does_not_and_what_was_approved_stays() {
     assert_eq!(row(&plugin)["approvalState"], "approved", "the wish is gone");
     plugin.call("node.pair.remove", json!({ "nodeId": "d1" })).payload();
     assert_eq!((&row(&plugin)["commands"], &row(&plugin)["approvalState"]), (&json!([]), &json!("pending-approval")));
+}
+
+#[test]
+fn what_is_taken_back_ends_the_questions_and_a_node_that_was_not_ready_may_be_asked_again() {
+    let (plugin, opened) = connected(&["system.which"]);
+    for (code, pause) in [("NODE_NOT_READY", 1000), ("NODE_BACKGROUND_UNAVAILABLE", 10_000)] {
+        let (call, asked) = ask(&plugin, json!({}));
+        answer(&plugin, &opened, &asked["id"], json!({ "ok": false, "error": { "code": code, "message": "no" } }));
+        let error = call.wait().error();
+        assert_eq!((error.retryable, error.retry_after_ms), (Some(true), Some(pause)), "{code}");
+    }
+    let (call, asked) = ask(&plugin, json!({}));
+    plugin.call("node.pair.remove", json!({ "nodeId": "d1" })).payload();
+    assert_eq!(call.wait().error().details.unwrap()["code"], "PAIRING_CHANGED");
+    assert_eq!(plugin.wait_event("node.invoke.cancel").payload["invokeId"], asked["id"]);
+    assert_eq!(answer(&plugin, &opened, &asked["id"], json!({}))["ignored"], true, "it is late");
+}
+
+#[test]
+fn a_node_that_is_away_shows_what_was_approved() {
+    let (plugin, _) = connected(&["system.which"]);
+    plugin.close_connection(&closed(2));
+    let row = plugin.call("node.describe", json!({ "nodeId": "d1" })).payload();
+    assert_eq!((&row["commands"], &row["connected"]), (&json!(["system.which"]), &json!(false)));
 }
