@@ -151,3 +151,31 @@ async fn each_question_has_one_answer_from_the_node_it_was_for() {
     }
     admin.close().await;
 }
+
+#[tokio::test]
+async fn what_is_left_for_a_node_survives_a_restart() {
+    let config = "[plugins.node.config]\nqueue_ttl_ms = { \"system.which\" = 600_000 }";
+    let gateway = Gateway::with_config(config).await;
+    let key = Key::new(1);
+    let connect = host(&key, 4, &["system.which"]);
+    let node = gateway.connect(&connect).await;
+    let mut admin = gateway.admin().await;
+    approve(&mut admin, &key).await;
+    node.close().await;
+    gateway.metric_becomes("clawhost_connections", 1.0).await;
+    let mut left = question(&key, "system.which");
+    left["queue"] = json!("ticket");
+    let ticket = admin.ok("node.invoke", left).await["queued"]["ticket"].clone();
+    assert!(ticket.is_string());
+    admin.close().await;
+
+    let gateway = gateway.stop().await.restart().await;
+    let mut admin = gateway.admin().await;
+    let mut node = gateway.connect(&connect).await;
+    let asked = node.event("node.invoke.request").await.payload.expect("a payload");
+    answer(&mut node, &key, &asked).await;
+    let done = admin.event("node.queue.done").await.payload.expect("a payload");
+    assert_eq!((&done["ticket"], &done["payload"]), (&ticket, &json!({ "n": 1 })));
+    node.close().await;
+    admin.close().await;
+}
