@@ -3,8 +3,9 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 13] = [
+const ALL: [&str; 14] = [
     "agents",
+    "approvals",
     "channels",
     "config",
     "devices",

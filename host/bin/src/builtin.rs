@@ -16,6 +16,7 @@ macro_rules! builtin {
 
 builtin! {
     "agents" => plugin_agents,
+    "approvals" => plugin_approvals,
     "channels" => plugin_channels,
     "config" => plugin_config,
     "devices" => plugin_devices,

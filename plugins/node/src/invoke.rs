@@ -12,6 +12,7 @@ use schemas::bounds;
 use schemas::scope::ADMIN;
 use serde_json::json;
 
+use crate::call::check_wish;
 use crate::invokes::{Outcome, Slot, parsed};
 use crate::params::{Asked, Cancelled, Heard, Invoke, InvokeResult, Invoked, NodeError};
 use crate::policy::{Class, is_for_admins};
@@ -44,6 +45,7 @@ impl Node {
         if is_for_admins(command) && !call.is_admin() && call.caller()?.role != "plugin" {
             return Err(MethodError::missing_scope(ADMIN));
         }
+        check_wish(&call, command, params.params.as_deref())?;
         self.settled(Some(node_id)).await;
         if let Some(ticket) = self.absent(&call, &params, deadline).await? {
             let (node_id, command) = (node_id.to_string(), command.to_string());

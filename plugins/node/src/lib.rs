@@ -7,6 +7,7 @@
 
 mod approval;
 mod book;
+mod call;
 mod invoke;
 mod invokes;
 mod listing;
@@ -138,6 +139,13 @@ static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
                 .summary("Takes a question back before its node hears it.")
                 .effects(),
             Node::queue_cancel,
+        )
+        .add(
+            Method::internal("node.call")
+                .summary("Has a node do something, on a plugin's account.")
+                .effects()
+                .timeout_ms(0),
+            Node::call_node,
         )
         .add(Method::node("node.invoke.result").summary("A node's answer.").effects(), Node::result)
         .add(Method::node("node.invoke.progress").summary("A part of a node's answer; passed over."), Node::progress)

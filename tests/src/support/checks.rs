@@ -20,8 +20,8 @@ const TARGETED: [&str; 4] = ["connect.challenge", "node.invoke.cancel", "node.in
 const BOTH: [&str; 2] = ["health", "node.pair.resolved"];
 /// Events that carry the versions of the snapshot.
 const STAMPED: [&str; 2] = ["health", "presence"];
-/// Methods whose manifest row says `interim`; those of the test plugins.
-const INTERIM: [&str; 3] = ["spike.run", "spike.attached", "spike.once"];
+/// Methods whose manifest row says `interim`.
+const INTERIM: [&str; 4] = ["exec.approval.request", "spike.run", "spike.attached", "spike.once"];
 
 /// What is known of a connection.
 #[derive(Default)]
