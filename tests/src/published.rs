@@ -30,6 +30,7 @@ use plugin_node as _;
 use plugin_presence as _;
 use plugin_status as _;
 use plugin_system as _;
+use plugin_voice as _;
 
 /// The command that writes the files anew.
 pub const REGENERATE: &str = "cargo run -p clawhost-tests --bin schemas";

@@ -61,6 +61,10 @@ const SERVED: &[(&str, Need)] = &[
     ("system.describe", Need::Read),
     ("system.methods", Need::Read),
     ("system.plugins", Need::Read),
+    ("talk.mode", Need::Talk),
+    ("voicewake.get", Need::Read),
+    ("voicewake.routing.get", Need::Read),
+    ("voicewake.set", Need::Write),
 ];
 
 /// Methods that sockets must not reach: of the protocol but not served here, internal ones of plugins and of the host.
@@ -108,7 +112,10 @@ const EVENTS: &[&str] = &[
     "plugins.changed",
     "presence",
     "shutdown",
+    "talk.mode",
     "tick",
+    "voicewake.changed",
+    "voicewake.routing.changed",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +123,7 @@ enum Need {
     Nothing,
     Read,
     Write,
+    Talk,
     Approvals,
     Pairing,
     Admin,
@@ -131,6 +139,7 @@ impl Need {
                 Need::Node => false,
                 Need::Write => holds("operator.write"),
                 Need::Read => holds("operator.read") || holds("operator.write"),
+                Need::Talk => holds("operator.talk") || holds("operator.write"),
                 Need::Approvals => holds("operator.approvals"),
                 Need::Pairing => holds("operator.pairing"),
                 Need::Admin => false,
@@ -143,6 +152,7 @@ impl Need {
             Need::Node => "unauthorized role: operator",
             Need::Read => "missing scope: operator.read",
             Need::Write => "missing scope: operator.write",
+            Need::Talk => "missing scope: operator.talk",
             Need::Approvals => "missing scope: operator.approvals",
             Need::Pairing => "missing scope: operator.pairing",
             Need::Admin => "missing scope: operator.admin",

@@ -3,7 +3,7 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     "agents",
     "approvals",
     "channels",
@@ -18,6 +18,7 @@ const ALL: [&str; 14] = [
     "presence",
     "status",
     "system",
+    "voice",
 ];
 
 fn methods(client: &Client) -> Vec<String> {

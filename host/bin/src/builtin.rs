@@ -29,4 +29,5 @@ builtin! {
     "presence" => plugin_presence,
     "status" => plugin_status,
     "system" => plugin_system,
+    "voice" => plugin_voice,
 }
