@@ -26,7 +26,17 @@ fn the_commands_find_the_gateway_of_this_machine() {
     assert!(home.json("devices list")["paired"].is_array());
     assert_eq!(home.json("token show")["token"], home.token());
 
-    for line in ["health", "status", "methods", "methods health", "plugins", "devices list", "connections", "logs"] {
+    for line in [
+        "health",
+        "status",
+        "methods",
+        "methods health",
+        "plugins",
+        "devices list",
+        "nodes list",
+        "connections",
+        "logs",
+    ] {
         let outcome = home.run(line);
         assert_eq!(outcome.code, Some(0), "{line}: {outcome:?}");
         assert!(!outcome.out.trim().is_empty() && !outcome.out.starts_with('{'), "{line} is for people: {outcome:?}");
@@ -45,7 +55,20 @@ fn help_and_version_are_answered_by_the_program_itself() {
     let home = Home::default();
     let help = home.run("--help");
     assert_eq!(help.code, Some(0));
-    for command in ["run", "call", "health", "status", "methods", "plugins", "devices", "token", "config", "backup"] {
+    for command in [
+        "run",
+        "call",
+        "health",
+        "status",
+        "methods",
+        "plugins",
+        "devices",
+        "nodes",
+        "approvals",
+        "token",
+        "config",
+        "backup",
+    ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command} is not in {}", help.out);
     }
     assert!(home.run("--version").out.starts_with("clawhost "));

@@ -10,6 +10,7 @@ use clawhost::RunArgs;
 use clawhost::secret::Secret;
 use client::Fingerprint;
 
+use crate::commands::approvals::ApprovalsCommand;
 use crate::commands::backup::BackupArgs;
 use crate::commands::call::CallArgs;
 use crate::commands::completions::CompletionsArgs;
@@ -19,6 +20,7 @@ use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::methods::MethodsArgs;
 use crate::commands::node::NodeCommand;
+use crate::commands::nodes::NodesCommand;
 use crate::commands::pair::PairArgs;
 use crate::commands::plugins::PluginsArgs;
 use crate::commands::service::ServiceCommand;
@@ -99,6 +101,12 @@ pub enum Command {
     /// Decide about devices and their tokens
     #[command(subcommand)]
     Devices(DevicesCommand),
+    /// See to nodes: what each offers, who is approved, and asking one to do something
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// Decide about programs that somebody wants to run, and say what may run without asking
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// List the open connections
     Connections,
     /// Show the shared token of this machine's gateway

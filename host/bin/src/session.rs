@@ -54,17 +54,24 @@ pub struct Question<'a> {
     pub plugin: &'a str,
     /// Its parameters.
     pub params: Value,
+    /// How long to wait for the answer, if not as long as for any other.
+    pub limit: Option<Duration>,
 }
 
 impl<'a> Question<'a> {
     /// A question without parameters.
     pub fn new(method: &'a str, plugin: &'a str) -> Self {
-        Question { method, plugin, params: json!({}) }
+        Question { method, plugin, params: json!({}), limit: None }
     }
 
     /// The same question with parameters.
     pub fn with(self, params: Value) -> Self {
         Question { params, ..self }
+    }
+
+    /// The same question, whose answer may take this long.
+    pub fn within(self, limit: Duration) -> Self {
+        Question { limit: Some(limit), ..self }
     }
 
     /// Asks it.
@@ -76,7 +83,7 @@ impl<'a> Question<'a> {
             )));
         }
         let params = serde_json::value::to_raw_value(&self.params).expect("a JSON value is serialisable");
-        Ok(connection.request_raw(self.method, Some(&params), None).await?)
+        Ok(connection.request_raw(self.method, Some(&params), self.limit).await?)
     }
 
     /// Asks it, and reads the answer.

@@ -153,7 +153,7 @@ impl Act {
 }
 
 /// The id that was meant. One that is not known goes to the gateway as it is, which has the right words for it.
-fn whole<'a>(typed: &'a str, known: impl Iterator<Item = &'a str> + Clone) -> Result<&'a str, Failure> {
+pub fn whole<'a>(typed: &'a str, known: impl Iterator<Item = &'a str> + Clone) -> Result<&'a str, Failure> {
     if known.clone().any(|id| id == typed) || typed.len() < SHORTEST {
         return Ok(typed);
     }

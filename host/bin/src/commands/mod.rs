@@ -4,6 +4,7 @@
 use crate::cli::{Command, Context};
 use crate::failure::Failure;
 
+pub mod approvals;
 pub mod backup;
 pub mod call;
 pub mod completions;
@@ -15,6 +16,7 @@ mod health;
 pub mod logs;
 pub mod methods;
 pub mod node;
+pub mod nodes;
 pub mod pair;
 pub mod plugins;
 pub mod service;
@@ -40,6 +42,8 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(args, context),
         Command::Service(command) => service::run(command, context),
         Command::Node(command) => node::run(command, context),
+        Command::Nodes(command) => nodes::run(command, context),
+        Command::Approvals(command) => approvals::run(command, context),
         Command::Completions(args) => completions::run(args),
     }
 }

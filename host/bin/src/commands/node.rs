@@ -155,7 +155,7 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 fn tell(told: Told) {
     match told {
         Told::Connected(version) => remark(&format!(
-            "connected to gateway {}; an operator approves the commands once: `clawhost call node.pair.list` there shows what waits",
+            "connected to gateway {}; an operator approves the commands once: `clawhost nodes pending` there shows what waits",
             clean(&version)
         )),
         Told::WaitsForPairing(Some(id)) => {
@@ -223,6 +223,6 @@ fn job(args: &RunArgs, context: &Context) -> Result<Job<'static>, Failure> {
         label: "clawhost-node",
         description: "clawhost node",
         words: line,
-        next: "Its commands wait for an operator: `clawhost call node.pair.list` at the gateway shows them.",
+        next: "Its commands wait for an operator: `clawhost nodes pending` at the gateway shows them.",
     })
 }
