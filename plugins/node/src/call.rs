@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plugin_api::{Call, MethodError, lenient};
 use schemars::JsonSchema;
 use schemas::scope::{self, APPROVALS};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -37,11 +37,34 @@ pub struct NodeCall {
 impl Node {
     /// What the node answered, bare.
     pub(crate) async fn call_node(self: Arc<Self>, call: Call, asked: NodeCall) -> Result<Value, MethodError> {
-        let NodeCall { node_id, command, params, timeout_ms } = asked;
-        let invoke = Invoke::of_plugin(node_id, command, params, timeout_ms);
-        let payload = self.invoke(call, invoke).await?.payload;
+        let payload = self.invoke(call, asked.into_invoke()?).await?.payload;
         Ok(payload.map(|payload| serde_json::from_str(payload.get())).transpose()?.unwrap_or_default())
     }
+}
+
+impl NodeCall {
+    /// The same as an operator would ask it.
+    fn into_invoke(self) -> Result<Invoke, MethodError> {
+        let written = serde_json::to_string(&AsOperator {
+            node_id: &self.node_id,
+            command: &self.command,
+            params: self.params.as_deref(),
+            timeout_ms: self.timeout_ms,
+            idempotency_key: &uuid::Uuid::new_v4().to_string(),
+        })?;
+        Ok(serde_json::from_str(&written)?)
+    }
+}
+
+/// Parameters of `node.invoke`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AsOperator<'a> {
+    node_id: &'a str,
+    command: &'a str,
+    params: Option<&'a RawValue>,
+    timeout_ms: Option<u64>,
+    idempotency_key: &'a str,
 }
 
 /// Checks that a caller of `node.invoke` may ask that at all. Other methods of this plugin are plugins' own affair.
