@@ -227,14 +227,14 @@ impl Voice {
         }
         match self.triggers() {
             Ok(triggers) => {
-                self.sent(CHANGED, self.host.event(CHANGED).droppable().send_to(&[connection.conn], &triggers));
+                self.sent(CHANGED, self.host.event(CHANGED).send_to(&[connection.conn], &triggers));
             }
             Err(error) => self.host.warn(&format!("the words that wake an assistant could not be read: {error}")),
         }
         // Nodes of protocol 3 know of no routing.
         if connection.protocol >= 4 {
             let routing = Routing::current();
-            self.sent(ROUTING, self.host.event(ROUTING).droppable().send_to(&[connection.conn], &routing));
+            self.sent(ROUTING, self.host.event(ROUTING).send_to(&[connection.conn], &routing));
         }
     }
 }
