@@ -27,6 +27,7 @@ examples! {
     call_another_method: "../../plugin-api/examples/call_another_method.rs",
     echo: "../../plugin-api/examples/echo.rs",
     hear_events: "../../plugin-api/examples/hear_events.rs",
+    http: "../../plugin-api/examples/http.rs",
     interim_reply: "../../plugin-api/examples/interim_reply.rs",
     key_value: "../../plugin-api/examples/key_value.rs",
     network: "../../plugin-api/examples/network.rs",

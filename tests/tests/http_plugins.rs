@@ -1,7 +1,9 @@
 //! HTTP that plugins answer, at the wire: linked in and from a library, whole and piece by piece, with clients that do not
 //! read, do not write, or go.
 
+use clawhost_tests::compiler::{self, Compiler, Language};
 use clawhost_tests::libraries::{Shelf, table};
+use clawhost_tests::program::repository;
 use clawhost_tests::support::{Answer, Builder, Door, Gateway, Key, PATIENCE, TOKEN, example_library, http};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -235,6 +237,26 @@ async fn a_plugin_from_a_library_answers() {
     let shelf = Shelf::default();
     let gateway = loaded(&shelf).await;
     serves(&gateway).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_plugin_in_c_answers() {
+    let Some(compiler) = Compiler::find(Language::C) else { return };
+    let shelf = Shelf::default();
+    let library = shelf.path().join("pages.so");
+    let source = repository().join("tests/fixtures/http.c");
+    compiler.library(&compiler::include(), &source, &[], &library).expect("it has no warnings");
+    let drafts = "[gateway.plugins]\nallow_draft_extensions = true\n";
+    let gateway = Gateway::with_config(&format!("{drafts}{}", table("pages", &library))).await;
+    assert_eq!(get(&gateway, "/c").await.body, "a page");
+    let body = "x".repeat(65536);
+    assert!(unchunked(&post(&gateway, "/c", &body).await.body) == body, "what was sent comes back");
+    let mut socket = talk(&gateway, "/c/ws").await;
+    socket.send(Message::text("ping")).await.expect("it is open");
+    assert_eq!(heard(&mut socket).await, Message::text("ping"));
+    drop(socket);
+    gateway.metric_becomes("clawhost_http_exchanges", 0.0).await;
     gateway.stop().await;
 }
 
