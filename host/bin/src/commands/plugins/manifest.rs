@@ -1,5 +1,6 @@
 //! A plugin's manifest for people.
 
+use plugin_api::http::Admission;
 use plugin_api::{Exposure, Manifest};
 
 use crate::show::{Style, Table, clean};
@@ -21,7 +22,12 @@ pub fn render(manifest: &Manifest, style: Style) -> String {
     for event in &manifest.events {
         events.row([event.name.clone(), audience(event.role, &event.scopes), event.summary.clone()]);
     }
-    for table in [methods, events].into_iter().filter(|table| !table.is_empty()) {
+    let mut paths = Table::new(&["PATH", "FOR", "SUMMARY"]);
+    for row in &manifest.http {
+        let verbs = if row.upgrade { "WebSocket".to_string() } else { row.verbs.join(", ") };
+        paths.row([format!("{} ({verbs})", row.path), admission(row.admit).into(), row.summary.clone()]);
+    }
+    for table in [methods, events, paths].into_iter().filter(|table| !table.is_empty()) {
         text.push_str(&table.render(style));
     }
     for (what, list) in [("needs", &manifest.requires), ("calls", &manifest.invokes), ("hears", &manifest.hears)] {
@@ -42,6 +48,15 @@ fn audience(role: Exposure, scopes: &[String]) -> String {
     }
 }
 
+fn admission(admit: Admission) -> &'static str {
+    match admit {
+        Admission::Gateway => "whoever has the gateway's token",
+        Admission::Capability => "paired nodes and operators",
+        Admission::Plugin => "whom the plugin lets in",
+        Admission::Anyone => "anyone",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,10 +65,10 @@ mod tests {
     fn all_that_an_operator_decides_about_is_shown() {
         let manifest = r#"{"manifest":1,"id":"w","version":"1","vendor":"org.example","summary":"Weather.",
             "invokes":["send"],"methods":[{"name":"w.now","summary":"Now.","role":"operator","scopes":["operator.read"],
-            "params":{}}]}"#;
+            "params":{}}],"http":[{"path":"/w","verbs":["POST"],"admit":"anyone","summary":"A hook."}]}"#;
         let shown = render(&Manifest::parse(manifest).unwrap(), Style::plain());
-        let expected =
-            "w 1 by org.example: Weather.\nMETHOD  FOR            SUMMARY\nw.now   operator.read  Now.\ncalls: send\n";
+        let expected = "w 1 by org.example: Weather.\nMETHOD  FOR            SUMMARY\nw.now   operator.read  Now.\n\
+             PATH       FOR     SUMMARY\n/w (POST)  anyone  A hook.\ncalls: send\n";
         assert_eq!(shown, expected);
     }
 }
