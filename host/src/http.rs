@@ -120,8 +120,8 @@ impl DeskState {
     fn cut_at(&mut self, stall: Duration, idle: Duration) -> Option<Instant> {
         if self.exchange.as_ref().is_some_and(|exchange| exchange.is_closed()) {
             self.exchange = None;
-            // It waits for another request, and for that it has a place and a time again.
-            self.deadline = Some(Instant::now() + idle);
+            // What is left of the answer goes out; then it waits for another request, if it has a place for that.
+            self.deadline = Some(Instant::now() + if self.place.is_some() { idle } else { stall });
         }
         match &self.exchange {
             Some(exchange) => exchange.waiting_since().map(|since| since + stall),

@@ -49,6 +49,7 @@ impl Plugin for Door {
     }
 }
 
+/// Asks it as a client would.
 pub fn main() {
     let plugin = Harness::new::<Door>().start();
     let page = plugin.http(Ask::get("/door")).wait();

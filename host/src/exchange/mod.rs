@@ -420,7 +420,7 @@ impl Exchange {
         if state.aborted {
             return Poll::Ready(Next::Cut);
         }
-        if let Some(out) = state.out.pop_front() {
+        if let Some(out) = state.next_out() {
             state.out_bytes -= out.len();
             state.waiting_since = (!state.out.is_empty()).then(Instant::now);
             // Half of the room is free: worth a word to whoever waits for it.
@@ -508,6 +508,19 @@ impl Exchange {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The next thing for the peer. Large parts of a body go piece by piece, so that it shows how far the peer has read.
+    fn next_out(&mut self) -> Option<Out> {
+        const PIECE: usize = 64 * 1024;
+        match self.out.front_mut() {
+            Some(Out::Bytes(bytes)) if bytes.len() > PIECE && !self.is_socket => {
+                Some(Out::Bytes(bytes.split_to(PIECE)))
+            }
+            _ => self.out.pop_front(),
+        }
     }
 }
 

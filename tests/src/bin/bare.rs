@@ -1,12 +1,15 @@
 //! The least a gateway could cost: tokio-tungstenite, the frame parsed, a fixed payload answered. The load tool drives it
 //! in the same run as the gateway, so that what the gateway adds shows as a ratio and not as a property of the machine.
 //!
+//! It relays `node.invoke` to the one connection whose role is node, and that one's answer back.
+//!
 //! It prints one line with its address. `bench.broadcast` with `{"event","bytes"}` sends one event to every connection.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -15,8 +18,9 @@ use schemas::connect::ConnectParams;
 use schemas::device::{self, SignedFields};
 use schemas::frame::{Request, write};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
@@ -67,7 +71,12 @@ async fn main() -> ExitCode {
 
 async fn serve(listener: TcpListener) {
     let (events, _) = broadcast::channel(EVENT_BUFFER);
-    let server = Arc::new(Server { events, broadcasts: AtomicU64::new(0), connections: AtomicU64::new(0) });
+    let server = Arc::new(Server {
+        events,
+        broadcasts: AtomicU64::new(0),
+        connections: AtomicU64::new(0),
+        relay: Mutex::default(),
+    });
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let server = server.clone();
@@ -93,7 +102,19 @@ struct Server {
     events: broadcast::Sender<Utf8Bytes>,
     broadcasts: AtomicU64,
     connections: AtomicU64,
+    relay: Mutex<Relay>,
 }
+
+/// What is passed between operators and the node.
+#[derive(Default)]
+struct Relay {
+    node: Option<(String, Way)>,
+    asked: HashMap<u64, (Way, String)>,
+    last: u64,
+}
+
+/// Frames of others on their way to a connection.
+type Way = mpsc::Sender<String>;
 
 async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
@@ -113,13 +134,25 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
     };
     socket.send(Message::text(answer)).await?;
     let mut events = server.events.subscribe();
+    let (way, mut relayed) = mpsc::channel(EVENT_BUFFER);
+    if let Some(node) = first.to_text().ok().and_then(node_of) {
+        server.relay.lock().unwrap_or_else(PoisonError::into_inner).node = Some((node, way.clone()));
+    }
 
     loop {
         tokio::select! {
             message = socket.next() => match message.transpose()? {
-                Some(message) => answer_all(server, &mut socket, message).await?,
+                Some(message) => answer_all(server, &mut socket, &way, message).await?,
                 None => return Ok(()),
             },
+            frame = relayed.recv() => {
+                let Some(frame) = frame else { return Ok(()) };
+                socket.feed(Message::text(frame)).await?;
+                while let Ok(frame) = relayed.try_recv() {
+                    socket.feed(Message::text(frame)).await?;
+                }
+                socket.flush().await?;
+            }
             event = events.recv() => {
                 let Ok(event) = event else { return socket.close(None).await };
                 socket.feed(Message::Text(event)).await?;
@@ -136,11 +169,12 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
 async fn answer_all(
     server: &Server,
     socket: &mut WebSocketStream<TcpStream>,
+    way: &Way,
     first: Message,
 ) -> Result<(), SocketError> {
     let mut next = Some(first);
     while let Some(message) = next {
-        if let Some(answer) = message.to_text().ok().and_then(|text| answer(server, text)) {
+        if let Some(answer) = message.to_text().ok().and_then(|text| answer(server, way, text)) {
             socket.feed(Message::text(answer)).await?;
         }
         next = match socket.next().now_or_never() {
@@ -151,10 +185,26 @@ async fn answer_all(
     socket.flush().await
 }
 
-fn answer(server: &Server, text: &str) -> Option<String> {
+fn answer(server: &Server, way: &Way, text: &str) -> Option<String> {
     let request = Request::parse(text)?;
     match &*request.method {
         "health" => Some(ok(&request.id, HEALTH)),
+        "node.invoke" => {
+            ask(server, way, &request)?;
+            None
+        }
+        "node.invoke.result" => {
+            pass_on(server, &request)?;
+            Some(ok(&request.id, r#"{"ok":true}"#))
+        }
+        "node.pair.list" => {
+            let relay = server.relay.lock().unwrap_or_else(PoisonError::into_inner);
+            let node = relay.node.as_ref().map(|(node, _)| node.as_str());
+            Some(ok(
+                &request.id,
+                &format!(r#"{{"pending":[],"paired":[{{"nodeId":"{}"}}]}}"#, node.unwrap_or_default()),
+            ))
+        }
         "bench.broadcast" => {
             let params: Broadcast = serde_json::from_str(request.params_text()).ok()?;
             let seq = server.broadcasts.fetch_add(1, Ordering::Relaxed) + 1;
@@ -178,6 +228,63 @@ fn answer(server: &Server, text: &str) -> Option<String> {
             String::from_utf8(out).ok()
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Invoke<'a> {
+    node_id: &'a str,
+    command: &'a str,
+    #[serde(borrow)]
+    params: &'a RawValue,
+    timeout_ms: u64,
+    idempotency_key: &'a str,
+}
+
+/// Asks the node.
+fn ask(server: &Server, way: &Way, request: &Request<'_>) -> Option<()> {
+    let Invoke { node_id, command, params, timeout_ms, idempotency_key } =
+        serde_json::from_str(request.params_text()).ok()?;
+    let mut relay = server.relay.lock().unwrap_or_else(PoisonError::into_inner);
+    relay.last += 1;
+    let number = relay.last;
+    let payload = serde_json::json!({
+        "id": number.to_string(), "nodeId": node_id, "command": command, "paramsJSON": params.get(),
+        "timeoutMs": timeout_ms, "idempotencyKey": idempotency_key,
+    });
+    let mut frame = Vec::new();
+    write::event_open(&mut frame, "node.invoke.request", Some(payload.to_string().as_bytes()), None);
+    frame.push(b'}');
+    relay.asked.insert(number, (way.clone(), request.id.to_string()));
+    let (_, node) = relay.node.as_ref()?;
+    node.try_send(String::from_utf8(frame).ok()?).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered<'a> {
+    id: &'a str,
+    node_id: &'a str,
+    #[serde(rename = "payloadJSON")]
+    payload_json: String,
+}
+
+/// Passes on what the node answered.
+fn pass_on(server: &Server, request: &Request<'_>) -> Option<()> {
+    let Answered { id, node_id, payload_json } = serde_json::from_str(request.params_text()).ok()?;
+    let mut relay = server.relay.lock().unwrap_or_else(PoisonError::into_inner);
+    let (way, asked) = relay.asked.remove(&id.parse().ok()?)?;
+    drop(relay);
+    let payload: &RawValue = serde_json::from_str(&payload_json).ok()?;
+    let payload = serde_json::json!({ "ok": true, "nodeId": node_id, "payload": payload, "payloadJSON": payload_json });
+    way.try_send(ok(&asked, &payload.to_string())).ok()
+}
+
+/// The id of a node that connects.
+fn node_of(text: &str) -> Option<String> {
+    let request = Request::parse(text)?;
+    let params: ConnectParams = serde_json::from_str(request.params_text()).ok()?;
+    (params.role() == "node").then(|| params.device.map(|device| device.id.to_string()))?
 }
 
 #[derive(Deserialize)]

@@ -12,11 +12,12 @@ use serde_json::json;
 use crate::fanout::FanoutArguments;
 use crate::handshakes::HandshakesArguments;
 use crate::idle::IdleArguments;
+use crate::invokes::InvokesArguments;
 use crate::report::{Outcome, Report};
 use crate::requests::RequestsArguments;
 use crate::server::Server;
 use crate::wire::Target;
-use crate::{fanout, handshakes, idle, process, requests};
+use crate::{fanout, handshakes, idle, invokes, process, requests};
 
 #[derive(Debug, Clone, Args)]
 pub struct CompareArguments {
@@ -80,7 +81,9 @@ pub async fn run(arguments: &CompareArguments, json: bool) -> Outcome<()> {
 
     let mut rows = vec![idle_row(arguments, &gateway.target, &bare.target).await?];
     let mut failed = None;
-    for scenario in ["health 64x1", "health 64x16", "handshake", "handshake with device", "event delivered"] {
+    for scenario in
+        ["health 64x1", "health 64x16", "handshake", "handshake with device", "event delivered", "node invoke"]
+    {
         match median(arguments, scenario, &gateway.target, &bare.target).await {
             Ok(row) => {
                 if !json {
@@ -133,6 +136,12 @@ async fn round(
             let run = |target| fanout::run(target, &fanout);
             let (first, second) = in_order(bare_first, run, gateway, bare).await?;
             Ok(row("µs CPU/delivery", first, second, Goal::Ratio(1.3)))
+        }
+        "node invoke" => {
+            let invokes = InvokesArguments { connections: 8, in_flight: 8, seconds: arguments.seconds, warm_up: 0.5 };
+            let run = |target| invokes::run(target, &invokes);
+            let (first, second) = in_order(bare_first, run, gateway, bare).await?;
+            Ok(row("µs CPU/invoke", first, second, Goal::Ratio(2.5)))
         }
         "handshake" | "handshake with device" => {
             let device = scenario.ends_with("device");

@@ -9,6 +9,7 @@ mod compare;
 mod fanout;
 mod handshakes;
 mod idle;
+mod invokes;
 mod process;
 mod report;
 mod requests;
@@ -57,6 +58,8 @@ enum Scenario {
     Handshakes(handshakes::HandshakesArguments),
     /// Events delivered to many subscribers.
     Fanout(fanout::FanoutArguments),
+    /// Questions to a node and their answers.
+    Invokes(invokes::InvokesArguments),
     /// Memory of connections that do nothing.
     Idle(idle::IdleArguments),
     /// Starts a gateway and the bare server and runs every scenario against both.
@@ -89,6 +92,7 @@ async fn main() -> ExitCode {
         Scenario::Requests(scenario) => requests::run(&target, scenario).await,
         Scenario::Handshakes(scenario) => handshakes::run(&target, scenario).await,
         Scenario::Fanout(scenario) => fanout::run(&target, scenario).await,
+        Scenario::Invokes(scenario) => invokes::run(&target, scenario).await,
         Scenario::Idle(scenario) => idle::run(&target, scenario).await,
         Scenario::Compare(_) | Scenario::Start(_) => unreachable!("handled above"),
     };

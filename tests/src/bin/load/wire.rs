@@ -35,6 +35,8 @@ pub struct Target {
     token: Option<String>,
     pid: Option<u32>,
     connect: String,
+    /// The command of a node; an operator offers none.
+    offers: Option<String>,
 }
 
 impl Target {
@@ -44,7 +46,7 @@ impl Target {
         if !authority.contains(':') {
             return Err("expected ws://HOST:PORT".to_string());
         }
-        let mut target = Target { url: url.to_string(), authority, token, pid, connect: String::new() };
+        let mut target = Target { url: url.to_string(), authority, token, pid, connect: String::new(), offers: None };
         target.connect = frame("connect", "connect", &target.params());
         Ok(target)
     }
@@ -69,6 +71,13 @@ impl Target {
         timeout(PATIENCE, self.open_patiently(identity))
             .await
             .unwrap_or_else(|_| Err(format!("no hello-ok within {} s", PATIENCE.as_secs())))
+    }
+
+    /// Connects as a node that offers this command.
+    pub async fn open_node(&self, identity: &Identity, command: &str) -> Outcome<Socket> {
+        let mut node = self.clone();
+        node.offers = Some(command.to_string());
+        node.open(Some(identity)).await
     }
 
     /// Opens many connections, a few at a time.
@@ -136,6 +145,15 @@ impl Target {
                 "platform": std::env::consts::OS, "instanceId": "load",
             },
         });
+        if let Some(command) = &self.offers {
+            params["role"] = "node".into();
+            params["scopes"] = json!([]);
+            params["caps"] = json!(["system"]);
+            params["commands"] = json!([command]);
+            params["client"]["id"] = "node-host".into();
+            params["client"]["mode"] = "node".into();
+            params["client"]["instanceId"] = "load-node".into();
+        }
         if let Some(token) = &self.token {
             params["auth"] = json!({ "token": token });
         }
