@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 // A linker drops crates that nobody names, and their registration with them.
 use plugin_agents as _;
 use plugin_approvals as _;
+use plugin_canvas as _;
 use plugin_channels as _;
 use plugin_config as _;
 use plugin_devices as _;

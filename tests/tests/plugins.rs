@@ -3,9 +3,10 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "agents",
     "approvals",
+    "canvas",
     "channels",
     "config",
     "devices",

@@ -17,6 +17,7 @@ macro_rules! builtin {
 builtin! {
     "agents" => plugin_agents,
     "approvals" => plugin_approvals,
+    "canvas" => plugin_canvas,
     "channels" => plugin_channels,
     "config" => plugin_config,
     "devices" => plugin_devices,

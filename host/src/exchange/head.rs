@@ -29,7 +29,9 @@ pub fn read(status: u32, headers: &[u8], upgrade: bool) -> Result<(StatusCode, H
         for (name, value) in listed {
             let name = HeaderName::try_from(name).map_err(|_| ())?;
             let value = HeaderValue::try_from(value).map_err(|_| ())?;
-            if CONNECTION.contains(&name) {
+            // An answer of 426 has to say which protocol would do.
+            let says_which = status == StatusCode::UPGRADE_REQUIRED && name == header::UPGRADE;
+            if CONNECTION.contains(&name) && !says_which {
                 return Err(());
             }
             map.append(name, value);

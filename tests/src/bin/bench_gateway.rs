@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 use plugin_api::{Call, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, Plugin, Reply, Setup};
 use serde::{Deserialize, Serialize};
 use {
-    plugin_agents as _, plugin_approvals as _, plugin_channels as _, plugin_config as _, plugin_devices as _,
-    plugin_discovery as _, plugin_health as _, plugin_heartbeat as _, plugin_logs as _, plugin_models as _,
-    plugin_node as _, plugin_presence as _, plugin_status as _, plugin_system as _, plugin_voice as _,
+    plugin_agents as _, plugin_approvals as _, plugin_canvas as _, plugin_channels as _, plugin_config as _,
+    plugin_devices as _, plugin_discovery as _, plugin_health as _, plugin_heartbeat as _, plugin_logs as _,
+    plugin_models as _, plugin_node as _, plugin_presence as _, plugin_status as _, plugin_system as _,
+    plugin_voice as _,
 };
 
 fn main() -> std::process::ExitCode {
