@@ -1,5 +1,7 @@
 //! `hello-ok`, the answer to an accepted `connect`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +29,10 @@ pub struct HelloOk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub canvas_host_url: Option<String>,
+    /// Protocol 4: addresses of what plugins show, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub plugin_surface_urls: Option<BTreeMap<String, String>>,
     /// What was granted. Protocol 3 sends it only together with a device token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Granted")]
