@@ -9,7 +9,7 @@ const a2uiWidgets = (() => {
     return element;
   };
   const text = (value) => (value == null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
-  const word = (value) => (/^[A-Za-z]+$/.test(value ?? "") ? value : "");
+  const word = (value) => (/^[A-Za-z0-9]+$/.test(value ?? "") ? value : "");
 
   // Nothing else is fetched: no scripts by address, no files of the device.
   const address = (value, data) => {
