@@ -57,6 +57,8 @@ mod tests {
         assert_eq!((status.as_u16(), headers.get_all("set-cookie").iter().count()), (404, 2));
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert!(read(200, b"", false).is_ok() && read(101, b"[]", true).is_ok());
+        let which = br#"[["upgrade","websocket"]]"#;
+        assert!(read(426, which, false).is_ok() && read(200, which, false).is_err());
         for (status, headers) in [
             (0, "[]"),
             (99, "[]"),

@@ -14,6 +14,7 @@ pub const EXTRA: &[(&str, &str)] = &[
     ("device.pair.list/paired/[]/approvedVia", "protocol-4.md 7.1"),
     ("device.pair.approve/device/approvedVia", "protocol-4.md 7.1"),
     ("device.token.rotate/tokenDelivery", "protocol-4.md 7.1"),
+    ("hello-ok/canvasHostUrl", "the reference showed no canvas when it was recorded"),
     ("status/uptimeMs", "said beside what clients read"),
     ("status/runtimeVersion", "said beside what clients read"),
     ("status/connections", "said beside what clients read"),
