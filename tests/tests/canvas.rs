@@ -283,6 +283,25 @@ async fn pages_hear_of_changes_until_the_gateway_stops() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_made_anew_is_watched_again() {
+    let above = folder(&[("site/index.html", "old")]);
+    let site = above.path().join("site");
+    let gateway = showing(&site, "").await;
+    let client = gateway.admin().await;
+    let base = base_of(&gateway, &client);
+    let mut socket = listen(&gateway, &format!("{base}/__openclaw__/ws")).await.expect("an upgrade");
+    std::fs::remove_dir_all(&site).expect("a folder");
+    std::fs::create_dir(&site).expect("a folder");
+    for text in ["new", "newer", "newest"] {
+        std::fs::write(site.join("index.html"), text).expect("a file");
+        assert_eq!(hears(&mut socket).await, Message::text("reload"), "{text}");
+        let page = get(&gateway, &format!("{base}/__openclaw__/canvas/")).await.body;
+        assert!(page.starts_with(&format!("{text}<script")), "{page}");
+    }
+    client.close().await;
+}
+
+#[tokio::test]
 async fn what_is_switched_off_is_not_there() {
     let files = folder(&[("index.html", "<body></body>")]);
     let gateway = showing(files.path(), "live_reload = false\n").await;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use plugin_api::http::{self, Exchange, Response};
 use tokio::sync::{Notify, watch};
 
@@ -16,6 +17,8 @@ const SCRIPT: &str = include_str!("page/reload.js");
 const RELOAD: &str = "reload";
 /// Pages are told after so many quiet times at the latest, though somebody may still be writing.
 const MOST_ROUNDS: u32 = 20;
+/// How often it looks whether a folder that was taken away is there again.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Who waits for changes.
 pub struct Reload {
@@ -91,22 +94,15 @@ impl Reload {
 struct Touches {
     count: AtomicU64,
     came: Notify,
+    /// The folder itself was taken away, and its watch with it.
+    is_lost: AtomicBool,
 }
 
 /// Watches the folder until it is dropped.
 pub async fn watch(canvas: &Canvas) {
     let touches = Arc::new(Touches::default());
-    let (root, told) = (canvas.root.clone(), touches.clone());
-    let watcher = canvas.host.blocking(move || watcher(&root, told)).await;
     // Held as long as this runs.
-    let _watcher = match watcher {
-        Ok(Ok(watcher)) => Some(watcher),
-        Ok(Err(error)) => {
-            canvas.host.warn(&format!("pages of the canvas do not reload by themselves: {error}"));
-            None
-        }
-        Err(_) => return,
-    };
+    let mut _watcher = begin(canvas, &touches).await;
     // Another one than before a restart: a page that was open meanwhile may have missed a change.
     canvas.reload.changes.send_replace(Some(schemas::now_ms()));
     let quiet = Duration::from_millis(canvas.config.reload_debounce_ms);
@@ -119,7 +115,31 @@ pub async fn watch(canvas: &Canvas) {
                 break;
             }
         }
+        if touches.is_lost.swap(false, Ordering::AcqRel) {
+            // Whoever builds pages often makes their folder anew.
+            while !is_there(canvas).await {
+                canvas.host.sleep(LOOK_EVERY).await;
+            }
+            _watcher = begin(canvas, &touches).await;
+        }
         canvas.reload.changes.send_modify(|change| *change = change.map(|change| change + 1));
+    }
+}
+
+async fn is_there(canvas: &Canvas) -> bool {
+    let root = canvas.root.clone();
+    canvas.host.blocking(move || root.is_dir()).await.unwrap_or_default()
+}
+
+/// Begins to watch, or says why it does not.
+async fn begin(canvas: &Canvas, touches: &Arc<Touches>) -> Option<RecommendedWatcher> {
+    let (root, touches) = (canvas.root.clone(), touches.clone());
+    match canvas.host.blocking(move || watcher(&root, touches)).await.ok()? {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            canvas.host.warn(&format!("pages of the canvas do not reload by themselves: {error}"));
+            None
+        }
     }
 }
 
@@ -128,6 +148,10 @@ fn watcher(root: &Path, touches: Arc<Touches>) -> notify::Result<RecommendedWatc
     let root = root.canonicalize()?;
     let below = root.clone();
     let tell = move |event: notify::Result<Event>| {
+        let is_about_root = |event: &Event| event.paths.iter().any(|path| *path == below);
+        if event.as_ref().is_ok_and(|event| takes_away(event) && is_about_root(event)) {
+            touches.is_lost.store(true, Ordering::Release);
+        }
         // An error may stand for changes that were lost.
         if event.map_or(true, |event| concerns(&below, &event)) {
             touches.count.fetch_add(1, Ordering::AcqRel);
@@ -137,6 +161,11 @@ fn watcher(root: &Path, touches: Arc<Touches>) -> notify::Result<RecommendedWatc
     let mut watcher = RecommendedWatcher::new(tell, Config::default().with_follow_symlinks(false))?;
     watcher.watch(&root, RecursiveMode::Recursive)?;
     Ok(watcher)
+}
+
+/// Whether what it is about is not where it was any more.
+fn takes_away(event: &Event) -> bool {
+    event.kind.is_remove() || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)))
 }
 
 /// Whether something may look different: what is hidden is not shown.
@@ -163,8 +192,7 @@ pub fn with_script(mut page: Vec<u8>, since: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use notify::EventKind;
-    use notify::event::{AccessKind, ModifyKind};
+    use notify::event::AccessKind;
 
     use super::*;
 
