@@ -148,7 +148,7 @@ fn watcher(root: &Path, touches: Arc<Touches>) -> notify::Result<RecommendedWatc
     let root = root.canonicalize()?;
     let below = root.clone();
     let tell = move |event: notify::Result<Event>| {
-        let is_about_root = |event: &Event| event.paths.iter().any(|path| *path == below);
+        let is_about_root = |event: &Event| event.paths.contains(&below);
         if event.as_ref().is_ok_and(|event| takes_away(event) && is_about_root(event)) {
             touches.is_lost.store(true, Ordering::Release);
         }
