@@ -51,8 +51,10 @@ impl Held {
 }
 
 /// Who comes with a capability.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Bearer {
+    /// Whose rights it stands on.
+    pub authority: Arc<Authority>,
     /// The device that it was made for.
     pub device_id: Option<String>,
     /// The role that it was made for.
@@ -116,7 +118,11 @@ impl Capabilities {
         let state = self.lock();
         let held = state.by_hash.get(&hash(secret)).filter(|held| !held.is_over(self.ttl_ms, now_ms))?;
         let caller = held.authority.caller();
-        Some(Bearer { device_id: caller.device_id.clone(), role: caller.role.clone() })
+        Some(Bearer {
+            authority: held.authority.clone(),
+            device_id: caller.device_id.clone(),
+            role: caller.role.clone(),
+        })
     }
 
     /// Ends those whose bearers' rights have fallen.

@@ -1,6 +1,8 @@
 //! WebSocket frames as this side sends them: whole, unmasked, written straight into the connection's outgoing bytes.
 //! Reading is tungstenite's; writing is ten lines, and saves a copy and an allocation a frame.
 
+use std::borrow::Cow;
+
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 
@@ -68,6 +70,23 @@ fn header(opcode: u8, len: usize) -> ([u8; 10], usize) {
             (header, 10)
         }
     }
+}
+
+/// A text of a plugin as one line of bounded length: a log has lines of its own only.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    const MAX: usize = 8 * 1024;
+    let cut = cut(text, MAX);
+    if cut.len() == text.len() && !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(cut.len() + 16);
+    for c in cut.chars() {
+        if c.is_control() && c != '\t' { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    if cut.len() < text.len() {
+        line.push_str(&format!(" … ({} bytes)", text.len()));
+    }
+    line.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The host as one plugin instance sees it: what stands behind the C table the instance was given.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,7 @@ use crate::plugin::RunningPlugin;
 use crate::registry::Handler;
 use crate::snapshot::Unpublished;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
-use crate::{events, grants, handover, plugins};
+use crate::{events, frames, grants, handover, plugins};
 
 /// How many calls made for one call are noted before those that are over are forgotten.
 const CHILDREN: usize = 256;
@@ -242,7 +241,7 @@ impl HostServices for HostSide {
     fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
         let link = self.link.load();
         let plugin = link.as_ref().map_or("?", |link| &link.plugin.id);
-        let [target, message, fields] = [target, message, fields].map(one_line);
+        let [target, message, fields] = [target, message, fields].map(frames::one_line);
         let (target, fields) = (&*target, &*fields);
         match level {
             1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
@@ -557,23 +556,6 @@ impl HostServices for HostSide {
 fn run_for(plugin: Arc<RunningPlugin>, job: Job) {
     job.run();
     drop(plugin);
-}
-
-/// A text of a plugin as one line of bounded length: a log has lines of its own only.
-fn one_line(text: &str) -> Cow<'_, str> {
-    const MAX: usize = 8 * 1024;
-    let cut = crate::frames::cut(text, MAX);
-    if cut.len() == text.len() && !text.contains(char::is_control) {
-        return text.into();
-    }
-    let mut line = String::with_capacity(cut.len() + 16);
-    for c in cut.chars() {
-        if c.is_control() && c != '\t' { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    if cut.len() < text.len() {
-        line.push_str(&format!(" … ({} bytes)", text.len()));
-    }
-    line.into()
 }
 
 /// Makes a plugin's call, if the caller's rights and the depth allow it.

@@ -17,6 +17,7 @@ pub fn revoke(gateway: &Arc<Gateway>, which: impl Fn(&Authority) -> bool, fallen
     }
     gateway.plugin_books.revoke(&which);
     gateway.capabilities.revoke(&which);
+    gateway.exchanges.revoke(&which);
     for number in gateway.calls.numbers(|call| which(&call.authority)) {
         gateway.calls.with(number, |call| call.authority.revoke());
         dispatch::end(gateway, number, GWP_CANCEL_REVOKED, error);

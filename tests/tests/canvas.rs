@@ -138,7 +138,11 @@ async fn an_address_ends_with_what_it_stands_on() {
     let of_admin = format!("{}/__openclaw__/canvas/a.txt", base_of(&gateway, &admin));
     node.close().await;
     assert_eq!(get(&gateway, &of_node).await.status, 200, "a page outlives a reconnect");
+    let waiting = format!("{}/__openclaw__/ws", of_node.trim_end_matches("/__openclaw__/canvas/a.txt"));
+    let mut waiting = listen(&gateway, &waiting).await.expect("it is let in");
     admin.ok("device.pair.remove", json!({ "deviceId": key.id() })).await;
+    let Message::Close(frame) = hears(&mut waiting).await else { panic!("what is open ends as well") };
+    assert_eq!(frame.map(|frame| u16::from(frame.code)), Some(1008));
     assert_eq!(get(&gateway, &of_node).await.status, 401, "the device was removed");
 
     assert_eq!(get(&gateway, &of_admin).await.status, 200);

@@ -30,8 +30,15 @@ fn a_comparison_of_two_servers_has_every_scenario() {
     let report: Value = serde_json::from_str(printed.lines().last().unwrap_or_default()).expect("a report in JSON");
     let rows = report["rows"].as_array().expect("rows");
     let scenarios: Vec<_> = rows.iter().map(|row| row["scenario"].as_str().expect("a name")).collect();
-    let expected =
-        ["idle connection", "health 64x1", "health 64x16", "handshake", "handshake with device", "event delivered"];
+    let expected = [
+        "idle connection",
+        "health 64x1",
+        "health 64x16",
+        "handshake",
+        "handshake with device",
+        "event delivered",
+        "node invoke",
+    ];
     assert_eq!(scenarios, expected, "{said}");
     for row in &rows[1..] {
         for server in ["gateway", "bare"] {

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 pub use body::Body;
 pub use routes::{Route, Routes};
 
+use crate::authority::Authority;
 use crate::doorkeeper::Pending;
 use crate::gateway::Gateway;
 use crate::mailbox::Mailbox;
@@ -77,6 +78,8 @@ pub struct Exchange {
     gateway: std::sync::Weak<Gateway>,
     /// What it is allowed.
     terms: Terms,
+    /// What let it in, if that was a capability.
+    authority: Option<Arc<Authority>>,
     state: Mutex<State>,
     begun: Notify,
     asked: Notify,
@@ -202,6 +205,18 @@ impl Exchanges {
     pub fn close_sockets(&self, of: impl Fn(u64) -> bool) {
         let sockets: Vec<_> = self.lock().values().filter(|exchange| of(exchange.instance)).cloned().collect();
         sockets.iter().for_each(|socket| socket.close_socket(1012, "service restart"));
+    }
+
+    /// Ends those that came in by a capability of these.
+    pub fn revoke(&self, which: impl Fn(&Authority) -> bool) {
+        let stands = |exchange: &&Arc<Exchange>| exchange.authority.as_deref().is_some_and(&which);
+        let fallen: Vec<_> = self.lock().values().filter(stands).cloned().collect();
+        for exchange in fallen {
+            exchange.close_socket(1008, "device access changed");
+            if !exchange.lock().is_socket {
+                exchange.cut(Why::Refused);
+            }
+        }
     }
 
     /// Ends those of this instance.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::websocket;
 use super::{Body, Exchange, Route, State, Terms, Why};
+use crate::authority::Authority;
 use crate::capabilities::{self, Bearer};
 use crate::doorkeeper::Pending;
 use crate::gateway::Gateway;
@@ -159,6 +160,10 @@ impl Claimed {
             return Served::Answer(answer(Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "payload too large")));
         }
         let has_body = upgrade.is_none() && !body.is_end_stream();
+        let authority = match &admitted {
+            Admitted::Bearer(bearer) => Some(bearer.authority.clone()),
+            Admitted::Unasked | Admitted::Gateway => None,
+        };
         let asked = self.asked(gateway, &parts, peer, admitted, upgrade.is_some(), has_body.then_some(length));
         let terms = Terms {
             buffered: gateway.limits().max_http_buffered_bytes,
@@ -166,7 +171,7 @@ impl Claimed {
             upgrade: upgrade.is_some(),
             bodiless: parts.method == Method::HEAD,
         };
-        let Some(exchange) = open(gateway, &self.route, asked, terms, place) else {
+        let Some(exchange) = open(gateway, &self.route, asked, (terms, authority), place) else {
             return Served::Answer(answer(Turned::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")));
         };
         self.route.requests.increment(1);
@@ -313,7 +318,13 @@ impl Drop for Waiting {
 }
 
 /// Begins an exchange: its plugin hears of it.
-fn open(gateway: &Arc<Gateway>, route: &Route, asked: Asked, terms: Terms, place: Pending) -> Option<Arc<Exchange>> {
+fn open(
+    gateway: &Arc<Gateway>,
+    route: &Route,
+    asked: Asked,
+    (terms, authority): (Terms, Option<Arc<Authority>>),
+    place: Pending,
+) -> Option<Arc<Exchange>> {
     let plugin = &route.plugin;
     if plugin.has_failed() || !plugin.serves_http() {
         return None;
@@ -326,13 +337,14 @@ fn open(gateway: &Arc<Gateway>, route: &Route, asked: Asked, terms: Terms, place
         mailbox,
         gateway: Arc::downgrade(gateway),
         terms,
+        authority,
         state: Mutex::new(State { place: Some(place), ..State::default() }),
         begun: Notify::new(),
         asked: Notify::new(),
     });
     gateway.exchanges.insert(&exchange);
     // In this order: whoever stops the instance sees the exchange, or this sees that it is stopped.
-    if plugin.is_retired() {
+    if plugin.is_retired() || exchange.authority.as_ref().is_some_and(|authority| authority.is_revoked()) {
         exchange.close(Why::Stop);
         return None;
     }

@@ -296,7 +296,7 @@ impl World {
     }
 }
 
-fn live<'a>(state: &'a mut State, plugin: usize, number: u64) -> Option<&'a mut Live> {
+fn live(state: &mut State, plugin: usize, number: u64) -> Option<&mut Live> {
     if state.instances[plugin].stage == Stage::Destroyed {
         return None;
     }

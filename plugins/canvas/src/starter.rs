@@ -1,8 +1,8 @@
 //! The folder that is shown, when it is not there yet.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The page that a new folder begins with.
@@ -14,5 +14,6 @@ pub fn prepare(root: &Path) -> io::Result<()> {
         return Ok(());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
-    fs::write(root.join("index.html"), PAGE)
+    let mut page = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(root.join("index.html"))?;
+    page.write_all(PAGE.as_bytes())
 }
