@@ -181,7 +181,7 @@ async fn holds_back(gateway: &Gateway) {
     let full = "clawhost_limit_hits_total{limit=\"max_http_buffered_bytes\"}";
     let before = gateway.metric(full).await;
     let door = Door::from(SocketAddr::from(([127, 0, 0, 1], gateway.port)));
-    let mut slow = door.open_with(Some(4096)).await;
+    let mut slow = door.open_with(Some(64 * 1024)).await;
     slow.write_all(b"GET /wires/flood HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.expect("the request is taken");
     while gateway.metric(full).await == before {}
     // It reads on, and more comes.
