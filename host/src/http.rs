@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,14 +117,14 @@ impl Desk {
 
 impl DeskState {
     /// When the socket is cut: at its deadline, or when the peer has not read an answer for so long.
-    fn cut_at(&mut self, stall: Duration, idle: Duration) -> Option<Instant> {
+    fn cut_at(&mut self, stall: Duration, idle: Duration, context: &Context<'_>) -> Option<Instant> {
         if self.exchange.as_ref().is_some_and(|exchange| exchange.is_closed()) {
             self.exchange = None;
             // What is left of the answer goes out; then it waits for another request, if it has a place for that.
             self.deadline = Some(Instant::now() + if self.place.is_some() { idle } else { stall });
         }
         match &self.exchange {
-            Some(exchange) => exchange.waiting_since().map(|since| since + stall),
+            Some(exchange) => exchange.waiting_since(context).map(|since| since + stall),
             None => self.deadline,
         }
     }
@@ -190,7 +190,7 @@ impl Visit {
                 if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                     return Poll::Ready(Some(ended));
                 }
-                let cut_at = desk.lock().cut_at(stall, idle);
+                let cut_at = desk.lock().cut_at(stall, idle, context);
                 if let Some(at) = cut_at.filter(|_| cut_at != set) {
                     timer.as_mut().reset(at);
                 }
@@ -199,7 +199,7 @@ impl Visit {
                     return Poll::Pending;
                 }
                 // The moment may have moved while the timer ran.
-                if desk.lock().cut_at(stall, idle).is_some_and(|at| at <= Instant::now()) {
+                if desk.lock().cut_at(stall, idle, context).is_some_and(|at| at <= Instant::now()) {
                     return Poll::Ready(None);
                 }
             }

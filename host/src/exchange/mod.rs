@@ -119,6 +119,8 @@ struct State {
     credit: u64,
     /// Who writes to the peer.
     writer: Option<Waker>,
+    /// Who sees to it that the peer reads. HTTP does not ask for more while its own buffer is full, and so is not woken.
+    watcher: Option<Waker>,
     /// Its place among all exchanges.
     place: Option<Pending>,
 }
@@ -317,8 +319,17 @@ impl Exchange {
         let data = Bytes::copy_from_slice(data);
         state.out_bytes += data.len();
         state.out.push_back(if kind == GWP_HTTP_TEXT { Out::Text(data) } else { Out::Bytes(data) });
-        state.waiting_since.get_or_insert_with(Instant::now);
+        let watcher = match state.waiting_since {
+            Some(_) => None,
+            None => {
+                state.waiting_since = Some(Instant::now());
+                state.watcher.take()
+            }
+        };
         wake(state);
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
         GWP_OK
     }
 
@@ -481,9 +492,13 @@ impl Exchange {
         }
     }
 
-    /// Since when something has been waiting for the peer to read.
-    pub fn waiting_since(&self) -> Option<Instant> {
-        self.lock().waiting_since
+    /// Since when something has been waiting for the peer to read. If nothing is, the task is woken when something does.
+    pub fn waiting_since(&self, context: &Context<'_>) -> Option<Instant> {
+        let mut state = self.lock();
+        if state.waiting_since.is_none() {
+            state.watcher = Some(context.waker().clone());
+        }
+        state.waiting_since
     }
 
     /// Whether it is over.
