@@ -1,5 +1,5 @@
 //! HTTP for plugins, `draft.http/1`: an exchange is a request and its answer, under a number like a call's. This file has
-//! the state that the plugin's side and the peer's side share; [`serve`] is the peer's side over HTTP, [`websocket`] after
+//! the state that the plugin's side and the peer's side share; [`serve`] is the peer's side over HTTP, `websocket` after
 //! an upgrade.
 //!
 //! Bytes to the peer wait in a queue whose room is `max_http_buffered_bytes`; a plugin that writes more is told to wait.
