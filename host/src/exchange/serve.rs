@@ -262,7 +262,7 @@ impl Claimed {
 
     /// Whether the plugin looks at credentials itself; from others the gateway's own are kept.
     fn is_own_check(&self) -> bool {
-        matches!(self.route.spec.admit, Admission::Plugin | Admission::Anyone)
+        self.route.spec.admit == Admission::Plugin
     }
 }
 
@@ -367,6 +367,9 @@ async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall:
                 let Ok(data) = frame.into_data() else { continue };
                 came += data.len() as u64;
                 if came > max_body {
+                    if let Some(gateway) = exchange.gateway.upgrade() {
+                        gateway.metrics.limit_hit("max_http_body_bytes");
+                    }
                     return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
                 }
                 exchange.hand(GWP_HTTP_BODY, data).await;
