@@ -3,7 +3,8 @@
 //! same table of C functions ([`abi`]), so there is one road into the registry and one set of rules.
 //!
 //! Reading order: [`Plugin`], [`Methods`] (typed handlers), [`Call`] and [`Reply`], [`Host`], [`Manifest`], [`http`]
-//! (pages, webhooks, WebSockets), [`catalogue`] (what the host itself serves to plugins). [`abi`] and [`hosting`] are for those who build hosts.
+//! (pages, webhooks, WebSockets), [`catalogue`] (what the host itself serves to plugins), [`contracts`] (what plugins ask
+//! of each other: agent backends, message channels). [`abi`] and [`hosting`] are for those who build hosts.
 //!
 //! ```
 //! use std::sync::{Arc, LazyLock};
@@ -48,6 +49,7 @@
 pub mod abi;
 mod call;
 pub mod catalogue;
+pub mod contracts;
 mod error;
 pub mod form;
 #[allow(unsafe_code)]
