@@ -16,21 +16,35 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 // A linker drops crates that nobody names, and their registration with them.
+use plugin_acp as _;
+use plugin_agent as _;
 use plugin_agents as _;
+use plugin_anthropic as _;
 use plugin_approvals as _;
 use plugin_canvas as _;
 use plugin_channels as _;
+use plugin_chat as _;
+use plugin_command as _;
 use plugin_config as _;
+use plugin_cron as _;
 use plugin_devices as _;
 use plugin_discovery as _;
+use plugin_doors as _;
+use plugin_echo as _;
 use plugin_health as _;
 use plugin_heartbeat as _;
+use plugin_hooks as _;
 use plugin_logs as _;
 use plugin_models as _;
 use plugin_node as _;
+use plugin_openai as _;
 use plugin_presence as _;
+use plugin_send as _;
+use plugin_sessions as _;
+use plugin_signal as _;
 use plugin_status as _;
 use plugin_system as _;
+use plugin_telegram as _;
 use plugin_voice as _;
 
 /// The command that writes the files anew.

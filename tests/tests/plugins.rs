@@ -3,22 +3,36 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 30] = [
+    "acp",
+    "agent",
     "agents",
+    "anthropic",
     "approvals",
     "canvas",
     "channels",
+    "chat",
+    "command",
     "config",
+    "cron",
     "devices",
     "discovery",
+    "doors",
+    "echo",
     "health",
     "heartbeat",
+    "hooks",
     "logs",
     "models",
     "node",
+    "openai",
     "presence",
+    "send",
+    "sessions",
+    "signal",
     "status",
     "system",
+    "telegram",
     "voice",
 ];
 
