@@ -308,7 +308,7 @@ fn with_the_pairing_book() {
         assert_eq!(refused.events.len(), 1);
         let (_, error) = refused.response.unwrap();
         assert_eq!((error.code.as_str(), error.message.as_str()), ("NOT_PAIRED", "pairing required"));
-        let request_id = book.list(None, NOW).pending[0].request_id.clone();
+        let request_id = book.list(None, &[], NOW).pending[0].request_id.clone();
         let details = error.details.unwrap();
         for (key, value) in [
             ("requestId", json!(request_id)),

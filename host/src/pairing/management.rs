@@ -1,6 +1,8 @@
 //! What operators do with the book. Whoever asks can never give away more than they hold, by whatever route: all
 //! approvals go through one function, and all changes of tokens through one question.
 
+use std::collections::HashSet;
+
 use schemas::ErrorShape;
 use schemas::scope::{self, any_satisfies, covers, normalized};
 
@@ -158,10 +160,14 @@ pub(super) fn approve(
 }
 
 impl Pairing {
-    /// Requests and devices. A caller at a device, without admin rights, sees its own.
-    pub fn list(&self, authority: Option<&Authority>, now_ms: u64) -> PairingList {
+    /// Requests and devices, of all or of these devices only. A caller at a device, without admin rights, sees its own.
+    pub fn list(&self, authority: Option<&Authority>, only: &[String], now_ms: u64) -> PairingList {
         let book = self.lock();
-        let visible = |device_id: &str| authority.is_none_or(|authority| reaches(authority, device_id));
+        let asked: HashSet<&str> = only.iter().map(String::as_str).collect();
+        let visible = |device_id: &str| {
+            (asked.is_empty() || asked.contains(device_id))
+                && authority.is_none_or(|authority| reaches(authority, device_id))
+        };
         let mut pending: Vec<PendingRequest> = book
             .pending
             .values()

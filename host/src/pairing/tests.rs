@@ -122,7 +122,7 @@ fn records_have_the_recorded_shapes() {
             "isRepair": false, "ts": 1_000,
         });
         assert_eq!(serde_json::to_value(&events[0]).unwrap(), request);
-        let list = serde_json::to_value(book.list(None, 1_500)).unwrap();
+        let list = serde_json::to_value(book.list(None, &[], 1_500)).unwrap();
         assert_eq!(list, json!({ "pending": [request], "paired": [] }));
         let done = book.approve(&id, None, None, 2_000).await.unwrap();
         assert_eq!(
@@ -157,7 +157,7 @@ fn a_local_device_is_approved_at_once_even_after_knocking_from_outside() {
         let (id, ..) = pending(book.admit(remote("a", &["admin"]), 1_000).await.unwrap());
         let (_, events) = granted(book.admit(local("a", &["admin"]), 2_000).await.unwrap());
         assert_eq!(kinds(&events), [format!("approved {id}")]);
-        assert!(book.list(None, 2_000).pending.is_empty());
+        assert!(book.list(None, &[], 2_000).pending.is_empty());
 
         let (id, reason, _) = pending(book.admit(remote("b", &["read"]), 1_000).await.unwrap());
         assert_eq!(reason, PairingReason::NotPaired);
@@ -176,7 +176,7 @@ fn a_changed_request_supersedes_the_older_one() {
         assert_eq!(reason.name(), "scope-upgrade");
         let (second, _, events) = pending(book.admit(remote("a", &["admin"]), 2_000).await.unwrap());
         assert_eq!(kinds(&events), [format!("rejected {first}"), format!("requested {second}")]);
-        assert!(book.list(None, 2_000).pending[0].is_repair);
+        assert!(book.list(None, &[], 2_000).pending[0].is_repair);
         let node = Candidate { role: "node".into(), scopes: Vec::new(), ..remote("a", &[]) };
         let (_, reason, _) = pending(book.admit(node, 3_000).await.unwrap());
         assert_eq!(reason.name(), "role-upgrade");
@@ -189,8 +189,8 @@ fn requests_expire_and_make_room() {
         let store = Store::in_memory();
         let book = open(&store).await;
         let (old, ..) = pending(book.admit(remote("a", &["read"]), 0).await.unwrap());
-        assert_eq!(book.list(None, 299_999).pending.len(), 1);
-        assert_eq!(book.list(None, 300_000).pending.len(), 0);
+        assert_eq!(book.list(None, &[], 299_999).pending.len(), 1);
+        assert_eq!(book.list(None, &[], 300_000).pending.len(), 0);
         assert_eq!(refusal(book.approve(&old, None, None, 300_000).await), "unknown requestId");
         let (new, _, events) = pending(book.admit(remote("a", &["read"]), 300_000).await.unwrap());
         assert_eq!(kinds(&events), [format!("requested {new}")], "an expired one vanishes without an event");
@@ -215,7 +215,10 @@ fn devices_that_were_paired_before_are_not_pushed_out() {
             pending(book.admit(remote(device, &["admin"]), 1).await.unwrap());
         }
         assert!(matches!(book.admit(remote("c", &["read"]), 2).await.unwrap(), Admission::Busy));
-        assert_eq!(book.list(None, 2).pending.len(), 2);
+        assert_eq!(book.list(None, &[], 2).pending.len(), 2);
+        let of_b = book.list(None, &["b".into(), "x".into()], 2);
+        let (pending, paired) = (&of_b.pending, &of_b.paired);
+        assert_eq!((pending.len(), &*pending[0].device_id, paired.len(), &*paired[0].device_id), (1, "b", 1, "b"));
     });
 }
 
@@ -252,7 +255,8 @@ fn a_caller_at_a_device_manages_that_device_only() {
             granted(book.admit(local(device, &["read", "pairing"]), 0).await.unwrap());
         }
         let at_a = Authority { device_id: Some("a".into()), via_device_token: true, ..authority(&["read", "pairing"]) };
-        assert_eq!(book.list(Some(&at_a), 1).paired.len(), 1);
+        assert_eq!(book.list(Some(&at_a), &[], 1).paired.len(), 1);
+        assert!(book.list(Some(&at_a), &["b".into()], 1).paired.is_empty());
         assert_eq!(refusal(book.rotate("b", "operator", None, Some(&at_a), 1).await), "device token rotation denied");
         assert_eq!(refusal(book.revoke("b", "operator", Some(&at_a), 1).await), "device token revocation denied");
         assert_eq!(refusal(book.remove("b", Some(&at_a), 1).await), "device removal denied");
@@ -282,7 +286,7 @@ fn a_rotation_stays_within_what_was_approved() {
         let done = book.rotate("a", "operator", Some(&[]), Some(&root), 1).await.unwrap();
         assert_eq!((done.result.token, done.invalidated.len()), (None, 1));
         assert_eq!(verify(&book, "a", &old, &[], 2), Err(TokenRefusal::TokenMismatch));
-        assert_eq!(book.list(None, 2).paired[0].scopes, scopes(&["read"]), "the approval itself is not touched");
+        assert_eq!(book.list(None, &[], 2).paired[0].scopes, scopes(&["read"]), "the approval itself is not touched");
         assert_eq!(refusal(book.revoke("a", "node", None, 2).await), "unknown deviceId/role");
     });
 }
@@ -372,7 +376,7 @@ fn optional_pairing_leaves_no_trace_and_still_gives_a_known_device_its_token() {
         let book = open(&Store::in_memory()).await;
         let page = |wanted: &[&str]| Candidate { pairing_optional: true, ..remote("a", wanted) };
         assert!(matches!(book.admit(page(&["admin"]), 0).await.unwrap(), Admission::Skipped));
-        assert_eq!(book.list(None, 0), PairingList { pending: Vec::new(), paired: Vec::new() });
+        assert_eq!(book.list(None, &[], 0), PairingList { pending: Vec::new(), paired: Vec::new() });
         granted(book.admit(local("a", &["read"]), 1).await.unwrap());
         assert!(granted(book.admit(page(&["read"]), 2).await.unwrap()).0.device_token.is_some());
     });
@@ -392,7 +396,7 @@ fn visits_are_written_behind_and_nothing_else_is() {
         let stored = store.run(|db| devices::load(db)).await.unwrap().0;
         assert_eq!(stored[0].last_seen_at_ms, Some(2));
         assert_eq!(stored[0].remote_ip.as_deref(), Some("203.0.113.1"));
-        let shown = serde_json::to_string(&book.list(None, 3)).unwrap();
+        let shown = serde_json::to_string(&book.list(None, &[], 3)).unwrap();
         assert!(!shown.contains(&stored[0].tokens[0].mint), "nothing that makes a token is shown");
     });
 }
@@ -405,7 +409,7 @@ fn what_the_disk_refuses_did_not_happen() {
         let refuse = "CREATE TRIGGER full BEFORE INSERT ON devices BEGIN SELECT RAISE(ABORT, 'disk full'); END";
         store.run(move |db| db.execute_batch(refuse)).await.unwrap();
         assert!(matches!(book.admit(local("a", &["read"]), 1).await, Err(StoreError::Failed(_))));
-        assert!(book.list(None, 1).paired.is_empty());
+        assert!(book.list(None, &[], 1).paired.is_empty());
         store.run(|db| db.execute_batch("DROP TRIGGER full")).await.unwrap();
         granted(book.admit(local("a", &["read"]), 2).await.unwrap());
     });

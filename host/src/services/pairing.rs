@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_api::Caller;
-use plugin_api::catalogue::{ApproveDevice, DeviceId, Invite, Invited, RenameDevice, RequestId, TokenOf, TokenScope};
+use plugin_api::catalogue::{
+    ApproveDevice, DeviceId, Invite, Invited, PairingOf, RenameDevice, RequestId, TokenOf, TokenScope,
+};
 use schemas::ErrorShape;
 use schemas::error::code;
 use serde::Serialize;
@@ -23,7 +25,10 @@ pub(super) async fn call(gateway: &Arc<Gateway>, authority: &Authority, name: &s
     let rights = rights(authority);
     let rights = rights.as_ref();
     match name {
-        "host.pairing.list" => answer(&book.list(rights, now)),
+        "host.pairing.list" => {
+            let PairingOf { device_ids } = parse(params)?;
+            answer(&book.list(rights, &device_ids, now))
+        }
         "host.pairing.approve" => {
             let ApproveDevice { request_id, scopes } = parse(params)?;
             finish(gateway, authority, book.approve(&request_id, rights, scopes.as_deref(), now).await).await

@@ -63,7 +63,7 @@ pub const SERVICES: &[Service] = &[
         "Approves a pending device, with the caller's rights.",
     ),
     service::<Invite, Invited>("host.pairing.invite", "A one-time token for a device, with the caller's rights."),
-    service::<NoParams, PairingList>("host.pairing.list", "Pending requests and paired devices."),
+    service::<PairingOf, PairingList>("host.pairing.list", "Pending requests and paired devices."),
     service::<RequestId, RejectedDevice>("host.pairing.reject", "Rejects a pending device."),
     service::<DeviceId, DeviceId>("host.pairing.remove", "Forgets a device and closes its connections."),
     service::<RenameDevice, RenameDevice>("host.pairing.rename", "Gives a device a label."),
@@ -436,6 +436,15 @@ pub struct TokenSummary {
     /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at_ms: Option<u64>,
+}
+
+/// Which devices: these, or all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PairingOf {
+    /// Their ids; absent or empty, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_ids: Vec<String>,
 }
 
 /// Pending requests and paired devices.

@@ -1,6 +1,5 @@
 //! `node.pair.*`: who decides what of a node may be used.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use plugin_api::catalogue::PairedDevice;
@@ -8,7 +7,7 @@ use plugin_api::{Batch, Call, HostError, MethodError, NoParams};
 use schemas::scope;
 use serde::Serialize;
 
-use crate::book::{Approved, Reconciled};
+use crate::book::{Approved, Devices, Reconciled};
 use crate::listing;
 use crate::params::{ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
 use crate::{Node, State};
@@ -20,25 +19,26 @@ pub const RESOLVED: &str = "node.pair.resolved";
 
 impl Node {
     pub(crate) async fn pair_list(self: Arc<Self>, call: Call, _: NoParams) -> Result<PairList, MethodError> {
-        let paired = self.devices(&call).await?.paired;
+        let devices = self.devices(&call).await?;
         self.settled(None).await;
         let mut state = self.state();
-        self.prune(&mut state, &paired);
+        self.prune(&mut state, &devices);
         let mut pending: Vec<_> = state.book.pending.values().map(|waiting| waiting.request.clone()).collect();
         pending.sort_by(|a, b| (b.ts, &a.node_id).cmp(&(a.ts, &b.node_id)));
-        let device = |id: &str| paired.iter().find(|device| device.device_id == id);
         let approved = state.book.approved.iter();
-        let mut approved: Vec<_> = approved.map(|(id, known)| listing::paired_node(id, known, device(id))).collect();
+        let mut approved: Vec<_> =
+            approved.map(|(id, known)| listing::paired_node(id, known, devices.get(id))).collect();
         approved.sort_by(|a, b| (b.approved_at_ms, &a.node_id).cmp(&(a.approved_at_ms, &b.node_id)));
         Ok(PairList { pending, paired: approved })
     }
 
     pub(crate) async fn approve(self: Arc<Self>, call: Call, asked: RequestId) -> Result<ApprovedNode, MethodError> {
         let caller = call.caller()?;
-        let paired = self.devices(&call).await?.paired;
+        let asking = self.state().book.request(&asked.request_id).map(|waiting| waiting.request.node_id.clone());
+        let devices = self.device(&call, &asking.ok_or_else(unknown_request)?).await?;
         let (waiting, approved, written) = {
             let mut state = self.state();
-            self.prune(&mut state, &paired);
+            self.prune(&mut state, &devices);
             let waiting = state.book.request(&asked.request_id).cloned().ok_or_else(unknown_request)?;
             let required = waiting.request.surface.required_scopes();
             let lacks = |needed: &&String| !scope::any_satisfies(&caller.scopes, needed);
@@ -64,7 +64,7 @@ impl Node {
             self.state().book.pending.entry(node_id).or_insert(waiting);
             return Err(error.into());
         }
-        let device = paired.iter().find(|device| device.device_id == node_id);
+        let device = devices.get(&node_id);
         let node = listing::paired_node(&node_id, &approved, device);
         {
             let mut state = self.state();
@@ -95,8 +95,8 @@ impl Node {
         call: Call,
         NodeId { node_id }: NodeId,
     ) -> Result<RemovedNode, MethodError> {
-        let paired = self.devices(&call).await?.paired;
-        let device = paired.iter().find(|device| device.device_id == node_id && listing::is_node(device));
+        let devices = self.device(&call, &node_id).await?;
+        let device = devices.get(&node_id).filter(|device| listing::is_node(device));
         let written = {
             let mut state = self.state();
             let (approved, batch) = state.book.forget(&node_id, self.host.kv().batch());
@@ -120,12 +120,11 @@ impl Node {
     }
 
     /// Holds what connections declare against what is approved.
-    pub(crate) fn reconcile(&self, conns: &[u64], paired: &[PairedDevice]) {
+    pub(crate) fn reconcile(&self, conns: &[u64], devices: &Devices) {
         let mut state = self.state();
-        self.prune(&mut state, paired);
-        let by_id: HashMap<&str, &PairedDevice> = paired.iter().map(|it| (it.device_id.as_str(), it)).collect();
+        self.prune(&mut state, devices);
         for conn in conns {
-            let device = state.sessions.get(*conn).and_then(|session| by_id.get(session.node_id.as_str()).copied());
+            let device = state.sessions.get(*conn).and_then(|session| devices.get(&session.node_id));
             self.apply_to(&mut state, *conn, device);
         }
     }
@@ -163,8 +162,8 @@ impl Node {
     }
 
     /// Forgets what is of devices that are not paired any more.
-    pub(crate) fn prune(&self, state: &mut State, paired: &[PairedDevice]) {
-        let (changed, batch) = state.book.prune(paired, self.host.kv().batch());
+    pub(crate) fn prune(&self, state: &mut State, devices: &Devices) {
+        let (changed, batch) = state.book.prune(devices, self.host.kv().batch());
         if changed {
             self.write(batch);
             self.drop_unapproved(state);

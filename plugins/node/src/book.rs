@@ -3,7 +3,7 @@
 //! A record belongs to one pairing of a device: when the device is removed and paired again, what was approved for it
 //! before counts no more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use plugin_api::catalogue::PairedDevice;
 use plugin_api::{Batch, HostError, Kv};
@@ -53,6 +53,34 @@ pub struct Request {
     pub silent: Option<bool>,
     /// When it asked, in milliseconds since the epoch.
     pub ts: u64,
+}
+
+/// What the host said of paired devices: of all, or of those it was asked for.
+pub struct Devices {
+    asked: Option<HashSet<String>>,
+    paired: HashMap<String, PairedDevice>,
+}
+
+impl Devices {
+    /// Of all of them, or of these.
+    pub fn new(asked: Option<HashSet<String>>, paired: Vec<PairedDevice>) -> Self {
+        Devices { asked, paired: paired.into_iter().map(|device| (device.device_id.clone(), device)).collect() }
+    }
+
+    /// A device, if it is paired.
+    pub fn get(&self, id: &str) -> Option<&PairedDevice> {
+        self.paired.get(id)
+    }
+
+    /// Every device that is paired.
+    pub fn paired(&self) -> impl Iterator<Item = &PairedDevice> {
+        self.paired.values()
+    }
+
+    /// Whether this says anything of a device at all: that it is paired, or that it is not.
+    fn tell_of(&self, id: &str) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.contains(id))
+    }
 }
 
 /// The records.
@@ -142,10 +170,11 @@ impl Book {
         (self.approved.remove(node_id), batch.delete(&format!("{APPROVED}{node_id}")))
     }
 
-    /// Forgets what is of devices that are not paired any more, or are paired anew.
-    pub fn prune(&mut self, paired: &[PairedDevice], mut batch: Batch) -> (bool, Batch) {
-        let by_id: HashMap<&str, &PairedDevice> = paired.iter().map(|it| (it.device_id.as_str(), it)).collect();
-        let stands = |id: &str, pairing: &Pairing| by_id.get(id).is_some_and(|it| Pairing::of(it) == *pairing);
+    /// Forgets what is of devices that are not paired any more, or are paired anew, as far as the list tells.
+    pub fn prune(&mut self, devices: &Devices, mut batch: Batch) -> (bool, Batch) {
+        let stands = |id: &str, pairing: &Pairing| {
+            !devices.tell_of(id) || devices.get(id).is_some_and(|it| Pairing::of(it) == *pairing)
+        };
         let approved = self.approved.iter().filter(|(id, record)| !stands(id, &record.pairing));
         let approved: Vec<String> = approved.map(|(id, _)| id.clone()).collect();
         let pending = self.pending.iter().filter(|(id, record)| !stands(id, &record.pairing));

@@ -18,16 +18,16 @@ mod sessions;
 mod sleeping;
 mod surface;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened, PairingList};
+use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened, PairingList, PairingOf};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, Manifest, Method, MethodError, Methods,
-    NoParams, Plugin, Reply, Setup, StartError, Subscription,
+    Plugin, Reply, Setup, StartError, Subscription,
 };
 use schemars::JsonSchema;
 use schemas::scope::{PAIRING, READ, WRITE};
@@ -35,7 +35,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use approval::{REQUESTED, RESOLVED};
-use book::{Book, Request};
+use book::{Book, Devices, Request};
 use invoke::{ASK, CANCEL};
 use invokes::{Invokes, Outcome};
 use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved, Ticket};
@@ -319,10 +319,12 @@ impl Node {
             if conns.is_empty() {
                 return;
             }
+            let asked = PairingOf { device_ids: self.state().sessions.nodes_of(&conns) };
             for tried in 1..=TRIES {
-                match self.host.invoke("host.pairing.list", &NoParams {}).send::<PairingList>().await {
+                match self.host.invoke("host.pairing.list", &asked).send::<PairingList>().await {
                     Ok(list) => {
-                        self.reconcile(&conns, &list.paired);
+                        let ids = asked.device_ids.iter().cloned().collect();
+                        self.reconcile(&conns, &Devices::new(Some(ids), list.paired));
                         break;
                     }
                     Err(error) if tried == TRIES => {
@@ -356,9 +358,18 @@ impl Node {
         .await;
     }
 
-    /// Devices, whoever asks.
-    async fn devices(&self, call: &Call) -> Result<PairingList, MethodError> {
-        call.invoke("host.pairing.list", &NoParams {}).with_own_grants().send().await
+    /// Every paired device, whoever asks.
+    async fn devices(&self, call: &Call) -> Result<Devices, MethodError> {
+        let list: PairingList =
+            call.invoke("host.pairing.list", &PairingOf::default()).with_own_grants().send().await?;
+        Ok(Devices::new(None, list.paired))
+    }
+
+    /// A device, if it is paired, whoever asks. Where there are many, this is much less than all of them.
+    async fn device(&self, call: &Call, id: &str) -> Result<Devices, MethodError> {
+        let asked = PairingOf { device_ids: vec![id.to_string()] };
+        let list: PairingList = call.invoke("host.pairing.list", &asked).with_own_grants().send().await?;
+        Ok(Devices::new(Some(HashSet::from([id.to_string()])), list.paired))
     }
 
     async fn event(self: Arc<Self>, call: Call, said: NodeEvent) -> Result<Heard, MethodError> {

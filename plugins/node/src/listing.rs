@@ -37,8 +37,8 @@ impl Node {
         if display_name.is_empty() {
             return Err(MethodError::invalid_request("displayName required"));
         }
-        let paired = self.devices(&call).await?.paired;
-        if !paired.iter().any(|device| device.device_id == node_id && is_node(device)) {
+        let devices = self.device(&call, node_id).await?;
+        if !devices.get(node_id).is_some_and(is_node) {
             return Err(unknown_node());
         }
         let label = RenameDevice { device_id: node_id.to_string(), label: display_name.to_string() };
@@ -49,14 +49,17 @@ impl Node {
     /// Every node, connected ones first, then by name.
     async fn rows(&self, call: &Call) -> Result<Vec<NodeRow>, MethodError> {
         let may_decide = scope::any_satisfies(&call.caller()?.scopes, PAIRING);
-        let paired = self.devices(call).await?.paired;
+        let devices = self.devices(call).await?;
         self.settled(None).await;
         let state = self.state();
-        let mut rows: Vec<NodeRow> =
-            paired.iter().filter(|device| is_node(device)).map(|device| row(&state, Some(device), None)).collect();
+        let is_here = |device: &PairedDevice| state.sessions.of_node(&device.device_id).is_some();
+        let mut rows: Vec<NodeRow> = devices
+            .paired()
+            .filter(|it| is_node(it) && !is_here(it))
+            .map(|device| row(&state, Some(device), None))
+            .collect();
         for session in state.sessions.current() {
-            let device = paired.iter().find(|device| device.device_id == session.node_id);
-            rows.retain(|row| row.node_id != session.node_id);
+            let device = devices.get(&session.node_id);
             rows.push(row(&state, device, Some(session)));
         }
         if !may_decide {

@@ -132,6 +132,11 @@ impl Sessions {
         self.by_conn.values().filter(|session| session.node_id == node_id).map(|session| session.conn).collect()
     }
 
+    /// The nodes of these connections.
+    pub fn nodes_of(&self, conns: &[u64]) -> Vec<String> {
+        conns.iter().filter_map(|conn| Some(self.by_conn.get(conn)?.node_id.clone())).collect()
+    }
+
     /// Every connected node.
     pub fn current(&self) -> impl Iterator<Item = &Session> {
         self.current.values().filter_map(|conn| self.by_conn.get(conn))

@@ -67,12 +67,12 @@ impl Node {
             return Ok(None);
         }
         // A device that was removed meanwhile is no node any more.
-        let paired = self.devices(call).await?.paired;
+        let devices = self.device(call, node_id).await?;
         match wish {
             Queueing::Wait => {
                 {
                     let mut state = self.state();
-                    self.prune(&mut state, &paired);
+                    self.prune(&mut state, &devices);
                     self.may_wait(&state, node_id, command)?;
                     if !state.queue.wait(node_id, self.sleeping.room) {
                         return Err(full("max_queued"));
@@ -87,7 +87,7 @@ impl Node {
             Queueing::Ticket => {
                 let (ticket, number, written) = {
                     let mut state = self.state();
-                    self.prune(&mut state, &paired);
+                    self.prune(&mut state, &devices);
                     if state.sessions.of_node(node_id).is_some() {
                         return Ok(None);
                     }
@@ -335,10 +335,10 @@ impl Node {
     }
 
     pub(crate) async fn queue_list(self: Arc<Self>, call: Call, asked: QueueOf) -> Result<QueueList, MethodError> {
-        let paired = self.devices(&call).await?.paired;
+        let devices = self.devices(&call).await?;
         let (node_id, now) = (asked.node_id.as_deref().map(str::trim), schemas::now_ms());
         let mut state = self.state();
-        self.prune(&mut state, &paired);
+        self.prune(&mut state, &devices);
         let forgotten = |item: &Item| item.status.is_over() && item.expires_at_ms <= now;
         let old: Vec<u64> = state.queue.items().filter(|(_, item)| forgotten(item)).map(|(number, _)| number).collect();
         if !old.is_empty() {

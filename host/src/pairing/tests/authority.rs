@@ -204,14 +204,14 @@ impl World {
     }
 
     async fn act(&mut self, by: Option<Authority>, deed: Deed, now: u64) -> Outcome {
-        let before = self.book.list(None, now);
+        let before = self.book.list(None, &[], now);
         let Some(touched) = touched(&before, &deed) else { return Ok(()) };
         let asked = match &deed {
             Deed::Approve { nth, .. } | Deed::Reject { nth } => Some(before.pending[*nth].clone()),
             _ => None,
         };
         let done = self.carry_out(by.as_ref(), &deed, asked.as_ref(), now).await?;
-        let after = self.book.list(None, now);
+        let after = self.book.list(None, &[], now);
         if !done {
             prop_assert_eq!(before, after, "a refusal changes nothing");
             return Ok(());
@@ -268,7 +268,7 @@ impl World {
 
     /// What is true of the book at all times.
     fn holds(&self, now: u64) -> Outcome {
-        let listed = self.book.list(None, now);
+        let listed = self.book.list(None, &[], now);
         let mut places: Vec<_> = listed.pending.iter().map(|request| (&request.device_id, &request.role)).collect();
         places.sort();
         places.dedup();

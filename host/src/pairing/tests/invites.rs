@@ -34,7 +34,7 @@ fn a_token_is_for_one_device_and_one_time() {
         assert_eq!((granted.scopes, events.len()), (scopes(&["read"]), 1));
         assert_eq!(shown(&book, &token, "a", 5), None);
         assert!(matches!(book.admit(invited("a", &["read"], first), 6).await, Ok(Admission::InvitationFallen)));
-        let device = &book.list(None, 6).paired[0];
+        let device = &book.list(None, &[], 6).paired[0];
         assert_eq!((device.approved_via.as_str(), device.scopes.clone()), ("bootstrap", scopes(&["read"])));
     });
 }

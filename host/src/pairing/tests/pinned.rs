@@ -35,7 +35,7 @@ fn another_platform_or_family_waits_and_its_approval_pins_it() {
             assert_eq!(reason(refused), "metadata-upgrade", "{platform} {family:?}");
         }
         assert_eq!(
-            book.list(None, 3).pending.len(),
+            book.list(None, &[], 3).pending.len(),
             1,
             "each describes itself anew and takes the place of the one before"
         );
@@ -44,7 +44,7 @@ fn another_platform_or_family_waits_and_its_approval_pins_it() {
         let (id, ..) = pending(book.admit(changed.clone(), 4).await.unwrap());
         let book = open(&store).await;
         assert_eq!(pending(book.admit(changed.clone(), 5).await.unwrap()).0, id, "it waits on, over a restart");
-        assert!(book.list(None, 5).pending[0].is_repair);
+        assert!(book.list(None, &[], 5).pending[0].is_repair);
         let done = book.approve(&id, None, None, 6).await.unwrap();
         assert!(done.invalidated.is_empty());
         let (kept, _) = granted(book.admit(changed, 7).await.unwrap());
@@ -62,7 +62,7 @@ fn protocol_3_shows_what_it_says_and_pins_nothing() {
         let phone = Candidate { platform: Some("ios".into()), ..node("a") };
         let_in(&book, four(node("a"), "linux", None), 1).await;
         granted(book.admit(phone.clone(), 2).await.unwrap());
-        assert_eq!(book.list(None, 2).paired[0].platform.as_deref(), Some("ios"), "it is shown");
+        assert_eq!(book.list(None, &[], 2).paired[0].platform.as_deref(), Some("ios"), "it is shown");
         assert_eq!(reason(book.admit(four(node("a"), "ios", None), 3).await.unwrap()), "metadata-upgrade");
 
         // Approved from protocol 3, it is pinned when it comes with protocol 4 for the first time: on disk at once.
