@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use clawhost_tests::compiler::skip;
-use clawhost_tests::program::{Home, PATIENCE};
+use clawhost_tests::program::{Gateway, Home, PATIENCE};
 use serde_json::{Value, json};
 
 /// A node that runs, and what it said until it was connected; killed when dropped.
@@ -124,20 +124,17 @@ fn a_generated_picture_comes_through_where_the_gateway_allows_it() {
     gateway.terminate();
 }
 
-#[test]
-fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
+/// A node with a canvas that may be asked for these commands, and its id. None where there is no Chromium.
+fn canvas_node(home: &Home, gateway: &str, test: &str, commands: &[&str]) -> Option<(Gateway, Node, Value)> {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success()))
     else {
-        let why = "a_canvas_is_shown_and_drawn_where_the_gateway_allows_it needs Chromium, which is missing";
-        return skip("CLAWHOST_REQUIRE_MEDIA", why);
+        skip("CLAWHOST_REQUIRE_MEDIA", &format!("{test} needs Chromium, which is missing"));
+        return None;
     };
-    let home = Home::default();
-    home.configure(
-        "[plugins.node.config]\nallow_commands = [\"canvas.present\", \"canvas.eval\", \"canvas.snapshot\", \"canvas.hide\"]\n",
-    );
-    let mut gateway = home.start();
+    home.configure(&format!("{gateway}[plugins.node.config]\nallow_commands = {commands:?}\n"));
+    let gateway = home.start();
     let which = Command::new("sh").args(["-c", &format!("command -v {browser}")]).output().expect("a shell");
     let path = String::from_utf8(which.stdout).expect("a path");
     // As root it takes a decision; whoever is somebody else keeps the sandbox.
@@ -147,12 +144,20 @@ fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
         let refused = home.run(&format!("node run --browser {}", path.trim()));
         assert!(refused.code == Some(2) && refused.err.contains("--browser-without-sandbox"), "{refused:?}");
     }
-    let node = Node::start(&home, &format!("--name box --browser {}{flags}", path.trim()));
-    let waiting = until(&home, "call node.pair.list", |list| list["pending"][0]["displayName"] == "box");
+    let node = Node::start(home, &format!("--name box --browser {}{flags}", path.trim()));
+    let waiting = until(home, "call node.pair.list", |list| list["pending"][0]["displayName"] == "box");
     let request = &waiting["pending"][0];
     assert!(request["caps"].as_array().expect("caps").contains(&json!("canvas")), "{request}");
     home.json(&format!("call node.pair.approve --params {}", json!({ "requestId": request["requestId"] })));
+    Some((gateway, node, request["nodeId"].clone()))
+}
 
+#[test]
+fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
+    let home = Home::default();
+    let commands = ["canvas.present", "canvas.eval", "canvas.snapshot", "canvas.hide"];
+    let test = "a_canvas_is_shown_and_drawn_where_the_gateway_allows_it";
+    let Some((mut gateway, node, id)) = canvas_node(&home, "", test, &commands) else { return };
     let pages = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = pages.local_addr().expect("it has one");
     std::thread::spawn(move || {
@@ -166,7 +171,6 @@ fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
             let _ = visitor.write_all(answer.as_bytes());
         }
     });
-    let id = request["nodeId"].clone();
     let present = json!({ "url": format!("http://{address}/"), "placement": { "width": 320, "height": 200 } });
     home.json(&invoke(&id, "canvas.present", &present));
     let told = home.json(&invoke(&id, "canvas.eval", &json!({ "javaScript": "document.title" })));
@@ -174,6 +178,92 @@ fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
     let drawn = home.json(&invoke(&id, "canvas.snapshot", &json!({ "format": "png" })));
     assert!(drawn["payload"]["base64"].as_str().expect("a picture").starts_with("iVBORw0KGgo"));
     home.json(&invoke(&id, "canvas.hide", &json!({})));
+    assert_eq!(node.stop(), Some(0));
+    gateway.terminate();
+}
+
+/// What an agent pushes: a list that is bound to data, a field, a button, and text that looks like markup.
+fn surface() -> Value {
+    let component = |id: &str, is: Value| json!({ "id": id, "component": is });
+    json!([
+        { "surfaceUpdate": { "surfaceId": "main", "components": [
+            component("root", json!({ "Column": { "children": { "explicitList": ["title", "list", "name", "go", "lost"] } } })),
+            component("title", json!({ "Text": { "text": { "path": "/title" }, "usageHint": "h2" } })),
+            component("list", json!({ "List": { "children": { "template": { "componentId": "item", "dataBinding": "/items" } } } })),
+            component("item", json!({ "Text": { "text": { "path": "label" } } })),
+            component("name", json!({ "TextField": { "label": { "literalString": "Name" }, "text": { "path": "/name" } } })),
+            component("go", json!({ "Button": { "child": "word", "action": { "name": "go", "context": [
+                { "key": "name", "value": { "path": "/name" } },
+            ] } } })),
+            component("word", json!({ "Text": { "text": { "literalString": "Go" } } })),
+        ] } },
+        { "dataModelUpdate": { "surfaceId": "main", "contents": [
+            { "key": "title", "valueString": "<b onclick=alert(1)>Plan</b>" },
+            { "key": "name", "valueString": "Ada" },
+            { "key": "items", "valueMap": [
+                { "key": "0", "valueMap": [{ "key": "label", "valueString": "one" }] },
+                { "key": "1", "valueMap": [{ "key": "label", "valueString": "two" }] },
+            ] },
+        ] } },
+        { "beginRendering": { "surfaceId": "main", "root": "root" } },
+    ])
+}
+
+/// What the page shows, and what a click on its button tells after somebody wrote into its field.
+const LOOK: &str = r##"(() => {
+    const all = (what) => [...document.querySelectorAll(what)].map((it) => it.textContent);
+    const field = document.querySelector("input");
+    const before = field?.value;
+    let told = null;
+    addEventListener("a2uiaction", (event) => { told = event.detail; }, { once: true });
+    if (field) { field.value = "Grace"; field.dispatchEvent(new Event("input")); }
+    document.querySelector("#surfaces button")?.click();
+    return JSON.stringify({ title: all("#surfaces h2"), markup: document.querySelectorAll("#surfaces b").length,
+        items: all("#surfaces li"), before, told: told && { name: told.name, source: told.sourceComponentId, context: told.context } });
+})()"##;
+
+#[test]
+fn what_agents_push_is_drawn_as_text_and_tells_what_people_do() {
+    let home = Home::default();
+    let commands = ["canvas.eval", "canvas.a2ui.push", "canvas.a2ui.reset"];
+    let test = "what_agents_push_is_drawn_as_text_and_tells_what_people_do";
+    let Some((mut gateway, node, id)) = canvas_node(&home, "", test, &commands) else { return };
+    let ask = |command: &str, params: &Value| {
+        let question = json!({ "nodeId": id, "command": command, "params": params, "idempotencyKey": "k" });
+        let mut call = home.command(["call", "node.invoke", "--json", "--params", &question.to_string()]);
+        let done = call.output().expect("the program runs");
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{command}: {told}");
+        serde_json::from_slice::<Value>(&done.stdout).expect("it prints JSON")["payload"].clone()
+    };
+    let look = || {
+        let seen = ask("canvas.eval", &json!({ "javaScript": LOOK }));
+        serde_json::from_str::<Value>(seen["result"].as_str().expect("a text")).expect("it is JSON")
+    };
+    ask("canvas.a2ui.push", &json!({ "messages": surface() }));
+    let told = json!({ "name": "go", "source": "go", "context": { "name": "Grace" } });
+    let drawn = json!({
+        "title": ["<b onclick=alert(1)>Plan</b>"], "markup": 0, "items": ["one", "two"], "before": "Ada", "told": told,
+    });
+    assert_eq!(look(), drawn);
+
+    // A change of the data is drawn too, and what nobody can draw harms nothing.
+    let odd = json!([
+        { "dataModelUpdate": { "surfaceId": "main", "path": "/items", "contents": [
+            { "key": "2", "valueMap": [{ "key": "label", "valueString": "three" }] },
+            { "key": "__proto__", "valueMap": [{ "key": "label", "valueString": "x" }] },
+        ] } },
+        { "surfaceUpdate": { "surfaceId": "main", "components": [
+            { "id": "lost", "component": { "Column": { "children": { "explicitList": ["lost", "root"] } } } },
+            { "id": "odd", "component": { "constructor": {} } }, 7, null,
+        ] } },
+        { "noSuchMessage": {} }, null,
+    ]);
+    ask("canvas.a2ui.push", &json!({ "messages": odd }));
+    let items = look()["items"].clone();
+    assert_eq!(items, json!(["one", "two", "three"]));
+    ask("canvas.a2ui.reset", &json!({}));
+    assert_eq!((look()["title"].clone(), look()["items"].clone()), (json!([]), json!([])));
     assert_eq!(node.stop(), Some(0));
     gateway.terminate();
 }
