@@ -1,5 +1,5 @@
-//! Many nodes with ten questions each in flight, while nodes leave, come back, answer late, twice and for others. With
-//! `CLAWHOST_TEST_NODES=1000` it is ten thousand questions at once, which takes minutes unless the build is optimised.
+//! A thousand nodes with ten questions each in flight, while nodes leave, come back, answer late, twice and for others.
+//! `CLAWHOST_TEST_NODES` makes them more or fewer.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-const NODES: usize = 100;
+const NODES: usize = 1_000;
 /// Of each node.
 const QUESTIONS: usize = 10;
 const OPERATORS: usize = 10;
 
+/// Without presence, since every coming and going would be told to everyone, which is another test's business.
 const CONFIG: &str = "[gateway.limits]\nhandshake_timeout_ms = 120_000\nmax_in_flight = 2_000\nmax_plugin_in_flight = 40_000\nkv_bytes = 16_777_216\n\
-     max_refused_calls = 100_000\n[plugins.node.config]\nmax_open = 10_000\n";
+     max_refused_calls = 100_000\n[plugins.node.config]\nmax_open = 10_000\n[plugins.presence]\nenabled = false\n";
 
 /// What a node does with its questions.
 #[derive(Clone, Copy, PartialEq)]

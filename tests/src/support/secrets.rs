@@ -2,8 +2,9 @@
 //! through, and when a gateway ends, so are its log, what it said, and what it leaves on disk. A test that does nothing else
 //! than call `health` is a test of this, too.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -15,9 +16,6 @@ const SHORTEST: usize = 12;
 const MAY_HOLD: [&str; 4] = ["gateway.json", "gateway.key", "tls.key", "token"];
 /// Keys of a configuration whose values are secrets.
 const SECRET_KEYS: [&str; 2] = ["password", "token"];
-
-/// Device tokens that gateways handed to the clients of this process.
-static HANDED_OUT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A secret, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,37 +39,39 @@ pub fn check_frame(text: &str) {
 }
 
 fn in_frame(text: &str) -> Option<&'static str> {
-    let mut known = device_tokens();
+    // The shared token and the device tokens that gateways handed to the clients of this process.
+    let mut known = handed_out();
     known.extend(Secret::new("the shared token", TOKEN));
     if !text.contains("\"deviceToken\"") && !text.contains("\"tokenDelivery\"") {
-        return find(&known, text.as_bytes());
+        return known.find(text.as_bytes());
     }
     let mut frame: Value = serde_json::from_str(text).unwrap_or_default();
     let payload = &mut frame["payload"];
     let hands_out =
         [payload.pointer_mut("/auth/deviceToken").map(Value::take), payload.get_mut("token").map(Value::take)];
-    let handed: Vec<String> = hands_out.iter().flatten().filter_map(Value::as_str).map(str::to_string).collect();
-    HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner).extend(handed);
-    find(&known, frame.to_string().as_bytes())
+    let handed = hands_out.iter().flatten().filter_map(Value::as_str);
+    let found = known.find(frame.to_string().as_bytes());
+    known.extend(handed.filter_map(|token| Secret::new("a device token", token)));
+    found
 }
 
 /// Panics if a gateway that has ended said a secret, or left one on disk. `config` is the text of its configuration.
 pub fn check_remains(state: &Path, config: &str, said: &[String]) {
     let known = secrets_of(state, config);
-    if let Some(kind) = find(&known, said.join("\n").as_bytes()) {
+    if let Some(kind) = known.find(said.join("\n").as_bytes()) {
         panic!("the gateway said {kind}, which is a secret");
     }
     for file in files_below(state) {
         let may_hold = file.strip_prefix(state).is_ok_and(|name| MAY_HOLD.iter().any(|may| name == Path::new(may)));
         let bytes = if may_hold { Vec::new() } else { std::fs::read(&file).unwrap_or_default() };
-        if let Some(kind) = find(&known, &bytes) {
+        if let Some(kind) = known.find(&bytes) {
             panic!("{} holds {kind}, which is a secret", file.display());
         }
     }
 }
 
-fn secrets_of(state: &Path, config: &str) -> Vec<Secret> {
-    let mut known = device_tokens();
+fn secrets_of(state: &Path, config: &str) -> Known {
+    let mut known = handed_out().clone();
     known.extend(Secret::new("the shared token", TOKEN));
     if let Ok(made) = std::fs::read_to_string(state.join("token")) {
         known.extend(Secret::new("the token it made", made.trim()));
@@ -90,7 +90,7 @@ fn secrets_of(state: &Path, config: &str) -> Vec<Secret> {
     known
 }
 
-fn configured(value: &toml::Value, known: &mut Vec<Secret>) {
+fn configured(value: &toml::Value, known: &mut Known) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {
@@ -107,25 +107,33 @@ fn configured(value: &toml::Value, known: &mut Vec<Secret>) {
     }
 }
 
-fn device_tokens() -> Vec<Secret> {
-    let handed = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-    handed.iter().filter_map(|token| Secret::new("a device token", token)).collect()
+/// Secrets by how they begin, so that a text is gone through once, however many there are.
+#[derive(Debug, Clone, Default)]
+struct Known(HashMap<[u8; SHORTEST], Vec<Secret>>);
+
+impl Known {
+    fn extend(&mut self, secrets: impl IntoIterator<Item = Secret>) {
+        for secret in secrets {
+            let start = secret.text.as_bytes()[..SHORTEST].try_into().expect("a secret is no shorter");
+            let alike = self.0.entry(start).or_default();
+            if !alike.contains(&secret) {
+                alike.push(secret);
+            }
+        }
+    }
+
+    fn find(&self, bytes: &[u8]) -> Option<&'static str> {
+        bytes.windows(SHORTEST).enumerate().find_map(|(place, start)| {
+            let alike = self.0.get(start)?;
+            let found = alike.iter().find(|secret| bytes[place..].starts_with(secret.text.as_bytes()));
+            found.map(|secret| secret.kind)
+        })
+    }
 }
 
-fn find(known: &[Secret], bytes: &[u8]) -> Option<&'static str> {
-    let holds = |secret: &&Secret| {
-        let wanted = secret.text.as_bytes();
-        // Most bytes are not the first one.
-        let mut rest = bytes;
-        while let Some(place) = rest.iter().position(|byte| *byte == wanted[0]) {
-            if rest[place..].starts_with(wanted) {
-                return true;
-            }
-            rest = &rest[place + 1..];
-        }
-        false
-    };
-    known.iter().find(holds).map(|secret| secret.kind)
+fn handed_out() -> MutexGuard<'static, Known> {
+    static HANDED_OUT: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
