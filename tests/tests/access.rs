@@ -52,6 +52,20 @@ const SERVED: &[(&str, Need)] = &[
     ("node.runnerInventory.update", Need::Node),
     ("node.skills.update", Need::Node),
     ("plugins.reload", Need::Admin),
+    ("sessions.abort", Need::Write),
+    ("sessions.compact", Need::Admin),
+    ("sessions.delete", Need::Write),
+    ("sessions.describe", Need::Read),
+    ("sessions.get", Need::Read),
+    ("sessions.list", Need::Read),
+    ("sessions.messages.subscribe", Need::Read),
+    ("sessions.messages.unsubscribe", Need::Read),
+    ("sessions.patch", Need::Write),
+    ("sessions.preview", Need::Read),
+    ("sessions.reset", Need::Admin),
+    ("sessions.resolve", Need::Read),
+    ("sessions.subscribe", Need::Read),
+    ("sessions.unsubscribe", Need::Read),
     ("set-heartbeats", Need::Admin),
     ("skills.bins", Need::Node),
     ("status", Need::Read),
@@ -73,8 +87,9 @@ const NOT_SERVED: &[&str] = &[
     "chat.send",
     "node.call",
     "node.pair.request",
-    "sessions.list",
     "send",
+    "session.store.append",
+    "session.store.transcript",
     "heartbeat.report",
     "heartbeat.settings",
     "presence.system-events",
@@ -111,6 +126,8 @@ const EVENTS: &[&str] = &[
     "node.queue.done",
     "plugins.changed",
     "presence",
+    "session.message",
+    "sessions.changed",
     "shutdown",
     "talk.mode",
     "tick",
@@ -257,7 +274,16 @@ async fn what_admins_alone_see_is_hidden_from_readers() {
     assert_eq!(reader.hello["snapshot"].get("stateDir"), None);
     assert_eq!(reader.hello["snapshot"].get("configPath"), None);
     let folder = gateway.state_dir().display().to_string();
-    for method in ["config.get", "logs.tail", "status", "system.plugins", "health", "models.list", "channels.status"] {
+    for method in [
+        "config.get",
+        "logs.tail",
+        "status",
+        "system.plugins",
+        "health",
+        "models.list",
+        "channels.status",
+        "sessions.list",
+    ] {
         let payload = reader.ok(method, json!({})).await;
         if method != "logs.tail" && method != "config.get" {
             assert!(

@@ -111,7 +111,7 @@ impl Plugin for Health {
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
             .summary("How the gateway is doing.")
-            .invokes(&["host.registry.list", "agents.list", "heartbeat.settings", "channel.*"])
+            .invokes(&["host.registry.list", "agents.list", "heartbeat.settings", "session.store.summary", "channel.*"])
             .hears(&["host.connection.opened", "host.registry.changed"])
             .config::<HealthConfig>()
             .methods(&METHODS)

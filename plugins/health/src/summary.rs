@@ -90,9 +90,9 @@ impl Default for Heartbeat {
 }
 
 /// Sessions in short.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct SessionsHealth {
-    /// Where they are kept; empty, because peers are told no paths.
+    /// Where they are kept, without the way there; empty when no plugin keeps any.
     path: String,
     /// How many there are.
     count: u64,
@@ -101,7 +101,7 @@ struct SessionsHealth {
 }
 
 /// A session that was used lately.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RecentSession {
     /// Its key.
@@ -134,6 +134,9 @@ struct FailedPlugin {
     error: String,
 }
 
+/// Sessions that are shown of each agent.
+const RECENT: u64 = 5;
+
 /// Finds it all out, within `limit` for the parts and at most about twice that in all.
 pub(crate) async fn collect(host: &Host, probe: bool, limit: Duration) -> Summary {
     let (ts, begun) = (schemas::now_ms(), Instant::now());
@@ -159,6 +162,11 @@ pub(crate) async fn collect(host: &Host, probe: bool, limit: Duration) -> Summar
 
     let heartbeat: Heartbeat = answer(heartbeat).await.unwrap_or_default();
     let agents: AgentList = answer(agents).await.unwrap_or_default();
+    let ids: Vec<&str> = agents.agents.iter().map(|agent| agent.id.as_str()).collect();
+    let sessions = registry
+        .serves("session.store.summary")
+        .then(|| ask("session.store.summary", json!({ "agents": ids, "recent": RECENT })));
+    let sessions: SessionSummary = answer(sessions).await.unwrap_or_default();
     let mut channels = Channels::default();
     for (id, replies) in asked {
         channels.add(id, last(replies).await);
@@ -171,9 +179,9 @@ pub(crate) async fn collect(host: &Host, probe: bool, limit: Duration) -> Summar
         channel_order: channels.order,
         channel_labels: channels.labels,
         heartbeat_seconds: heartbeat.every_ms.unwrap_or(0) / 1_000,
-        agents: agents.health(&heartbeat),
+        agents: agents.health(&heartbeat, &sessions),
+        sessions: sessions.of(&agents.default_id),
         default_agent_id: agents.default_id,
-        sessions: SessionsHealth::default(),
         plugins: registry.plugins_health(),
     }
 }
@@ -245,15 +253,37 @@ impl Default for AgentList {
 }
 
 impl AgentList {
-    fn health(&self, heartbeat: &Heartbeat) -> Vec<AgentHealth> {
+    fn health(&self, heartbeat: &Heartbeat, sessions: &SessionSummary) -> Vec<AgentHealth> {
         let agents = self.agents.iter().map(|agent| AgentHealth {
             agent_id: agent.id.clone(),
             name: agent.name.clone(),
             is_default: agent.id == self.default_id,
             heartbeat: heartbeat.clone(),
-            sessions: SessionsHealth::default(),
+            sessions: sessions.of(&agent.id),
         });
         agents.collect()
+    }
+}
+
+/// What of `session.store.summary` matters here.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionSummary {
+    by_agent: Vec<AgentSessions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentSessions {
+    agent_id: String,
+    #[serde(flatten)]
+    sessions: SessionsHealth,
+}
+
+impl SessionSummary {
+    fn of(&self, agent_id: &str) -> SessionsHealth {
+        let of_agent = self.by_agent.iter().find(|sessions| sessions.agent_id == agent_id);
+        of_agent.map(|sessions| sessions.sessions.clone()).unwrap_or_default()
     }
 }
 

@@ -63,6 +63,10 @@ impl Names {
                 (agent.map_or_else(|| self.default_agent.clone(), agent_id), written)
             }
         };
+        let rest = begun(rest);
+        if rest.is_empty() {
+            return Err(MethodError::invalid_request("the session key is blank"));
+        }
         if self.is_main(rest) {
             return Ok(self.main_of(&agent_id));
         }
@@ -127,9 +131,14 @@ pub fn agent_id(text: &str) -> String {
 fn split(key: &str) -> Option<(&str, &str)> {
     let (head, after) = key.split_once(':')?;
     let (agent, rest) = after.trim_start_matches(':').split_once(':')?;
-    let rest = rest.trim_start_matches(':');
-    let is_whole = head.eq_ignore_ascii_case("agent") && !agent.trim().is_empty() && !rest.trim().is_empty();
+    let rest = begun(rest);
+    let is_whole = head.eq_ignore_ascii_case("agent") && !agent.trim().is_empty() && !rest.is_empty();
     is_whole.then_some((agent, rest))
+}
+
+/// A key's rest from where it says something.
+fn begun(rest: &str) -> &str {
+    rest.trim_start_matches(|letter: char| letter == ':' || letter.is_whitespace())
 }
 
 #[cfg(test)]
@@ -171,7 +180,7 @@ mod tests {
         ] {
             assert_eq!(names.canonical(written, agent).unwrap().text, text, "{written} {agent:?}");
         }
-        for wrong in ["", "  ", "a\u{0}b", &"x".repeat(513)] {
+        for wrong in ["", "  ", " : ", "a\u{0}b", &"x".repeat(513)] {
             assert_eq!(names.canonical(wrong, None).unwrap_err().shape().code, "INVALID_REQUEST");
         }
         assert_eq!(names.main().text, "agent:ops:home");

@@ -197,13 +197,15 @@ impl Sessions {
             (Some(_), Some(_)) => Err(MethodError::invalid_request(format!(
                 "invalid model: {written} is offered by several; write provider/model"
             ))),
+            (None, _) if !catalog.models.is_empty() => {
+                Err(MethodError::invalid_request(format!("model not allowed: {written}")))
+            }
             // Without a catalogue nobody can tell what is not allowed.
-            (None, _) => match written.split_once('/').filter(|_| catalog.models.is_empty()) {
+            (None, _) => match written.split_once('/') {
                 Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
                     Ok((provider.to_string(), model.to_string()))
                 }
-                Some(_) => Err(MethodError::invalid_request(format!("invalid model: {written}"))),
-                None => Err(MethodError::invalid_request(format!("model not allowed: {written}"))),
+                _ => Err(MethodError::invalid_request(format!("invalid model: {written}"))),
             },
         }
     }

@@ -49,6 +49,7 @@ impl Plugin for Status {
                 "heartbeat.settings",
                 "presence.system-events",
                 "channels.status",
+                "session.store.summary",
             ])
             .hears(&["host.connection.*"])
             .methods(&METHODS)
@@ -95,6 +96,7 @@ impl Status {
 
         let info: Option<GatewayInfo> = answer(info).await;
         let agents: AgentList = answer(agents).await.unwrap_or_default();
+        let sessions = self.host.invoke("session.store.summary", &OfAgents::of(&agents)).timeout(LIMIT).replies();
         let heartbeat: Heartbeat = answer(heartbeat).await.unwrap_or_default();
         let events: Events = answer(events).await.unwrap_or_default();
         let channels: Channels = answer(channels).await.unwrap_or_default();
@@ -109,7 +111,7 @@ impl Status {
             },
             channel_summary: channels.lines(),
             queued_system_events: events.events.into_iter().map(|event| event.text).collect(),
-            sessions: Sessions::default(),
+            sessions: answer(sessions).await.map_or_else(Sessions::default, SessionSummary::shown),
         })
     }
 
@@ -197,7 +199,7 @@ struct AgentHeartbeat {
     every_ms: Option<u64>,
 }
 
-/// Sessions of all agents. No plugin keeps sessions yet, so there are none.
+/// Sessions of all agents; none where no plugin keeps any.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Sessions {
@@ -282,6 +284,40 @@ struct Events {
 #[derive(Deserialize)]
 struct Event {
     text: String,
+}
+
+/// Parameters of `session.store.summary`.
+#[derive(Serialize)]
+struct OfAgents<'a> {
+    agents: Vec<&'a str>,
+}
+
+impl<'a> OfAgents<'a> {
+    fn of(list: &'a AgentList) -> Self {
+        OfAgents { agents: list.agents.iter().map(|agent| agent.id.as_str()).collect() }
+    }
+}
+
+/// Result of `session.store.summary`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionSummary {
+    path: String,
+    count: u64,
+    recent: Vec<serde_json::Map<String, serde_json::Value>>,
+    by_agent: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl SessionSummary {
+    fn shown(self) -> Sessions {
+        Sessions {
+            paths: vec![self.path],
+            count: self.count,
+            defaults: SessionModel::default(),
+            recent: self.recent,
+            by_agent: self.by_agent,
+        }
+    }
 }
 
 /// What of `channels.status` matters here.

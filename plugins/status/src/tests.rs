@@ -45,8 +45,20 @@ fn what_others_know_is_in_it() {
                 "channels": { "a": { "configured": true, "linked": true }, "b": { "configured": true }, "c": 5 },
             }),
         )
+        .answer(
+            "session.store.summary",
+            json!({ "path": "sessions.db", "count": 1, "recent": [{ "key": "agent:ops:main" }],
+                    "byAgent": [{ "agentId": "ops", "path": "sessions.db", "count": 1, "recent": [] }] }),
+        )
         .start();
     let status = status(&running);
+    assert_eq!(
+        running.asked().iter().find(|asked| asked.method == "session.store.summary").unwrap().params["agents"],
+        json!(["ops", "b"])
+    );
+    assert_eq!((&status["sessions"]["paths"], &status["sessions"]["count"]), (&json!(["sessions.db"]), &json!(1)));
+    assert_eq!(status["sessions"]["recent"][0]["key"], "agent:ops:main");
+    assert_eq!(status["sessions"]["byAgent"][0]["agentId"], "ops");
     assert_eq!((&status["runtimeVersion"], &status["uptimeMs"]), (&json!("1.0.0"), &json!(0)));
     assert_eq!(status["heartbeat"]["defaultAgentId"], "ops");
     assert_eq!(

@@ -43,8 +43,8 @@ impl Store {
         create_private(&path).map_err(in_file)?;
         let mut connection = connect(&path).map_err(|error| in_file(format!("cannot be opened: {error}")))?;
         prepare(&connection).map_err(in_file)?;
-        migrations::migrate(&mut connection, &path, migrations::ALL).map_err(in_file)?;
         check(&connection).map_err(in_file)?;
+        migrations::migrate(&mut connection, &path, migrations::ALL).map_err(in_file)?;
         let writer = Arc::new(Writer::new(connection, max_queue));
         let shared = Shared { path, writer, readers: Default::default(), next_reader: AtomicUsize::new(0) };
         Ok(Store { shared: Arc::new(shared) })
@@ -151,10 +151,11 @@ fn prepare(connection: &Connection) -> Result<(), String> {
 
 /// Looks at the tables that everything hangs on. Transcripts may be large, and are not read at each start.
 fn check(connection: &Connection) -> Result<(), String> {
-    for table in ["sessions", "conversations"] {
-        let found: String = connection
-            .pragma_query_value(None, &format!("quick_check('{table}')"), |row| row.get(0))
-            .map_err(unreadable)?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(unreadable)?;
+    let tables: &[&str] = if version == 0 { &[] } else { &["sessions", "conversations"] };
+    for table in tables {
+        let look = format!("PRAGMA quick_check('{table}')");
+        let found: String = connection.query_row(&look, [], |row| row.get(0)).map_err(unreadable)?;
         if found != "ok" {
             return Err(format!("is damaged ({found}); restore a backup; nothing was written to it"));
         }

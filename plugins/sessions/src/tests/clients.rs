@@ -215,7 +215,7 @@ fn every_sentence_of_a_patch() {
         ("x", json!({ "execAsk": "x" }), "invalid execAsk (use \"off\"|\"on-miss\"|\"always\")"),
         ("x", json!({ "execNode": " " }), "invalid execNode: empty"),
         ("x", json!({ "model": " " }), "invalid model: empty"),
-        ("x", json!({ "model": "c/d" }), "invalid model: c/d"),
+        ("x", json!({ "model": "c/d" }), "model not allowed: c/d"),
         ("x", json!({ "model": "d" }), "model not allowed: d"),
         ("x", json!({ "model": "m" }), "invalid model: m is offered by several; write provider/model"),
         ("x", json!({ "spawnedBy": "main" }), "spawnedBy is only supported for subagent:* sessions"),
@@ -239,6 +239,9 @@ fn every_sentence_of_a_patch() {
     }
     assert_eq!(running.call("sessions.resolve", json!({ "key": "x" })).error().message, "No session found: x");
 
+    let empty = harness().answer("models.list", json!({ "models": [] })).start();
+    let patched = empty.call("sessions.patch", json!({ "key": "x", "model": "gpt" }));
+    assert_refused(patched, "INVALID_REQUEST", "invalid model: gpt");
     let alone = start();
     let patched = alone.call("sessions.patch", json!({ "key": "x", "model": "a/b" }));
     assert_refused(patched, "UNAVAILABLE", "model catalog unavailable");
