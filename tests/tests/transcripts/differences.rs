@@ -18,6 +18,11 @@ pub const EXTRA: &[(&str, &str)] = &[
     ("status/uptimeMs", "said beside what clients read"),
     ("status/runtimeVersion", "said beside what clients read"),
     ("status/connections", "said beside what clients read"),
+    ("sessions.list/hasMore", "protocol-4.md 8.3"),
+    ("sessions.list/limitApplied", "protocol-4.md 8.3"),
+    ("sessions.list/nextOffset", "protocol-4.md 8.3"),
+    ("sessions.list/owners", "protocol-4.md 8.3"),
+    ("sessions.list/totalCount", "protocol-4.md 8.3"),
     ("node/approvalState", "protocol-4.md 7.4"),
     ("node/approvedAtMs", "protocol-4.md 7.4"),
     ("node/clientId", "protocol-4.md 7.4"),
@@ -43,6 +48,9 @@ pub const MAYBE: &[(&str, &str)] = &[
 pub const OTHER_TYPE: &[(&str, &str)] = &[
     ("status/sessions/defaults/model", "no model is configured, and the field may be null (protocol.md 6.1)"),
     ("status/sessions/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.1)"),
+    ("sessions.list/defaults/modelProvider", "no model is configured, and the field may be null (protocol.md 6.6)"),
+    ("sessions.list/defaults/model", "no model is configured, and the field may be null (protocol.md 6.6)"),
+    ("sessions.list/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.6)"),
 ];
 
 /// Values whose content is each gateway's own; only their type is compared.
