@@ -308,7 +308,7 @@ fn runs_are_stopped_before_a_session_ends() {
     *still.lock().unwrap() = json!([]);
     running.call("sessions.reset", json!({ "key": "b" })).payload();
     assert_eq!(running.call("sessions.delete", json!({ "key": "b" })).payload()["deleted"], true);
-    let asked = running.asked().into_iter().filter(|asked| asked.method == "agent.abort").next_back().unwrap();
+    let asked = running.asked().into_iter().rfind(|asked| asked.method == "agent.abort").unwrap();
     assert_eq!(asked.params, json!({ "sessionKey": "agent:main:b", "stopReason": "rpc", "waitMs": 15_000 }));
     let aborted = running.call("sessions.abort", json!({ "key": "b" })).payload();
     assert_eq!(aborted, json!({ "ok": true, "abortedRunId": "r1", "status": "aborted" }));
