@@ -2,7 +2,7 @@
 //! more, with a few variables of the environment, and with bounds on what they write.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,11 +190,6 @@ fn whole_characters(bytes: &[u8]) -> usize {
         _ => 1,
     };
     if start + length > bytes.len() { start } else { bytes.len() }
-}
-
-/// Whether this is a folder that a program can run in; the sentence says what would be right.
-pub fn check_folder(key: &str, folder: &Path) -> Result<(), String> {
-    if folder.is_absolute() { Ok(()) } else { Err(format!("{key}: an absolute path is needed")) }
 }
 
 #[cfg(test)]

@@ -142,11 +142,6 @@ impl Service {
         &self.base
     }
 
-    /// Whether it can be asked as far as its key is concerned: it needs none, or one is there.
-    pub async fn has_key(&self, host: &Host) -> bool {
-        self.key(host).await.is_ok()
-    }
-
     /// Its key; `None` if it is asked without one.
     pub async fn key(&self, host: &Host) -> Result<Option<Key>, MethodError> {
         let missing = |why: String| {
