@@ -106,7 +106,7 @@ pub struct Acp {
     config: AcpConfig,
     /// What is started, if anything is configured, and where it works.
     program: Option<(Program, PathBuf)>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 static METHODS: LazyLock<Methods<Acp>> = LazyLock::new(|| {
@@ -150,7 +150,7 @@ impl Plugin for Acp {
                 Some((Program { program: program.into(), args, cwd: Some(folder.clone()), env }, folder))
             }
         };
-        Ok(Acp { places: Semaphore::new(config.max_running as usize), program, config })
+        Ok(Acp { places: Arc::new(Semaphore::new(config.max_running as usize)), program, config })
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
@@ -162,7 +162,7 @@ plugin_api::plugin!(Acp, runtime = tokio);
 
 impl Acp {
     async fn run(self: Arc<Self>, call: Call, run: BackendRun) -> Result<BackendResult, MethodError> {
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
             let message = "acp: as many programs run as max_running allows".to_string();
             return Err(backend::error(code::OVERLOADED, Some(Duration::from_secs(1)), message));
         };
@@ -170,7 +170,7 @@ impl Acp {
             let message = "acp: no program is configured; see [plugins.acp.config]".to_string();
             return Err(backend::error(code::UNKNOWN_MODEL, None, message));
         };
-        session::answer(&self.config, program, folder, &call, &run).await
+        session::answer(&self.config, program, folder, place, &call, &run).await
     }
 
     async fn list(self: Arc<Self>, _: Call, _: NoParams) -> Result<ModelsResult, MethodError> {

@@ -9,6 +9,7 @@ use plugin_api::contracts::backend::{BackendResult, BackendRun, Piece, code};
 use plugin_api::contracts::{Message, Part, role};
 use plugin_api::{Call, Host, MethodError};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::updates::Assembly;
@@ -24,6 +25,8 @@ const AUTH_REQUIRED: i64 = -32000;
 /// A program at work. Dropped in the midst of it, the program is told to stop, and killed if it does not.
 struct Work {
     peer: Option<Peer>,
+    /// Taken until the program has ended.
+    place: Option<OwnedSemaphorePermit>,
     session: Option<String>,
     host: Host,
     grace: Duration,
@@ -32,8 +35,9 @@ struct Work {
 impl Drop for Work {
     fn drop(&mut self) {
         let Some(peer) = self.peer.take() else { return };
-        let (session, grace) = (self.session.take(), self.grace);
+        let (session, grace, place) = (self.session.take(), self.grace, self.place.take());
         self.host.spawn(async move {
+            let _place = place;
             if let Some(session) = session {
                 peer.tell("session/cancel", json!({ "sessionId": session })).await;
             }
@@ -46,6 +50,7 @@ pub(crate) async fn answer(
     config: &AcpConfig,
     program: &Program,
     folder: &Path,
+    place: OwnedSemaphorePermit,
     call: &Call,
     run: &BackendRun,
 ) -> Result<BackendResult, MethodError> {
@@ -53,7 +58,7 @@ pub(crate) async fn answer(
         backend::error(code::UNREACHABLE, None, "acp: the program could not be started".to_string()).log(error)
     })?;
     let grace = Duration::from_millis(config.end_grace_ms);
-    let mut work = Work { peer: Some(peer), session: None, host: call.host().clone(), grace };
+    let mut work = Work { peer: Some(peer), place: Some(place), session: None, host: call.host().clone(), grace };
     let mut talk = Talk { config, folder, call, work: &mut work, assembly: Assembly::default(), is_prompted: false };
     let limit = Duration::from_millis(config.start_timeout_ms);
     let begun = timeout(limit, talk.begin(run)).await;

@@ -238,12 +238,13 @@ fn one_that_does_not_end_is_killed_with_all_it_started() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let functions = format!("prompt() {{ exec 3>{}; sleep 600 & echo begun >&3; wait; }}", pipe.display());
-    let (_folder, plugin) = start(&functions, json!({ "end_grace_ms": 50 }));
+    let (_folder, plugin) = start(&functions, json!({ "end_grace_ms": 50, "max_running": 1 }));
     let call = plugin.begin_as(Who::plugin("agent"), RUN, params());
     let mut held = BufReader::new(std::fs::File::open(&pipe).unwrap());
     let mut line = String::new();
     held.read_line(&mut line).unwrap();
     assert_eq!(line, "begun\n");
+    assert_eq!(told(ask(&plugin)), ("OVERLOADED".to_string(), Some(true)), "no more run at once than allowed");
     let (tell, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(held.read_to_end(&mut Vec::new()).unwrap()));
     call.cancel(CancelReason::Timeout);

@@ -47,6 +47,9 @@ const RECORDED: &str = concat!(
     "\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
 );
 
+/// What a server does after the beginning of an answer.
+type End = fn(&[u8]) -> Vec<Act>;
+
 fn start(server: &Server, more: Value) -> Running {
     let mut config = json!({ "base_url": server.url, "model": "claude-tiny" });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -261,7 +264,7 @@ fn refusals_are_told_by_their_code_and_without_the_services_words() {
 fn an_answer_that_does_not_come_to_its_end_is_none() {
     let begun = RECORDED.split("event: message_stop").next().unwrap().as_bytes();
     let broken = || ("BROKEN_STREAM".to_string(), Some(true), None);
-    let ends: [fn(&[u8]) -> Vec<Act>; 4] = [
+    let ends: [End; 4] = [
         |begun| stream(&[begun]),
         |begun| [open_stream(&[begun]), vec![Act::Close]].concat(),
         |begun| stream(&[begun, b"data: {\"type\"\n\n"]),

@@ -25,6 +25,9 @@ const RECORDED: &str = ": a comment\r\n\r\n\
     data: {\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":7,\"total_tokens\":27,\"prompt_tokens_details\":{\"cached_tokens\":12}}}\n\n\
     data: [DONE]\n\n";
 
+/// What a server does after the beginning of an answer.
+type End = fn(&[u8]) -> Vec<Act>;
+
 fn start(server: &Server, more: Value) -> Running {
     let mut config = json!({ "base_url": format!("{}/v1", server.url), "model": "tiny" });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -230,7 +233,7 @@ fn refusals_are_told_by_their_code_and_without_the_services_words() {
 fn an_answer_that_does_not_come_to_its_end_is_none() {
     let begun = b"data: {\"choices\":[{\"delta\":{\"content\":\"Well\"}}]}\n\n".as_slice();
     let broken = || ("BROKEN_STREAM".to_string(), Some(true), None);
-    let ends: [fn(&[u8]) -> Vec<Act>; 4] = [
+    let ends: [End; 4] = [
         |begun| stream(&[begun]),
         |begun| [open_stream(&[begun]), vec![Act::Close]].concat(),
         |begun| stream(&[begun, b"data: {\"choices\"\n\n"]),
