@@ -50,9 +50,10 @@ pub struct AnthropicConfig {
     pub headers: BTreeMap<String, String>,
     /// Further services by name. A model whose first segment is that name is theirs.
     pub providers: BTreeMap<String, ServiceConfig>,
+    // `max_tokens` would sound like a secret to whoever shows the configuration.
     /// Longest answer in tokens, where the agent does not say; thoughts come on top of it with a budget.
     #[schemars(range(min = 1))]
-    pub max_tokens: u64,
+    pub max_tokens_per_answer: u64,
     /// How models are told to think.
     pub thinking: Thinking,
     /// Whether the service shall keep the conversation in its cache, so that the next turn costs less.
@@ -89,7 +90,7 @@ impl Default for AnthropicConfig {
             model: None,
             headers: BTreeMap::new(),
             providers: BTreeMap::new(),
-            max_tokens: 8_192,
+            max_tokens_per_answer: 8_192,
             thinking: Thinking::Adaptive,
             cache: true,
             connect_timeout_ms: 10_000,
@@ -168,7 +169,11 @@ impl Plugin for Anthropic {
             client: Client::new(limits),
             main: Service::new("anthropic", "", &main)?,
             others,
-            style: request::Style { max_tokens: config.max_tokens, thinking: config.thinking, cache: config.cache },
+            style: request::Style {
+                max_tokens: config.max_tokens_per_answer,
+                thinking: config.thinking,
+                cache: config.cache,
+            },
             models_kept_for: Duration::from_millis(config.models_cache_ms),
             models: Mutex::default(),
         })

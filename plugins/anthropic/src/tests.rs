@@ -196,7 +196,7 @@ fn thinking_and_caching_are_asked_for_as_configured() {
         (&body["system"][0]["cache_control"], &body["messages"][0]["content"][0]["cache_control"]),
         (&mark, &mark)
     );
-    let body = asked(json!({ "thinking": "budget", "max_tokens": 100 }), "low");
+    let body = asked(json!({ "thinking": "budget", "max_tokens_per_answer": 100 }), "low");
     assert_eq!(body["thinking"], json!({ "type": "enabled", "budget_tokens": 2048 }));
     assert_eq!(body["max_tokens"], 2148);
     assert_eq!(asked(json!({}), "off")["thinking"], Value::Null);
