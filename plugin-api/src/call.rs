@@ -117,7 +117,7 @@ impl Call {
     pub fn retain(&self) -> Result<Principal, HostError> {
         let raw = self.host.raw();
         match raw.retain(self.id) {
-            Ok(id) => Ok(Principal { host: self.host.clone(), id }),
+            Ok(id) => Ok(Principal(Arc::new(Kept { host: self.host.clone(), id }))),
             Err(code) => Err(HostError::from_code(code)),
         }
     }
@@ -186,20 +186,23 @@ pub struct Caller {
     pub plugin: Option<String>,
 }
 
-/// A caller's authority, kept. Given back when dropped.
+/// A caller's authority, kept. Given back when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Principal(Arc<Kept>);
+
 #[derive(Debug)]
-pub struct Principal {
+struct Kept {
     host: Host,
     id: gwp_principal,
 }
 
 impl Principal {
     pub(crate) fn id(&self) -> gwp_principal {
-        self.id
+        self.0.id
     }
 }
 
-impl Drop for Principal {
+impl Drop for Kept {
     fn drop(&mut self) {
         self.host.raw().release(self.id);
     }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn agent(name: Option<&str>, identity: Identity) -> Agent {
-        Agent { id: "main".into(), name: name.map(Into::into), identity: Some(identity), model: None }
+        Agent { id: "main".into(), name: name.map(Into::into), identity: Some(identity), ..Agent::default() }
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! `agents.list` and `agent.identity.get`: which agents there are and how they present themselves, from configuration.
+//! `agents.list` and `agent.identity.get`: which agents there are and how they present themselves, from configuration; and
+//! `agents.get` for plugins: how one is run.
 //!
-//! Running them is the business of other plugins; this one only tells user interfaces whom they can talk to.
+//! Running them is the business of other plugins; this one only says what is configured.
 
 mod id;
 mod identity;
+mod running;
 
 use std::sync::{Arc, LazyLock};
 
 use plugin_api::abi::extension;
 use plugin_api::catalogue::GatewayInfo;
+use plugin_api::contracts::run::{AgentId, AgentRecord};
 use plugin_api::{Call, CreateError, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply, Setup};
 use schemars::JsonSchema;
 use schemas::hello::SessionDefaults;
@@ -16,46 +19,56 @@ use schemas::scope;
 use serde::{Deserialize, Serialize};
 
 use identity::Identity;
+pub use running::{ModelChoice, Running, Thinking};
 
 /// `[plugins.agents.config]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct AgentsConfig {
     /// The agents; absent or empty, there is one, named by `gateway.session.default_agent`.
-    #[serde(default)]
     pub agents: Vec<Agent>,
+    /// How agents are run that do not say.
+    pub defaults: Running,
 }
 
-/// An agent, in the configuration and on the wire alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// An agent, as configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// Its id: at most 64 of `a-z`, `0-9`, `_` and `-`. Other characters become `-`.
     #[schemars(length(min = 1))]
     pub id: String,
     /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub name: Option<String>,
     /// How it presents itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub identity: Option<Identity>,
-    /// What it thinks with. Newer web pages let nobody write to an agent without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it thinks with.
+    #[serde(default)]
     pub model: Option<ModelChoice>,
-}
-
-/// What an agent thinks with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ModelChoice {
-    /// The model it uses first, as `provider/model`.
-    #[schemars(length(min = 1))]
-    pub primary: String,
+    /// What it is told before each conversation.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Methods that it may use as tools: names, or a prefix and `*`.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+    /// Methods that it may not use after all.
+    #[serde(default)]
+    pub tools_denied: Option<Vec<String>>,
+    /// How much it thinks when nobody says.
+    #[serde(default)]
+    pub thinking: Option<Thinking>,
+    /// Seconds until a run is given up.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub timeout_seconds: Option<u64>,
 }
 
 /// The plugin.
 pub struct Agents {
     configured: Vec<Agent>,
+    defaults: Running,
 }
 
 static METHODS: LazyLock<Methods<Agents>> = LazyLock::new(|| {
@@ -66,6 +79,12 @@ static METHODS: LazyLock<Methods<Agents>> = LazyLock::new(|| {
                 .summary("Name and picture of an agent.")
                 .description("The agent of `sessionKey`, else `agentId`, else the default one."),
             Agents::identity,
+        )
+        .add(
+            Method::internal("agents.get")
+                .summary("How an agent is run: its models, instructions and tools.")
+                .description("The default agent when none is named. One that is not configured is an INVALID_REQUEST."),
+            Agents::get,
         )
 });
 
@@ -82,7 +101,8 @@ impl Plugin for Agents {
     }
 
     fn create(_: Host, setup: Setup) -> Result<Self, CreateError> {
-        let mut configured = setup.config::<AgentsConfig>()?.agents;
+        let AgentsConfig { agents: mut configured, defaults } = setup.config()?;
+        defaults.check("defaults").map_err(CreateError::new)?;
         for place in 0..configured.len() {
             let id = id::normalized(&configured[place].id);
             if configured[..place].iter().any(|earlier| earlier.id == id) {
@@ -91,9 +111,10 @@ impl Plugin for Agents {
             if let Some(identity) = &configured[place].identity {
                 identity.check().map_err(|why| CreateError::new(format!("agents[{place}].identity.{why}")))?;
             }
+            configured[place].running().check(&format!("agents[{place}]")).map_err(CreateError::new)?;
             configured[place].id = id;
         }
-        Ok(Agents { configured })
+        Ok(Agents { configured, defaults })
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
@@ -108,9 +129,9 @@ impl Agents {
         let defaults = session_defaults(&call).await?;
         let default_id = self.default_id(&defaults);
         let agents = if self.configured.is_empty() {
-            vec![Agent { id: default_id.clone(), name: None, identity: None, model: None }]
+            vec![self.shown(&Agent { id: default_id.clone(), ..Agent::default() })]
         } else {
-            self.configured.clone()
+            self.configured.iter().map(|agent| self.shown(agent)).collect()
         };
         Ok(AgentsList {
             default_id,
@@ -141,6 +162,42 @@ impl Agents {
         Ok(IdentityResult { agent_id, name, avatar })
     }
 
+    async fn get(self: Arc<Self>, call: Call, asked: AgentId) -> Result<AgentRecord, MethodError> {
+        let asked = asked.agent_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+        let known = |id: &str| self.configured.iter().find(|agent| agent.id == id).cloned();
+        let default = || async { Ok::<_, MethodError>(self.default_id(&session_defaults(&call).await?)) };
+        let agent = match asked {
+            Some(asked) => match known(&id::normalized(asked)) {
+                Some(agent) => Some(agent),
+                // With no agent configured there is the default one alone.
+                None if self.configured.is_empty() && default().await? == id::normalized(asked) => {
+                    Some(Agent { id: id::normalized(asked), ..Agent::default() })
+                }
+                None => None,
+            },
+            None => {
+                let id = default().await?;
+                Some(known(&id).unwrap_or(Agent { id, ..Agent::default() }))
+            }
+        };
+        let agent = agent.ok_or_else(|| {
+            MethodError::invalid_request(format!("unknown agent id \"{}\"", asked.unwrap_or_default()))
+        })?;
+        Ok(self.defaults.record(agent))
+    }
+
+    /// An agent as clients are shown it.
+    fn shown(&self, agent: &Agent) -> ListedAgent {
+        let model = agent.model.as_ref().or(self.defaults.model.as_ref());
+        let primary = model.map_or_else(|| running::FALLBACK_MODEL.to_string(), |model| model.primary.clone());
+        ListedAgent {
+            id: agent.id.clone(),
+            name: agent.name.clone(),
+            identity: agent.identity.clone(),
+            model: ListedModel { primary },
+        }
+    }
+
     /// The gateway's default agent if it is one of ours, else the first.
     fn default_id(&self, defaults: &SessionDefaults) -> String {
         let default_id = id::normalized(&defaults.default_agent_id);
@@ -162,7 +219,31 @@ pub struct AgentsList {
     /// `per-sender` or `global`.
     pub scope: String,
     /// The agents, in the order of the configuration.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<ListedAgent>,
+}
+
+/// An agent in `agents.list`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedAgent {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub name: Option<String>,
+    /// How it presents itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Identity")]
+    pub identity: Option<Identity>,
+    /// What it thinks with. Newer web pages let nobody write to an agent without one.
+    pub model: ListedModel,
+}
+
+/// What an agent in `agents.list` thinks with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedModel {
+    /// The model it uses first, as `provider/model`.
+    pub primary: String,
 }
 
 /// Parameters of `agent.identity.get`.

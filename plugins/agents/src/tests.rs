@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 
 use super::Agents;
 
+fn get(plugin: &Running, params: Value) -> Value {
+    plugin.call_as(Who::plugin("agent"), "agents.get", params).payload()
+}
+
 fn reader() -> Who {
     Who::operator(&["operator.read"])
 }
@@ -35,12 +39,12 @@ fn unless_configured_there_is_one() {
     let plugin = with(json!({}), "main");
     assert_eq!(
         plugin.call_as(reader(), "agents.list", json!({})).payload(),
-        json!({"defaultId": "main", "mainKey": "main", "scope": "per-sender", "agents": [{"id": "main"}]})
+        json!({"defaultId": "main", "mainKey": "main", "scope": "per-sender", "agents": [{"id": "main", "model": {"primary": "echo/echo"}}]})
     );
     assert_eq!(identity(&plugin, json!({})), json!({"agentId": "main", "name": "Assistant", "avatar": "A"}));
     let plugin = with(json!({"agents": []}), "Butler");
     let list = plugin.call("agents.list", json!({})).payload();
-    assert_eq!((&list["defaultId"], &list["agents"]), (&json!("butler"), &json!([{"id": "butler"}])));
+    assert_eq!((&list["defaultId"], &list["agents"]), (&json!("butler"), &json!([{"id": "butler", "model": {"primary": "echo/echo"}}])));
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn configured_ones_are_listed_with_normal_ids() {
                 {"id": "ops-team", "name": "Ops", "model": {"primary": "acme/small"}},
                 {"id": "home", "identity": {
                     "name": "Casa", "theme": "warm", "emoji": "🏠", "avatarUrl": "https://example.org/a.png",
-                }},
+                }, "model": {"primary": "echo/echo"}},
             ],
         })
     );
@@ -137,6 +141,13 @@ fn wrong_configuration_is_refused() {
         (json!({"agents": [{"id": ""}]}), "agents/0/id"),
         (json!({"agents": [{"id": "a", "modell": {}}]}), "modell"),
         (json!({"agents": [{"id": "a b"}, {"id": "A-B"}]}), "agents[1].id: \"a-b\" is taken by an agent above it"),
+        (json!({"defaults": {"model": {"primary": "/large"}}}), "defaults.model.primary: \"/large\" is no model"),
+        (
+            json!({"agents": [{"id": "a", "model": {"primary": "acme", "fallbacks": ["a b"]}}]}),
+            "agents[0].model.fallbacks[0]: \"a b\" is no model",
+        ),
+        (json!({"agents": [{"id": "a", "tools": ["*.x"]}]}), "agents[0].tools[0]: \"*.x\" is neither a method"),
+        (json!({"agents": [{"id": "a", "thinking": "much"}]}), "agents/0/thinking"),
         (
             json!({"agents": [{"id": "a", "identity": {"avatar": "pictures/a.png"}}]}),
             "agents[0].identity.avatar: \"pictures/a.png\" is not an https:, http: or data:image/ address",
@@ -145,4 +156,43 @@ fn wrong_configuration_is_refused() {
         let error = Harness::new::<Agents>().config(config).create_error();
         assert!(error.contains(hint), "{error}");
     }
+}
+
+#[test]
+fn how_an_agent_is_run() {
+    let plugin = with(json!({}), "main");
+    let bare = json!({"agentId": "main", "models": ["echo/echo"], "tools": [], "toolsDenied": []});
+    assert_eq!(get(&plugin, json!({})), bare);
+    assert_eq!(get(&plugin, json!({"agentId": " MAIN "})), bare);
+    let error = plugin.call_as(Who::plugin("agent"), "agents.get", json!({"agentId": "ops"})).error();
+    assert_eq!(error, ErrorShape::invalid_request("unknown agent id \"ops\""));
+    plugin.call("agents.get", json!({})).error();
+
+    let config = json!({
+        "defaults": {
+            "model": {"primary": "acme/large", "fallbacks": ["acme/small", "echo"]}, "system": "Be brief.",
+            "tools": ["node.*"], "timeout_seconds": 60, "thinking": "low",
+        },
+        "agents": [
+            {"id": "ops", "name": "Ops", "system": "You run things.", "tools_denied": ["node.rename"]},
+            {"id": "home", "model": {"primary": "echo/echo"}, "tools": [], "thinking": "high", "timeout_seconds": 5},
+        ],
+    });
+    let plugin = with(config, "home");
+    assert_eq!(
+        get(&plugin, json!({"agentId": "ops"})),
+        json!({
+            "agentId": "ops", "name": "Ops", "models": ["acme/large", "acme/small", "echo"], "system": "You run things.",
+            "tools": ["node.*"], "toolsDenied": ["node.rename"], "thinking": "low", "timeoutMs": 60_000,
+        })
+    );
+    assert_eq!(
+        get(&plugin, json!({})),
+        json!({
+            "agentId": "home", "models": ["echo/echo"], "system": "Be brief.", "tools": [], "toolsDenied": [],
+            "thinking": "high", "timeoutMs": 5_000,
+        })
+    );
+    let listed = plugin.call("agents.list", json!({})).payload()["agents"][0].clone();
+    assert_eq!(listed, json!({"id": "ops", "name": "Ops", "model": {"primary": "acme/large"}}));
 }
