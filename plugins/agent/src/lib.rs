@@ -1,27 +1,349 @@
-//! Runs agents: agent, agent.wait.
+//! Runs agents: `agent` and `agent.wait` for clients, `agent.run`, `agent.abort` and `agent.runs` for plugins.
+//!
+//! A run belongs to the gateway, neither to a call nor to a connection: it is in a book on disk before it is accepted
+//! ([`book`]), waits for its turn ([`desk`]), reads the conversation, asks the agent's models and calls its tools
+//! ([`engine`]), and has one outcome, which is on disk before anybody is told. What it does meanwhile are `agent` events
+//! ([`events`]), from which everything else that clients see of it can be derived.
 
-use std::sync::Arc;
+mod attachments;
+mod book;
+mod config;
+mod desk;
+mod engine;
+mod events;
+mod front;
+mod model;
+mod params;
+mod signal;
+mod store;
+mod tools;
 
-use plugin_api::{Call, CreateError, Host, Manifest, Plugin, Reply, Setup};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use plugin_api::abi::extension;
+use plugin_api::catalogue::GatewayInfo;
+use plugin_api::contracts::run::{AbortRuns, Aborted, ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::{Message, Part, role};
+use plugin_api::{
+    Call, CreateError, EventSpec, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods, NoParams,
+    OnDisconnect, Plugin, Replies, Reply, Setup, StartError, Subscription, schema_of,
+};
+use schemas::hello::SessionDefaults;
+use schemas::scope::{READ, WRITE};
+use serde_json::json;
+
+use book::Book;
+use config::AgentConfig;
+use desk::{Desk, Run};
+use events::{AGENT, AgentEvent};
+use params::{AgentParams, AgentResult, WaitParams, Waited};
+use store::Store;
+use tools::Registry;
+
+const REGISTRY_CHANGED: &str = "host.registry.changed";
+/// How often an interrupted run is tried to be noted in its transcript, and the seconds before the second time.
+const NOTE_TRIES: u32 = 6;
+const NOTE_WAIT: Duration = Duration::from_secs(1);
 
 /// The plugin.
-pub struct Agent;
+pub struct Agent {
+    host: Host,
+    config: AgentConfig,
+    folder: PathBuf,
+    book: OnceLock<Arc<Book>>,
+    desk: Mutex<Desk>,
+    registry: Registry,
+    store: Store,
+    sessions: OnceLock<SessionDefaults>,
+    listening: Mutex<Option<Subscription>>,
+}
+
+static METHODS: LazyLock<Methods<Agent>> = LazyLock::new(|| {
+    Methods::new()
+        .add(
+            Method::operator("agent.wait", &[WRITE])
+                .summary("Waits for the end of a run.")
+                .description(
+                    "`timeout` says that it has not ended within `timeoutMs`, or is not known. A failed run is no error \
+                     of this method.",
+                )
+                .timeout_ms(0),
+            Agent::wait,
+        )
+        .add(
+            Method::internal("agent.run")
+                .summary("Runs an agent in a plugin's name: accepted first, then the outcome.")
+                .description("The same runId joins the run, or gives its outcome. Its tools are those of the agent's list.")
+                .effects()
+                .interim()
+                .timeout_ms(0),
+            Agent::run,
+        )
+        .add(Method::internal("agent.abort").summary("Stops a run, or those of a session.").effects().timeout_ms(0), Agent::abort)
+        .add(Method::internal("agent.runs").summary("Runs that have not ended."), Agent::runs)
+});
+
+/// The row of `agent`, which answers a failed run with an error and a payload, as typed methods do not.
+fn agent_row() -> MethodSpec {
+    MethodSpec {
+        name: "agent".to_string(),
+        summary: "Runs an agent with the caller's rights: accepted first, then what came of it.".to_string(),
+        description: "The run goes on when its caller disconnects; agent.wait hears of its end. The messages /new and \
+                      /reset begin the conversation anew and need operator.admin."
+            .to_string(),
+        role: plugin_api::Exposure::Operator,
+        scopes: vec![WRITE.to_string()],
+        effects: true,
+        idempotency: Idempotency::Replay,
+        replies: Replies::Interim,
+        on_disconnect: OnDisconnect::Detach,
+        timeout_ms: Some(0),
+        tool: false,
+        params: schema_of::<AgentParams>(),
+        result: Some(schema_of::<AgentResult>()),
+    }
+}
 
 impl Plugin for Agent {
     fn manifest() -> Manifest {
         Manifest::new("agent", env!("CARGO_PKG_VERSION"))
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
-            .summary("Runs agents: agent, agent.wait.")
+            .summary("Runs agents: their conversations, models and tools.")
+            .requires(&[extension::EXEC, extension::INVOKE, extension::CALLER, extension::EVENTS])
+            // A tool may be any method; which ones an agent may use is what its list says.
+            .invokes(&["*"])
+            .hears(&[REGISTRY_CHANGED])
+            .config::<AgentConfig>()
+            .method(agent_row())
+            .methods(&METHODS)
+            .event(EventSpec::operator(AGENT, &[READ]).summary("A run goes on.").payload::<AgentEvent<'static>>())
     }
 
-    fn create(_: Host, _: Setup) -> Result<Self, CreateError> {
-        Ok(Agent)
+    fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
+        let config: AgentConfig = setup.config()?;
+        Ok(Agent {
+            config,
+            folder: setup.data_dir()?.to_path_buf(),
+            book: OnceLock::new(),
+            desk: Mutex::default(),
+            registry: Registry::new(host.clone()),
+            store: Store::new(host.clone()),
+            sessions: OnceLock::new(),
+            listening: Mutex::default(),
+            host,
+        })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let book = Book::open(&self.folder, self.config.keep_runs)
+            .map_err(|error| StartError::new(format!("cannot open {}: {error}", self.folder.join("runs.db").display())))?;
+        let _ = self.book.set(Arc::new(book));
+        let agent = Arc::downgrade(&self);
+        let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {
+            if let Some(agent) = agent.upgrade() {
+                agent.registry.changed();
+            }
+        })?;
+        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+        let agent = self.clone();
+        self.host.spawn(async move { agent.note_interrupted().await });
+        Ok(())
     }
 
     async fn call(self: Arc<Self>, call: Call) -> Reply {
-        Reply::unknown_method(call.method())
+        match call.method() {
+            "agent" => self.agent(call).await,
+            _ => METHODS.dispatch(self, call).await,
+        }
+    }
+
+    async fn stop(&self) {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = self.desk().close();
+        for run in left {
+            let outcome = book::interrupted(&run.accepted, run.started_at());
+            if let Err(error) = self.book().end(&self.host, &outcome).await {
+                self.host.error(&format!("how the run {:?} ended is not in the book: {error}", run.id()));
+            }
+            run.ended.set(Arc::new(outcome));
+        }
     }
 }
 
 plugin_api::plugin!(Agent);
+
+impl Agent {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn book(&self) -> &Arc<Book> {
+        self.book.get().expect("a plugin that was started has its book")
+    }
+
+    /// How the gateway names its main session. It does not change while the gateway runs.
+    async fn sessions(&self) -> Result<&SessionDefaults, MethodError> {
+        if let Some(sessions) = self.sessions.get() {
+            return Ok(sessions);
+        }
+        let info: GatewayInfo = self.host.invoke("host.gateway.info", &NoParams {}).send().await?;
+        Ok(self.sessions.get_or_init(|| info.session_defaults))
+    }
+
+    /// Says in the transcripts of interrupted runs that the gateway stopped, each once.
+    async fn note_interrupted(self: Arc<Self>) {
+        let mut wait = NOTE_WAIT;
+        for _ in 0..NOTE_TRIES {
+            let left = match self.book().unnoted(&self.host).await {
+                Ok(left) => left,
+                Err(error) => return self.host.error(&format!("interrupted runs could not be read: {error}")),
+            };
+            let mut has_failed = false;
+            for entry in left {
+                let run = &entry.accepted;
+                let message = Message {
+                    id: Some(format!("{}/interrupted", run.run_id)),
+                    role: role::ASSISTANT.to_string(),
+                    content: vec![Part::Text { text: book::INTERRUPTED.to_string() }],
+                    timestamp: entry.outcome.as_ref().map(|outcome| outcome.ended_at),
+                    stop_reason: Some("error".to_string()),
+                    error_message: Some(book::INTERRUPTED.to_string()),
+                    run_id: Some(run.run_id.clone()),
+                    ..Message::default()
+                };
+                let set = json!({ "abortedLastRun": true }).as_object().cloned().unwrap_or_default();
+                let key = &run.session_key;
+                match self.store.append(key, run.session_id.as_deref(), vec![message], set).await {
+                    Ok(()) => {
+                        if let Err(error) = self.book().noted(&self.host, &run.run_id).await {
+                            return self.host.error(&format!("interrupted runs could not be noted: {error}"));
+                        }
+                    }
+                    Err(error) => {
+                        self.host.warn(&format!("the transcript of {:?} could not be told: {error}", run.run_id));
+                        has_failed = true;
+                    }
+                }
+            }
+            if !has_failed {
+                return;
+            }
+            self.host.sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    async fn agent(self: Arc<Self>, call: Call) -> Reply {
+        let accepted = match call.params::<AgentParams>() {
+            Ok(params) => self.accept_client(&call, params).await,
+            Err(error) => Err(error),
+        };
+        let (outcome, session_id) = match accepted {
+            Ok(front::Taken::New(place)) => {
+                // Whoever has gone asks by the run's id.
+                let _ = call.interim(&place.accepted());
+                let run = place.queue();
+                (run.ended.wait().await, run.accepted.session_id.clone())
+            }
+            Ok(front::Taken::Known(accepted, ended)) => {
+                let _ = call.interim(&accepted);
+                (ended.wait().await, None)
+            }
+            Err(error) => return Reply::Error(error),
+        };
+        let result = AgentResult::of(&outcome, session_id);
+        if outcome.status == status::OK || outcome.status == status::ABORTED {
+            return Reply::ok(&result);
+        }
+        let mut error = MethodError::unavailable(params::error_of(&outcome));
+        if let Some(code) = &outcome.error_code {
+            error = error.with_details(json!({ "code": code }));
+        }
+        match serde_json::value::to_raw_value(&result) {
+            Ok(payload) => Reply::ErrorWithPayload(error, payload),
+            Err(error) => Reply::Error(error.into()),
+        }
+    }
+
+    async fn run(self: Arc<Self>, call: Call, request: RunRequest) -> Result<RunOutcome, MethodError> {
+        let ended = match self.accept_plugin(request).await? {
+            front::Taken::New(place) => {
+                let _ = call.interim(&place.accepted());
+                place.queue().ended.clone()
+            }
+            front::Taken::Known(accepted, ended) => {
+                let _ = call.interim(&accepted);
+                ended
+            }
+        };
+        Ok(RunOutcome::clone(&*ended.wait().await))
+    }
+
+    async fn wait(self: Arc<Self>, _: Call, params: WaitParams) -> Result<Waited, MethodError> {
+        let time = Duration::from_millis(params.timeout_ms.unwrap_or(30_000).min(self.config.max_timeout_ms));
+        let run_id = params.run_id;
+        let ended = match self.known(&run_id).await? {
+            Some(ended) => ended,
+            None => self.desk().expect(&run_id),
+        };
+        if let Some(outcome) = ended.get() {
+            return Ok(Waited::of(&outcome));
+        }
+        if !time.is_zero()
+            && let signal::First::Left(outcome) = signal::first(ended.wait(), self.host.sleep(time)).await
+        {
+            return Ok(Waited::of(&outcome));
+        }
+        // It may have been a run of an instance that a reload replaced, whose end is in the book alone.
+        match self.known(&run_id).await?.and_then(|ended| ended.get()) {
+            Some(outcome) => Ok(Waited::of(&outcome)),
+            None => Ok(Waited { run_id, status: "timeout".to_string(), ..Waited::default() }),
+        }
+    }
+
+    async fn abort(self: Arc<Self>, _: Call, params: AbortRuns) -> Result<Aborted, MethodError> {
+        if params.run_id.is_none() && params.session_key.is_none() {
+            return Err(MethodError::invalid_request("agent.abort needs a runId or a sessionKey"));
+        }
+        let runs = self.runs_of(params.session_key.as_deref()).await?;
+        let fits = |run: &Arc<Run>| params.run_id.as_deref().is_none_or(|id| id == run.id());
+        let runs: Vec<_> = runs.into_iter().filter(fits).collect();
+        let reason = params.stop_reason.as_deref().unwrap_or("rpc");
+        runs.iter().for_each(|run| self.stop_run(run, reason));
+        if params.wait_ms > 0 {
+            let all = async {
+                for run in &runs {
+                    run.ended.wait().await;
+                }
+            };
+            signal::first(all, self.host.sleep(Duration::from_millis(params.wait_ms))).await;
+        }
+        let ids = |runs: &[Arc<Run>]| runs.iter().map(|run| run.id().to_string()).collect();
+        let still: Vec<_> = runs.iter().filter(|run| run.ended.get().is_none()).cloned().collect();
+        Ok(Aborted { run_ids: ids(&runs), still_running: ids(&still) })
+    }
+
+    async fn runs(self: Arc<Self>, _: Call, params: RunsOf) -> Result<ActiveRuns, MethodError> {
+        let runs = self.runs_of(params.session_key.as_deref()).await?;
+        Ok(ActiveRuns { runs: runs.iter().map(|run| run.active()).collect() })
+    }
+
+    /// Runs that have not ended: those of a session, in any spelling, or all.
+    async fn runs_of(&self, session_key: Option<&str>) -> Result<Vec<Arc<Run>>, MethodError> {
+        let canonical = match session_key {
+            Some(key) => Some(front::canonical(key, None, self.sessions().await?)),
+            None => None,
+        };
+        let is_of = |run: &&Arc<Run>| match (&canonical, session_key) {
+            (Some(canonical), Some(key)) => run.accepted.session_key == *canonical || run.accepted.session_key == key,
+            _ => true,
+        };
+        Ok(self.desk().all().filter(is_of).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;
