@@ -20,7 +20,8 @@ use crate::signal::Signal;
 /// What a client's run is called in [`plugin_api::contracts::run::ActiveRun::origin`].
 const CLIENT: &str = "client";
 /// What an agent is told when somebody begins anew and says nothing else.
-const GREETING: &str = "A new conversation begins. Greet the person in one or two sentences and ask what they want to do.";
+const GREETING: &str =
+    "A new conversation begins. Greet the person in one or two sentences and ask what they want to do.";
 
 /// A run that is asked for.
 pub enum Taken {

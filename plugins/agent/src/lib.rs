@@ -138,8 +138,9 @@ impl Plugin for Agent {
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
-        let book = Book::open(&self.folder, self.config.keep_runs)
-            .map_err(|error| StartError::new(format!("cannot open {}: {error}", self.folder.join("runs.db").display())))?;
+        let book = Book::open(&self.folder, self.config.keep_runs).map_err(|error| {
+            StartError::new(format!("cannot open {}: {error}", self.folder.join("runs.db").display()))
+        })?;
         let _ = self.book.set(Arc::new(book));
         let agent = Arc::downgrade(&self);
         let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {

@@ -153,11 +153,8 @@ impl AgentResult {
             model: outcome.model.clone(),
             usage: outcome.usage,
         };
-        let meta = Meta {
-            duration_ms: outcome.ended_at.saturating_sub(began),
-            agent_meta,
-            aborted: aborted.then_some(true),
-        };
+        let meta =
+            Meta { duration_ms: outcome.ended_at.saturating_sub(began), agent_meta, aborted: aborted.then_some(true) };
         AgentResult {
             run_id: outcome.run_id.clone(),
             status: "ok".to_string(),

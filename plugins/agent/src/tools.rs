@@ -236,8 +236,7 @@ mod tests {
         let read = Read { tools, ..Read::default() };
         let may = |tools: &[&str], denied: &[&str]| {
             let texts = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
-            let record =
-                AgentRecord { tools: texts(tools), tools_denied: texts(denied), ..AgentRecord::default() };
+            let record = AgentRecord { tools: texts(tools), tools_denied: texts(denied), ..AgentRecord::default() };
             of_agent(&read, &record).iter().map(|tool| tool.method.clone()).collect::<Vec<_>>()
         };
         assert_eq!(may(&["node.*"], &[]), ["node.invoke"]);

@@ -44,7 +44,10 @@ fn unless_configured_there_is_one() {
     assert_eq!(identity(&plugin, json!({})), json!({"agentId": "main", "name": "Assistant", "avatar": "A"}));
     let plugin = with(json!({"agents": []}), "Butler");
     let list = plugin.call("agents.list", json!({})).payload();
-    assert_eq!((&list["defaultId"], &list["agents"]), (&json!("butler"), &json!([{"id": "butler", "model": {"primary": "echo/echo"}}])));
+    assert_eq!(
+        (&list["defaultId"], &list["agents"]),
+        (&json!("butler"), &json!([{"id": "butler", "model": {"primary": "echo/echo"}}]))
+    );
 }
 
 #[test]
