@@ -9,7 +9,9 @@ use serde_json::json;
 
 /// Methods this gateway serves, and what they need.
 const SERVED: &[(&str, Need)] = &[
+    ("agent", Need::Write),
     ("agent.identity.get", Need::Read),
+    ("agent.wait", Need::Write),
     ("agents.list", Need::Read),
     ("channels.status", Need::Read),
     ("config.get", Need::Read),
@@ -83,7 +85,11 @@ const SERVED: &[(&str, Need)] = &[
 
 /// Methods that sockets must not reach: of the protocol but not served here, internal ones of plugins and of the host.
 const NOT_SERVED: &[&str] = &[
-    "agent",
+    "agent.abort",
+    "agent.backend.echo.run",
+    "agent.run",
+    "agent.runs",
+    "agents.get",
     "chat.send",
     "node.call",
     "node.pair.request",
@@ -112,6 +118,7 @@ const NOT_SERVED: &[&str] = &[
 
 /// Events and what they need.
 const EVENTS: &[&str] = &[
+    "agent",
     "connect.challenge",
     "device.pair.requested",
     "device.pair.resolved",

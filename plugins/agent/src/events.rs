@@ -38,11 +38,11 @@ pub struct AgentEvent<'a> {
     /// The agent.
     agent_id: &'a str,
     /// The conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     session_id: Option<&'a str>,
     /// Whether it is a run that clients are spared the chat of.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     is_heartbeat: Option<bool>,
 }

@@ -81,7 +81,7 @@ pub struct AgentResult {
     /// `completed` or `aborted`; of a failed run, why.
     summary: String,
     /// What came of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Answer")]
     result: Option<Answer>,
 }
@@ -111,7 +111,7 @@ struct Meta {
     /// Who answered.
     agent_meta: AgentMeta,
     /// Whether somebody stopped it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     aborted: Option<bool>,
 }
@@ -121,15 +121,15 @@ struct Meta {
 #[serde(rename_all = "camelCase")]
 struct AgentMeta {
     /// The conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     session_id: Option<String>,
     /// Who provided the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     provider: Option<String>,
     /// The model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     model: Option<String>,
     /// What it cost.
@@ -190,19 +190,19 @@ pub struct Waited {
     /// `ok`, `error`, or `timeout` when it has not ended.
     pub status: String,
     /// When it began, in milliseconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub started_at: Option<u64>,
     /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub ended_at: Option<u64>,
     /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub error: Option<String>,
     /// Why it was stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub stop_reason: Option<String>,
 }

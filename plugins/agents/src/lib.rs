@@ -228,11 +228,11 @@ pub struct ListedAgent {
     /// Its id.
     pub id: String,
     /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub name: Option<String>,
     /// How it presents itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Identity")]
     pub identity: Option<Identity>,
     /// What it thinks with. Newer web pages let nobody write to an agent without one.
