@@ -14,6 +14,13 @@ const SERVED: &[(&str, Need)] = &[
     ("agent.wait", Need::Write),
     ("agents.list", Need::Read),
     ("channels.status", Need::Read),
+    ("chat.abort", Need::Write),
+    ("chat.history", Need::Read),
+    ("chat.inject", Need::Admin),
+    ("chat.metadata", Need::Read),
+    ("chat.send", Need::Write),
+    ("chat.startup", Need::Read),
+    ("commands.list", Need::Read),
     ("config.get", Need::Read),
     ("config.schema", Need::Read),
     ("device.pair.approve", Need::Pairing),
@@ -68,6 +75,7 @@ const SERVED: &[(&str, Need)] = &[
     ("sessions.resolve", Need::Read),
     ("sessions.subscribe", Need::Read),
     ("sessions.unsubscribe", Need::Read),
+    ("question.list", Need::Questions),
     ("set-heartbeats", Need::Admin),
     ("skills.bins", Need::Node),
     ("status", Need::Read),
@@ -91,6 +99,8 @@ const NOT_SERVED: &[&str] = &[
     "agent.runs",
     "agents.get",
     "chat.send",
+    "agent",
+    "channel.webchat.send",
     "node.call",
     "node.pair.request",
     "send",
@@ -119,6 +129,7 @@ const NOT_SERVED: &[&str] = &[
 /// Events and what they need.
 const EVENTS: &[&str] = &[
     "agent",
+    "chat",
     "connect.challenge",
     "device.pair.requested",
     "device.pair.resolved",
@@ -150,6 +161,7 @@ enum Need {
     Talk,
     Approvals,
     Pairing,
+    Questions,
     Admin,
     Node,
 }
@@ -166,6 +178,7 @@ impl Need {
                 Need::Talk => holds("operator.talk") || holds("operator.write"),
                 Need::Approvals => holds("operator.approvals"),
                 Need::Pairing => holds("operator.pairing"),
+                Need::Questions => holds("operator.questions"),
                 Need::Admin => false,
             }
     }
@@ -179,6 +192,7 @@ impl Need {
             Need::Talk => "missing scope: operator.talk",
             Need::Approvals => "missing scope: operator.approvals",
             Need::Pairing => "missing scope: operator.pairing",
+            Need::Questions => "missing scope: operator.questions",
             Need::Admin => "missing scope: operator.admin",
         }
     }
@@ -193,6 +207,7 @@ const SCOPES: &[&[&str]] = &[
     &["operator.approvals"],
     &["operator.pairing"],
     &["operator.talk"],
+    &["operator.questions"],
     &["operator.made-up"],
     &["operator.ADMIN"],
     &["admin"],

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Chat;
 use crate::envelope::stripped;
-use crate::params::{About, Commands, Metadata, Page, PendingInputs, Questions, Recall, Recalled, Startup};
+use crate::params::{Commands, Metadata, Page, PendingInputs, Questions, Recall, Recalled, Startup};
 use crate::send::own;
 
 /// Messages when nobody says how many.
@@ -55,7 +55,7 @@ impl Chat {
         Ok(Startup { page, pending_inputs: PendingInputs::default(), defaults, session_info })
     }
 
-    pub(crate) async fn metadata(self: Arc<Self>, call: Call, _: About) -> Result<Metadata, MethodError> {
+    pub(crate) async fn metadata(self: Arc<Self>, call: Call, _: AnyParams) -> Result<Metadata, MethodError> {
         let mut listed = asked(&call, "models.list", json!({})).await;
         let models = match listed.get_mut("models").map(Value::take) {
             Some(Value::Array(models)) => models,

@@ -106,9 +106,6 @@ pub struct Recall {
     /// Largest list of messages, in bytes (protocol 4).
     #[serde(default, deserialize_with = "lenient::optional_uint")]
     pub max_bytes: Option<u64>,
-    /// The session's agent, which its key says as well (protocol 4).
-    #[serde(default)]
-    pub agent_id: Option<String>,
 }
 
 /// Result of `chat.history`.
@@ -166,18 +163,6 @@ pub struct PendingInputs {
     pub items: Vec<Value>,
     /// 0.
     pub total: u64,
-}
-
-/// Parameters of `chat.metadata`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct About {
-    /// The agent.
-    #[serde(default)]
-    pub agent_id: Option<String>,
-    /// The session.
-    #[serde(default)]
-    pub session_key: Option<String>,
 }
 
 /// Result of `chat.metadata`.
