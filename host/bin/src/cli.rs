@@ -10,9 +10,11 @@ use clawhost::RunArgs;
 use clawhost::secret::Secret;
 use client::Fingerprint;
 
+use crate::commands::agent::AgentArgs;
 use crate::commands::approvals::ApprovalsCommand;
 use crate::commands::backup::BackupArgs;
 use crate::commands::call::CallArgs;
+use crate::commands::chat::ChatArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::devices::DevicesCommand;
@@ -23,7 +25,9 @@ use crate::commands::node::NodeCommand;
 use crate::commands::nodes::NodesCommand;
 use crate::commands::pair::PairArgs;
 use crate::commands::plugins::PluginsArgs;
+use crate::commands::send::SendArgs;
 use crate::commands::service::ServiceCommand;
+use crate::commands::sessions::SessionsCommand;
 use crate::commands::token::TokenCommand;
 use crate::show::Style;
 use crate::target::{Invitation, Target};
@@ -88,6 +92,15 @@ pub enum Command {
     Run(RunArgs),
     /// Call a method and print its answer
     Call(CallArgs),
+    /// Say something to an agent, and print its answer as it comes
+    Agent(AgentArgs),
+    /// Talk to an agent, a line at a time
+    Chat(ChatArgs),
+    /// See to conversations: which there are, what was said
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Send a message to somebody by a channel
+    Send(SendArgs),
     /// Say how the gateway is doing
     Health,
     /// Say what there is: connections, heartbeats, queued events, channels

@@ -74,14 +74,20 @@ impl<'a> Question<'a> {
         Question { limit: Some(limit), ..self }
     }
 
-    /// Asks it.
-    pub async fn ask(&self, connection: &Connection) -> Result<Box<RawValue>, Failure> {
+    /// Whether the gateway serves it at all.
+    pub fn check(&self, connection: &Connection) -> Result<(), Failure> {
         if !connection.hello().has_method(self.method) {
             return Err(Failure::failed(format!(
                 "this gateway does not serve {}: its plugin {:?} is disabled or not part of it",
                 self.method, self.plugin
             )));
         }
+        Ok(())
+    }
+
+    /// Asks it.
+    pub async fn ask(&self, connection: &Connection) -> Result<Box<RawValue>, Failure> {
+        self.check(connection)?;
         let params = serde_json::value::to_raw_value(&self.params).expect("a JSON value is serialisable");
         Ok(connection.request_raw(self.method, Some(&params), self.limit).await?)
     }

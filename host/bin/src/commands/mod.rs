@@ -4,9 +4,12 @@
 use crate::cli::{Command, Context};
 use crate::failure::Failure;
 
+pub mod agent;
+mod answer;
 pub mod approvals;
 pub mod backup;
 pub mod call;
+pub mod chat;
 pub mod completions;
 pub mod config;
 mod connections;
@@ -19,7 +22,9 @@ pub mod node;
 pub mod nodes;
 pub mod pair;
 pub mod plugins;
+pub mod send;
 pub mod service;
+pub mod sessions;
 mod status;
 pub mod token;
 
@@ -28,6 +33,10 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Run(_) => unreachable!("the command line sorts it out"),
         Command::Call(args) => call::run(args, context),
+        Command::Agent(args) => agent::run(args, context),
+        Command::Chat(args) => chat::run(args, context),
+        Command::Sessions(command) => sessions::run(command, context),
+        Command::Send(args) => send::run(args, context),
         Command::Health => health::run(context),
         Command::Status => status::run(context),
         Command::Methods(args) => methods::run(args, context),

@@ -1,0 +1,117 @@
+//! `clawhost agent`: one message to an agent, and its answer as it comes. Ctrl-C stops the run.
+
+use std::time::Duration;
+
+use clap::Args;
+use client::{Connection, EventStream};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answer::{Ended, Text, follow, stop};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::session::Question;
+use crate::show::{json_text, print};
+
+/// How long a run may take when nobody says.
+const LIMIT: Duration = Duration::from_secs(600);
+/// What the gateway is given beyond that to say that it took too long.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Arguments of `agent`.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// What to say to the agent
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    message: String,
+    /// The agent, if not the default one
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+    /// The session, if not the agent's main one
+    #[arg(long, value_name = "KEY")]
+    session: Option<String>,
+    /// How much it shall think, such as low or high
+    #[arg(long, value_name = "LEVEL")]
+    thinking: Option<String>,
+}
+
+/// Says it, and prints the answer. `--timeout` is for the whole run.
+pub fn run(args: AgentArgs, context: &Context) -> Result<(), Failure> {
+    let limit = context.target.timeout.unwrap_or(LIMIT);
+    let run_id = uuid::Uuid::new_v4().to_string();
+    let mut params = json!({
+        "message": args.message, "idempotencyKey": run_id, "deliver": false,
+        "timeout": limit.as_secs_f64().ceil() as u64,
+    });
+    for (key, value) in [("agentId", &args.agent), ("sessionKey", &args.session), ("thinking", &args.thinking)] {
+        if let Some(value) = value {
+            params[key] = json!(value);
+        }
+    }
+    context.with_gateway(async |connection| {
+        let mut events = connection.events();
+        let question = Question::new("agent", "agent").with(params);
+        question.check(connection)?;
+        tokio::select! {
+            done = ask(connection, &mut events, &question, &run_id, limit + GRACE, context.json) => done,
+            _ = tokio::signal::ctrl_c() => {
+                let key = args.session.as_deref().unwrap_or("main");
+                stop(connection, key, Some(&run_id)).await?;
+                Err(Failure::failed("stopped"))
+            }
+        }
+    })
+}
+
+async fn ask(
+    connection: &Connection,
+    events: &mut EventStream,
+    question: &Question<'_>,
+    run_id: &str,
+    limit: Duration,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let params = serde_json::value::to_raw_value(&question.params).expect("a JSON value is serialisable");
+    let answer = connection.request_final(question.method, Some(&params), Some(limit), |_: &RawValue| {});
+    if as_json {
+        let answer = answer.await?;
+        return print(&format!("{}\n", json_text::compact(answer.get())));
+    }
+    let mut text = Text::default();
+    let answer = {
+        let grows = async {
+            match follow(events, connection, run_id, &mut text).await {
+                // The answer says the same, and more.
+                Ok(Ended::Said | Ended::Failed(_)) => std::future::pending().await,
+                Ok(Ended::Stopped(why)) => Failure::failed(format!("the run was stopped ({why})")),
+                Err(failure) => failure,
+            }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            failure = grows => {
+                print(text.finish())?;
+                return Err(failure);
+            }
+        }
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            print(text.finish())?;
+            return Err(error.into());
+        }
+    };
+    let answer: Value = serde_json::from_str(answer.get()).unwrap_or_default();
+    if let Some(payloads) = answer["result"]["payloads"].as_array() {
+        let texts: Vec<&str> = payloads.iter().filter_map(|payload| payload["text"].as_str()).collect();
+        if !texts.is_empty() {
+            print(&text.grow(&texts.join("\n")))?;
+        }
+    }
+    print(text.finish())?;
+    match answer["result"]["meta"]["aborted"].as_bool() {
+        Some(true) => Err(Failure::failed("the run was stopped")),
+        _ => Ok(()),
+    }
+}
