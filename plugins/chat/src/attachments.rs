@@ -40,7 +40,7 @@ fn check(attachment: &Value, max_bytes: usize) -> Result<(), String> {
     let padding = content.bytes().rev().take_while(|byte| *byte == b'=').count();
     // Said by its length already, so that nothing large is decoded for nothing.
     let size = (content.len() / 4 * 3).saturating_sub(padding.min(2));
-    if content.is_empty() || content.len() % 4 != 0 {
+    if content.is_empty() || !content.len().is_multiple_of(4) {
         return Err("invalid base64 content".to_string());
     }
     if size > max_bytes {
