@@ -110,6 +110,10 @@ impl Desk {
 
     /// The signal of a run that may come.
     pub fn expect(&mut self, run_id: &str) -> Arc<Signal<Arc<RunOutcome>>> {
+        // It may have come since it was looked for.
+        if let Some(run) = self.active.get(run_id) {
+            return run.ended.clone();
+        }
         if let Some(signal) = self.expected.get(run_id).and_then(Weak::upgrade) {
             return signal;
         }

@@ -274,6 +274,11 @@ impl Agent {
             Some(Known::Active(run)) => (run.accepted.clone(), run.ended.clone()),
             _ => match self.book().look_up(&self.host, &asked.run_id).await? {
                 Some(entry) => {
+                    let came = self.desk().find(&asked.run_id);
+                    if let (Some(Known::Active(run)), true) = (came, entry.accepted.origin == asked.origin) {
+                        // It came between the two looks.
+                        return Ok(Some(Taken::Known(accepted(&run.accepted), run.ended.clone())));
+                    }
                     let Some(outcome) = entry.outcome else {
                         let message = "the run goes on in an instance that was replaced; ask agent.wait for its end";
                         return Err(MethodError::unavailable(message).retryable());

@@ -161,7 +161,8 @@ fn runs_of_a_session_go_in_order_and_others_side_by_side() {
     nth(&plugin, &calls, 1);
     plugin.settle();
     let asked = |place: usize| calls.lock().unwrap()[place].params()["runId"].clone();
-    assert_eq!((calls.lock().unwrap().len(), asked(0), asked(1)), (2, json!("a1"), json!("b1")));
+    let count = calls.lock().unwrap().len();
+    assert_eq!((count, asked(0), asked(1)), (2, json!("a1"), json!("b1")));
     let runs = plugin.call_as(Who::plugin("chat"), "agent.runs", json!({ "sessionKey": "a" })).payload();
     let begun: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| (&run["runId"], &run["hasBegun"])).collect();
     let (yes, no) = (json!(true), json!(false));
