@@ -55,7 +55,7 @@ async fn a_run_outlives_whoever_began_it() {
     let mut first = gateway.admin().await;
     begin(&mut first, "r", "one two three").await;
     begun(&mut first, "r").await;
-    first.close().await;
+    drop(first);
 
     let mut second = gateway.admin().await;
     let waited = second.ok("agent.wait", json!({ "runId": "r" })).await;

@@ -1,5 +1,6 @@
 //! A message channel: a way to people outside, such as a messenger. A plugin becomes the channel `<id>` by declaring
-//! internal methods; only `channel.<id>.send` and `channel.<id>.status` have to be there.
+//! internal methods, of which only `channel.<id>.send` has to be there. A channel without `channel.<id>.status` works and is
+//! shown nowhere.
 //!
 //! | method | is given | answers |
 //! | --- | --- | --- |

@@ -140,7 +140,7 @@ pub struct AbortRuns {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Aborted {
-    /// The runs that were told to stop.
+    /// The runs that were told to stop, and not before.
     pub run_ids: Vec<String>,
     /// Those that had not ended when the wait was over.
     #[serde(default)]

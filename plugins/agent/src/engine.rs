@@ -88,9 +88,9 @@ impl Agent {
         }
     }
 
-    /// Stops a run; whether it had not ended.
-    pub fn stop_run(self: &Arc<Self>, run: &Arc<Run>, reason: &str) {
-        run.stop.set(reason.to_string());
+    /// Tells a run to stop; whether nobody had done so before.
+    pub fn stop_run(self: &Arc<Self>, run: &Arc<Run>, reason: &str) -> bool {
+        let is_new = run.stop.set(reason.to_string());
         let is_waiting = self.desk().withdraw(run);
         if is_waiting {
             let turn = Turn { agent: self.clone(), run: run.clone(), went: false };
@@ -100,6 +100,7 @@ impl Agent {
                 turn.finish(&events, &Mutex::default(), End::Stopped(reason)).await;
             });
         }
+        is_new
     }
 
     /// How an agent is run.

@@ -50,7 +50,9 @@ impl Place {
         self.agent.desk().queue(&self.run);
         // Somebody may have stopped it before it waited.
         match self.run.stop.get() {
-            Some(reason) => self.agent.stop_run(&self.run, &reason),
+            Some(reason) => {
+                self.agent.stop_run(&self.run, &reason);
+            }
             None => self.agent.pump(),
         }
         self.run.clone()

@@ -313,7 +313,7 @@ impl Agent {
         let fits = |run: &Arc<Run>| params.run_id.as_deref().is_none_or(|id| id == run.id());
         let runs: Vec<_> = runs.into_iter().filter(fits).collect();
         let reason = params.stop_reason.as_deref().unwrap_or("rpc");
-        runs.iter().for_each(|run| self.stop_run(run, reason));
+        let told: Vec<_> = runs.iter().filter(|run| self.stop_run(run, reason)).cloned().collect();
         if params.wait_ms > 0 {
             let all = async {
                 for run in &runs {
@@ -324,7 +324,7 @@ impl Agent {
         }
         let ids = |runs: &[Arc<Run>]| runs.iter().map(|run| run.id().to_string()).collect();
         let still: Vec<_> = runs.iter().filter(|run| run.ended.get().is_none()).cloned().collect();
-        Ok(Aborted { run_ids: ids(&runs), still_running: ids(&still) })
+        Ok(Aborted { run_ids: ids(&told), still_running: ids(&still) })
     }
 
     async fn runs(self: Arc<Self>, _: Call, params: RunsOf) -> Result<ActiveRuns, MethodError> {

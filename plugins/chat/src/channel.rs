@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugin_api::contracts::channel::{BAD_TARGET, NOT_SENT, Query, Report, Send, Sent};
+use plugin_api::contracts::channel::{BAD_TARGET, NOT_SENT, Send, Sent};
 use plugin_api::contracts::session::{AppendMessages, Appended, OpenSession, SessionOpened};
 use plugin_api::contracts::{Message, Part, role};
 use plugin_api::{Call, MethodError};
@@ -50,19 +50,6 @@ impl Chat {
         let unsent = |error: MethodError| error.with_details(json!({ "code": NOT_SENT }));
         let message_id = self.put(&call, &send.to, message).await.map_err(unsent)?;
         Ok(Sent { message_id, place: Map::from_iter([("conversationId".to_string(), Value::from(session.key))]) })
-    }
-
-    pub(crate) async fn channel_status(self: Arc<Self>, _: Call, _: Query) -> Result<Report, MethodError> {
-        let running = json!({ "configured": true, "linked": true, "running": true });
-        let account = json!({ "accountId": "default", "configured": true, "linked": true, "running": true });
-        Ok(Report {
-            label: Some("WebChat".to_string()),
-            detail_label: Some("Chat of operators".to_string()),
-            default_account_id: Some("default".to_string()),
-            summary: running.as_object().cloned(),
-            accounts: account.as_object().cloned().map(|account| vec![account]),
-            ..Report::default()
-        })
     }
 
     /// Puts a message at the end of a session, and shows it when it is there to stay.

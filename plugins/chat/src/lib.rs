@@ -121,7 +121,6 @@ static METHODS: LazyLock<Methods<Chat>> = LazyLock::new(|| {
             Method::internal("channel.webchat.send").summary("Shows a message to whoever follows a session.").effects(),
             Chat::channel_send,
         )
-        .add(Method::internal("channel.webchat.status").summary("How the channel is doing."), Chat::channel_status)
 });
 
 impl Plugin for Chat {

@@ -29,7 +29,7 @@ const BOTH: [&str; 4] = ["health", "node.pair.resolved", "talk.mode", "voicewake
 /// Events that carry the versions of the snapshot.
 const STAMPED: [&str; 2] = ["health", "presence"];
 /// Methods whose manifest row says `interim`.
-const INTERIM: [&str; 4] = ["exec.approval.request", "spike.run", "spike.attached", "spike.once"];
+const INTERIM: [&str; 5] = ["agent", "exec.approval.request", "spike.run", "spike.attached", "spike.once"];
 
 /// What is known of a connection.
 #[derive(Default)]

@@ -48,8 +48,6 @@ pub const MAYBE: &[(&str, &str)] = &[
 pub const OTHER_TYPE: &[(&str, &str)] = &[
     ("status/sessions/defaults/model", "no model is configured, and the field may be null (protocol.md 6.1)"),
     ("status/sessions/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.1)"),
-    ("sessions.list/defaults/modelProvider", "no model is configured, and the field may be null (protocol.md 6.6)"),
-    ("sessions.list/defaults/model", "no model is configured, and the field may be null (protocol.md 6.6)"),
     ("sessions.list/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.6)"),
 ];
 
