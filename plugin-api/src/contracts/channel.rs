@@ -15,6 +15,9 @@
 //! What comes in is handed to `channels.inbound` as [`Inbound`]; the channel confirms it to its service only after
 //! [`Taken`] came back, since then it is durable. Who may write to which agent is decided there, not in the channel.
 //!
+//! Whoever has something to say to people (an agent's answer, a job's outcome) hands it to `send.deliver` as [`Deliver`],
+//! never to a channel: `send` keeps book of what went out, so that nothing goes out twice.
+//!
 //! **Once.** A message is handed to a channel once. The channel hands it to its service once, or says that it does not
 //! know: an error with `details.code` [`OUTCOME_UNKNOWN`] after a connection broke amid the request, [`NOT_SENT`] (retry
 //! is safe) when the service surely has nothing. A text over the service's limit is the channel's to cut into several
@@ -310,4 +313,52 @@ pub struct Account {
 pub struct LoggedOut {
     /// Whether something was kept and is gone now.
     pub cleared: bool,
+}
+
+/// Parameters of `send.deliver`: a message for people, in the name of another plugin. Answers [`Delivered`]. The same key
+/// again gives the same answer; after a crash amid the delivery it is an error with [`OUTCOME_UNKNOWN`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deliver {
+    /// The channel, by id or alias; the default one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// To whom, as a person or the channel wrote it.
+    pub to: String,
+    /// The text; empty when there is only media.
+    #[serde(default)]
+    pub text: String,
+    /// Files to go with it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
+    /// The account to send with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// A thread or topic within the chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// Whether nobody's device shall make a sound.
+    #[serde(default)]
+    pub silent: bool,
+    /// A session whose transcript gets the text as well; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_to: Option<String>,
+    /// Names this message, and makes it go out once.
+    pub idempotency_key: String,
+}
+
+/// Result of `send.deliver`, `send` and `poll`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivered {
+    /// The key it was sent with.
+    pub run_id: String,
+    /// The channel's id.
+    pub channel: String,
+    /// What the channel said of it.
+    #[serde(flatten)]
+    pub sent: Sent,
 }

@@ -7,6 +7,7 @@
 //! | `agent.backend.<id>.run` | an agent backend | `agent` | [`backend::BackendRun`], [`backend::Piece`]s, [`backend::BackendResult`] |
 //! | `agent.backend.<id>.models` | a backend that lists its models | `models` | see `plugins/models` |
 //! | `channel.<id>.send` and more | a message channel | `send`, `channels` | [`channel`] |
+//! | `send.deliver` | `send` | `channels`, `agent`, `cron` | [`channel::Deliver`], [`channel::Delivered`] |
 //! | `channels.inbound` | `channels` | a message channel | [`channel::Inbound`], [`channel::Taken`] |
 //! | `agent.run`, `agent.abort`, `agent.runs` | `agent` | `cron`, `channels`, `heartbeat`, doors | [`run`] |
 //! | `agents.get` | `agents` | `agent` | [`run::AgentId`], [`run::AgentRecord`] |
