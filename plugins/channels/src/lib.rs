@@ -1,8 +1,8 @@
 //! `channels.status`: how the message channels are doing, whichever there are.
 //!
 //! No channel is known here. One exists when its plugin declares the internal method `channel.<id>.status`, which takes
-//! [`ChannelQuery`] and answers [`ChannelReport`]. All are asked at once, under one deadline; one that fails or is late
-//! shows that as its `lastError`, and the others are shown as ever.
+//! [`Query`] and answers [`plugin_api::contracts::channel::Report`]. All are asked at once, under one deadline; one that
+//! fails or is late shows that as its `lastError`, and the others are shown as ever.
 
 mod report;
 
@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use plugin_api::abi::extension;
+use plugin_api::contracts::channel::Query;
 use plugin_api::{
     Call, CreateError, Host, InvokeReplies, InvokeReply, Manifest, Method, MethodError, Methods, NoParams, Plugin,
     Reply, Setup, lenient,
@@ -21,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use report::Shown;
-pub use report::{ChannelQuery, ChannelReport};
 
 /// How long channels may take when the caller does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Channels {
             ids.retain(|id| id.eq_ignore_ascii_case(only));
         }
         let timeout = timeout(params.timeout_ms, call.time_left());
-        let query = ChannelQuery { probe: params.probe.unwrap_or(false), timeout_ms: timeout.as_millis() as u64 };
+        let query = Query { probe: params.probe.unwrap_or(false), timeout_ms: timeout.as_millis() as u64 };
         // All are asked before the first is waited for.
         let asked: Vec<(String, InvokeReplies)> = ids
             .into_iter()

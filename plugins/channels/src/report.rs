@@ -1,47 +1,12 @@
 //! What a channel is asked and answers, and how that is shown when it is incomplete, odd or missing.
 
 use plugin_api::MethodError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use plugin_api::contracts::channel::Report;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// The account of channels that have no names for theirs.
 const DEFAULT_ACCOUNT: &str = "default";
-
-/// Parameters of `channel.<id>.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ChannelQuery {
-    /// Whether to ask the service.
-    pub probe: bool,
-    /// How long there is to answer, in milliseconds.
-    pub timeout_ms: u64,
-}
-
-/// Result of `channel.<id>.status`. Everything may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ChannelReport {
-    /// The channel's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Its longer name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail_label: Option<String>,
-    /// Name of a symbol of Apple's systems.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system_image: Option<String>,
-    /// The account used when none is named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_account_id: Option<String>,
-    /// The channel as a whole: `configured`, `linked`, `running` and what else it has to say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Map<String, Value>>,
-    /// Its accounts, each with an `accountId`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accounts: Option<Vec<Map<String, Value>>>,
-}
 
 /// A channel as it is shown.
 #[derive(Debug)]
@@ -58,7 +23,7 @@ impl Shown {
     /// What to show for what was answered.
     pub fn from_answer(id: &str, answer: Result<Box<RawValue>, MethodError>) -> Self {
         let report = answer.map_err(|error| error.shape().message.clone()).and_then(|payload| {
-            serde_json::from_str::<ChannelReport>(payload.get())
+            serde_json::from_str::<Report>(payload.get())
                 .map_err(|_| "the channel's answer was not understood".to_string())
         });
         match report {
@@ -67,7 +32,7 @@ impl Shown {
         }
     }
 
-    fn from_report(id: &str, report: ChannelReport) -> Self {
+    fn from_report(id: &str, report: Report) -> Self {
         let label = said(report.label).unwrap_or_else(|| title(id));
         let mut accounts = report.accounts.unwrap_or_default();
         for account in &mut accounts {
@@ -96,12 +61,12 @@ impl Shown {
 }
 
 /// A channel that gave no answer. It is enabled, or nobody could have asked it, so it counts as configured.
-fn failed(error: &str) -> ChannelReport {
+fn failed(error: &str) -> Report {
     let fields = |fields: Value| fields.as_object().cloned().unwrap_or_default();
-    ChannelReport {
+    Report {
         summary: Some(fields(json!({"configured": true, "lastError": error}))),
         accounts: Some(vec![fields(json!({"accountId": DEFAULT_ACCOUNT, "configured": true, "lastError": error}))]),
-        ..ChannelReport::default()
+        ..Report::default()
     }
 }
 
