@@ -27,6 +27,7 @@ pub struct Harness {
     state: State,
     real_time: bool,
     patience: Duration,
+    found: Vec<(String, Vec<u8>)>,
 }
 
 struct Member {
@@ -46,7 +47,13 @@ impl Harness {
     #[track_caller]
     pub fn of_entry(entry: &'static gwp_entry) -> Self {
         let state = State { kv_cap: 1 << 20, conns: BTreeSet::from([1]), ..State::default() };
-        Harness { plugins: vec![Member::read(entry)], state, real_time: false, patience: Duration::from_secs(10) }
+        Harness {
+            plugins: vec![Member::read(entry)],
+            state,
+            real_time: false,
+            patience: Duration::from_secs(10),
+            found: Vec::new(),
+        }
     }
 
     /// A harness around the plugin in this shared library. Fails the test if the file holds none.
@@ -116,6 +123,18 @@ impl Harness {
     pub fn kv(mut self, key: &str, value: impl Into<String>) -> Self {
         let id = self.plugins[0].manifest.id.clone();
         self.state.kv.entry(id).or_default().insert(key.to_string(), value.into());
+        self
+    }
+
+    /// What the plugin finds in its folder for data: copies of the files of another folder, such as another instance's as
+    /// it stands, which is what a crash leaves behind.
+    #[track_caller]
+    pub fn data_of(mut self, folder: impl AsRef<std::path::Path>) -> Self {
+        let files = std::fs::read_dir(folder).expect("there is a folder").map(|entry| entry.expect("it can be listed"));
+        for file in files.filter(|file| file.path().is_file()) {
+            let bytes = std::fs::read(file.path()).expect("a file can be read");
+            self.found.push((file.file_name().to_string_lossy().into_owned(), bytes));
+        }
         self
     }
 
@@ -207,7 +226,7 @@ impl Harness {
 
     #[track_caller]
     fn prepare(self) -> (Arc<World>, TempDir, Vec<Member>) {
-        let Harness { plugins, mut state, real_time, patience } = self;
+        let Harness { plugins, mut state, real_time, patience, found } = self;
         state.clock = Clock::new(real_time);
         for (index, member) in plugins.iter().enumerate() {
             let (methods, events) = rows::compile(&member.manifest).unwrap_or_else(|why| panic!("{why}"));
@@ -228,6 +247,11 @@ impl Harness {
             });
         }
         let data = tempfile::tempdir().expect("a test can make a folder");
+        let folder = data.path().join(&plugins[0].manifest.id);
+        for (name, bytes) in found {
+            std::fs::create_dir_all(&folder).expect("a test can make a folder");
+            std::fs::write(folder.join(name), bytes).expect("a test can write a file");
+        }
         (World::new(state, patience), data, plugins)
     }
 }

@@ -1,15 +1,23 @@
-//! Heartbeats: the regular question to an agent whether anything needs attention. This plugin holds whether they are on,
-//! how often they come, and what the last one brought. Whoever runs agents asks `heartbeat.settings` when the next one is
-//! due and reports it with `heartbeat.report`; the event `heartbeat` follows from the report.
+//! Heartbeats: the regular question to an agent whether anything needs attention, and whether anything happened that it
+//! should hear of. This plugin holds whether they are on, how often they come, and what the last one brought; it asks the
+//! agent when one is due (`beat.rs`), or when somebody wakes it. Others that ask agents themselves report with
+//! `heartbeat.report`; the event `heartbeat` follows from either.
+//!
+//! Heartbeats are on unless somebody switched them off, but those that come by themselves pass over agents whose first
+//! model is of a backend in `passed_over`: nobody wants an echo every half an hour. Who wakes an agent means it.
 
-use std::sync::{Arc, LazyLock};
+mod answer;
+mod beat;
+mod quiet;
+
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply,
-    Setup, lenient,
+    Setup, Spawned, StartError, lenient,
 };
 use schemars::JsonSchema;
-use schemas::scope::{ADMIN, READ};
+use schemas::scope::{ADMIN, READ, WRITE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,6 +44,19 @@ pub struct HeartbeatConfig {
     pub target: String,
     /// An answer of "all is well" with at most so many further characters is not passed on.
     pub ack_max_chars: u64,
+    /// To whom, if `target` is a channel; whoever wrote last through it when absent.
+    pub to: Option<String>,
+    /// Backends whose agents are asked only when somebody wakes them.
+    pub passed_over: Vec<String>,
+    /// Milliseconds until an agent that was busy when somebody woke it is looked at again.
+    #[schemars(range(min = 100))]
+    pub busy_retry_ms: u64,
+    /// From this time of day on no heartbeat comes by itself, written 22:00.
+    pub quiet_from: Option<String>,
+    /// Until this time of day.
+    pub quiet_until: Option<String>,
+    /// The zone of these, as in the IANA database; the machine's when absent.
+    pub time_zone: Option<String>,
 }
 
 impl Default for HeartbeatConfig {
@@ -45,6 +66,12 @@ impl Default for HeartbeatConfig {
             prompt: PROMPT.to_string(),
             target: "last".to_string(),
             ack_max_chars: 300,
+            to: None,
+            passed_over: vec!["echo".to_string()],
+            busy_retry_ms: 5_000,
+            quiet_from: None,
+            quiet_until: None,
+            time_zone: None,
         }
     }
 }
@@ -53,6 +80,9 @@ impl Default for HeartbeatConfig {
 pub struct Heartbeat {
     host: Host,
     config: HeartbeatConfig,
+    quiet: Option<quiet::Hours>,
+    woken: beat::Woken,
+    beating: Mutex<Option<Spawned>>,
 }
 
 static METHODS: LazyLock<Methods<Heartbeat>> = LazyLock::new(|| {
@@ -69,6 +99,13 @@ static METHODS: LazyLock<Methods<Heartbeat>> = LazyLock::new(|| {
                 .effects(),
             Heartbeat::set_heartbeats,
         )
+        .add(
+            Method::operator("wake", &[WRITE])
+                .summary("Leaves a text for the agent; with mode `now` it is asked at once.")
+                .effects(),
+            Heartbeat::wake,
+        )
+        .add(Method::internal("heartbeat.wake").summary("Asks for a heartbeat at once.").effects(), Heartbeat::wake_now)
         .add(
             Method::internal("heartbeat.settings").summary("Whether heartbeats are on, and how they go."),
             Heartbeat::settings,
@@ -87,6 +124,17 @@ impl Plugin for Heartbeat {
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
             .summary("Whether agents are asked regularly if anything needs attention, and what came of it last.")
+            .invokes(&[
+                "agent.run",
+                "agent.runs",
+                "agents.get",
+                "host.registry.list",
+                "presence.system-events",
+                "presence.system-events.drain",
+                "presence.system-events.push",
+                "send.deliver",
+                "session.store.open",
+            ])
             .config::<HeartbeatConfig>()
             .methods(&METHODS)
             .event(
@@ -95,11 +143,26 @@ impl Plugin for Heartbeat {
     }
 
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
-        Ok(Heartbeat { host, config: setup.config()? })
+        let config: HeartbeatConfig = setup.config()?;
+        let quiet = quiet::Hours::read(&config).map_err(CreateError::new)?;
+        Ok(Heartbeat { host, config, quiet, woken: Default::default(), beating: Mutex::default() })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let heartbeat = self.clone();
+        let beating = self.host.spawn(async move { heartbeat.beat_on().await });
+        *self.beating.lock().unwrap_or_else(PoisonError::into_inner) = Some(beating);
+        Ok(())
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
         METHODS.dispatch(self, call)
+    }
+
+    async fn quiesce(&self) {
+        if let Some(beating) = self.beating.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            beating.cancel();
+        }
     }
 }
 
@@ -132,6 +195,28 @@ impl Heartbeat {
     }
 
     async fn report(self: Arc<Self>, _: Call, event: HeartbeatEvent) -> Result<Noted, MethodError> {
+        self.note(event).await
+    }
+
+    async fn wake(self: Arc<Self>, _: Call, wake: Wake) -> Result<Woke, MethodError> {
+        let text = wake.text.trim();
+        if text.is_empty() {
+            return Ok(Woke { ok: false });
+        }
+        let event = serde_json::json!({ "text": text });
+        self.host.invoke("presence.system-events.push", &event).raw().await?;
+        if wake.mode == WakeMode::Now {
+            self.woken.wake();
+        }
+        Ok(Woke { ok: true })
+    }
+
+    async fn wake_now(self: Arc<Self>, _: Call, _: AnyParams) -> Result<Noted, MethodError> {
+        self.woken.wake();
+        Ok(Noted { ok: true })
+    }
+
+    async fn note(&self, event: HeartbeatEvent) -> Result<Noted, MethodError> {
         let noted = self.host.kv().set_json(LAST, &event);
         self.host.event("heartbeat").droppable().send(&event)?;
         noted.await?;
@@ -154,6 +239,40 @@ struct Switched {
     ok: bool,
     /// Whether heartbeats come now.
     enabled: bool,
+}
+
+/// Parameters of `wake`; the last two are of protocol 4, and there is one main session.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Wake {
+    /// When the agent hears of it.
+    mode: WakeMode,
+    /// What happened.
+    #[schemars(length(min = 1, max = 16_384))]
+    text: String,
+    /// Passed over.
+    #[serde(default, rename = "sessionKey")]
+    _session_key: Option<String>,
+    /// Passed over.
+    #[serde(default, rename = "agentId")]
+    _agent_id: Option<String>,
+}
+
+/// When an agent hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum WakeMode {
+    /// At once.
+    Now,
+    /// With the next heartbeat.
+    NextHeartbeat,
+}
+
+/// Result of `wake`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Woke {
+    /// Whether there was anything to say.
+    ok: bool,
 }
 
 /// It is noted.

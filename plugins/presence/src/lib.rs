@@ -106,8 +106,16 @@ static METHODS: LazyLock<Methods<Presence>> = LazyLock::new(|| {
         .add(
             Method::internal("presence.system-events.drain")
                 .summary("What happened and no agent has read yet; it counts as read now.")
+                .description("`through` is the number of the last one that is drained; all of them when absent.")
                 .effects(),
             Presence::drain_system_events,
+        )
+        .add(
+            Method::internal("presence.system-events.push")
+                .summary("Leaves a text for the main session.")
+                .description("With a `key`, a text is taken once, also when it is pushed again after a restart.")
+                .effects(),
+            Presence::push_system_event,
         )
 });
 
@@ -206,15 +214,28 @@ impl Presence {
     }
 
     async fn system_events(self: Arc<Self>, _: Call, _: NoParams) -> Result<Events, MethodError> {
-        Ok(Events { events: self.events.list()? })
+        let (events, last) = self.events.list()?;
+        Ok(Events { events, last })
     }
 
-    async fn drain_system_events(self: Arc<Self>, _: Call, _: NoParams) -> Result<Events, MethodError> {
-        let (events, gone) = self.events.drain()?;
+    async fn drain_system_events(self: Arc<Self>, _: Call, asked: Drain) -> Result<Events, MethodError> {
+        let (events, gone) = self.events.drain(asked.through)?;
         if let Some(write) = gone {
             write.await?;
         }
-        Ok(Events { events })
+        Ok(Events { events, last: None })
+    }
+
+    async fn push_system_event(self: Arc<Self>, _: Call, pushed: Push) -> Result<Pushed, MethodError> {
+        let event = SystemEvent { text: pushed.text, ts: schemas::now_ms() };
+        let (queued, write) = match pushed.key {
+            Some(key) => self.events.push_named(&event, &key)?,
+            None => self.events.push(&event).map(|write| (write.is_some(), write))?,
+        };
+        if let Some(write) = write {
+            write.await?;
+        }
+        Ok(Pushed { queued })
     }
 
     fn heard(self: &Arc<Self>, event: &HeardEvent) {
@@ -346,6 +367,35 @@ struct Accepted {
 struct Events {
     /// Oldest first.
     events: Vec<SystemEvent>,
+    /// The number of the last one, for `presence.system-events.drain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+}
+
+/// Parameters of `presence.system-events.drain`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Drain {
+    /// The number of the last one that is drained.
+    through: Option<u64>,
+}
+
+/// Parameters of `presence.system-events.push`.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Push {
+    /// What happened.
+    #[schemars(length(min = 1))]
+    text: String,
+    /// Names it, and makes it happen once.
+    #[serde(default)]
+    key: Option<String>,
+}
+
+/// Result of `presence.system-events.push`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Pushed {
+    /// Whether it was not there yet.
+    queued: bool,
 }
 
 /// Presence entries as ready-made JSON, latest first.

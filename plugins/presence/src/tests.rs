@@ -263,3 +263,24 @@ fn an_unknown_key_of_the_configuration_is_refused() {
     assert!(harness().config(json!({ "ttl": 5 })).create_error().contains("ttl"));
     assert!(harness().config(json!({ "max_rows": 1 })).create_error().contains("max_rows"));
 }
+
+#[test]
+fn a_text_is_left_once_under_its_name_and_drained_as_far_as_it_was_read() {
+    let presence = start(harness());
+    let cron = || Who::plugin("cron");
+    let push = |text: &str, key: &str| {
+        let params = json!({ "text": text, "key": key });
+        presence.call_as(cron(), "presence.system-events.push", params).payload()["queued"].clone()
+    };
+    assert_eq!([push("one", "a"), push("one", "b"), push("one", "a")], [true, true, false]);
+    let listed = presence.call_as(cron(), "presence.system-events", json!({})).payload();
+    let last = listed["last"].as_u64().expect("a number");
+    assert_eq!(listed["events"].as_array().map(Vec::len), Some(2));
+    assert_eq!(push("later", "c"), true);
+    let read = presence.call_as(cron(), "presence.system-events.drain", json!({ "through": last })).payload();
+    assert_eq!(read["events"].as_array().map(Vec::len), Some(2));
+    let left = presence.call_as(cron(), "presence.system-events.drain", json!({})).payload();
+    assert_eq!((left["events"].as_array().map(Vec::len), &left["events"][0]["text"]), (Some(1), &json!("later")));
+    assert_eq!(push("later", "c"), false, "also when it was read");
+    assert!(presence.call("presence.system-events.push", json!({ "text": "x" })).result.is_err(), "plugins only");
+}

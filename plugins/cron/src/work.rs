@@ -1,0 +1,212 @@
+//! What a run does: a text for the main session, or a run of an agent and its answer on its way.
+
+use std::sync::Arc;
+
+use plugin_api::contracts::run::{ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::session::{OpenSession, SessionOpened};
+use plugin_api::{InvokeReply, MethodError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::job::{Job, Payload, PostMode, WakeMode};
+use crate::runner::{Done, INTERRUPTED};
+use crate::store::{self, Run};
+use crate::{Cron, cut};
+
+/// Characters of a text for the main session when nobody says.
+const POSTED: u64 = 8_000;
+/// Characters of the beginning of an answer.
+const SUMMARY: usize = 2_000;
+
+impl Cron {
+    /// Does it; `again` when it began before and was cut off.
+    pub(crate) async fn work(self: &Arc<Self>, job: &Job, run: &Run, again: bool) -> Result<Done, String> {
+        match &job.payload {
+            Payload::SystemEvent { text } => {
+                self.post(text, &run.run_id).await.map_err(|error| sentence(&error))?;
+                self.wake(job).await;
+                Ok(Done { summary: Some(text.clone()), trouble: None })
+            }
+            Payload::AgentTurn { message, model, thinking, timeout_seconds } => {
+                let request = RunRequest {
+                    run_id: run.run_id.clone(),
+                    message: message.clone(),
+                    session_key: Some(self.session(job).await),
+                    agent_id: job.agent_id.clone(),
+                    origin: "cron".to_string(),
+                    model: model.clone(),
+                    thinking: thinking.clone(),
+                    timeout_ms: timeout_seconds.map(|seconds| seconds.saturating_mul(1_000)),
+                    ..RunRequest::default()
+                };
+                let outcome = self.ask(request, run, again, job.session_target == "isolated").await?;
+                let said = outcome.text.trim().to_string();
+                let result = match outcome.status.as_str() {
+                    status::OK => Ok(said.clone()),
+                    status => Err(outcome.error.clone().unwrap_or_else(|| format!("the run ended with {status}"))),
+                };
+                self.pass_on(job, run, result).await
+            }
+        }
+    }
+
+    /// Has the agent run, or joins the run that it has already.
+    async fn ask(&self, request: RunRequest, run: &Run, again: bool, fresh: bool) -> Result<RunOutcome, String> {
+        if again && run.accepted && !self.is_known(run).await {
+            return Err(INTERRUPTED.to_string());
+        }
+        if fresh && !again {
+            // A session that is not there yet has nothing to forget.
+            let reset = json!({ "key": request.session_key });
+            let _ = self.host.invoke("sessions.reset", &reset).raw().await;
+        }
+        let mut replies = self.host.invoke("agent.run", &request).replies();
+        loop {
+            match replies.next().await {
+                InvokeReply::Interim(_) => {
+                    let name = run.run_id.clone();
+                    if let Err(error) = self.db(move |db| store::accepted(db, &name)).await {
+                        self.host.warn(&format!("that {} began could not be kept: {error}", run.run_id));
+                    }
+                }
+                InvokeReply::Final(Ok(payload)) => {
+                    return serde_json::from_str(payload.get())
+                        .map_err(|_| "the agent's answer has another form".to_string());
+                }
+                InvokeReply::Final(Err(error)) => return Err(sentence(&error)),
+            }
+        }
+    }
+
+    /// Whether the agent still has this run, or its outcome.
+    async fn is_known(&self, run: &Run) -> bool {
+        #[derive(Deserialize)]
+        struct Waited {
+            status: String,
+        }
+        let asked = json!({ "runId": run.run_id, "timeoutMs": 0 });
+        match self.host.invoke("agent.wait", &asked).send::<Waited>().await {
+            Ok(waited) if waited.status != "timeout" => return true,
+            _ => {}
+        }
+        let active = self.host.invoke("agent.runs", &RunsOf::default()).send::<ActiveRuns>().await;
+        active.is_ok_and(|active| active.runs.iter().any(|active| active.run_id == run.run_id))
+    }
+
+    /// The session that a job runs in.
+    async fn session(&self, job: &Job) -> String {
+        if let Some(key) = job.session_target.strip_prefix("session:") {
+            return key.to_string();
+        }
+        let agent = match &job.agent_id {
+            Some(agent) => agent.clone(),
+            None => {
+                let list: Result<Value, _> = self.host.invoke("agents.list", &json!({})).send().await;
+                let default = list.ok().and_then(|list| list["defaultId"].as_str().map(str::to_string));
+                default.unwrap_or_else(|| "main".to_string())
+            }
+        };
+        format!("agent:{agent}:cron:{}", job.id)
+    }
+
+    /// Sends the answer where it is wanted, and tells the main session of it.
+    async fn pass_on(&self, job: &Job, run: &Run, result: Result<String, String>) -> Result<Done, String> {
+        let mut trouble = None;
+        if let Ok(text) = &result
+            && job.delivery.is_wanted()
+            && !text.is_empty()
+            && let Err(why) = self.deliver(job, run, text).await
+        {
+            let why = format!("the answer could not be sent: {why}");
+            trouble = Some((why, job.delivery.best_effort == Some(true)));
+        }
+        if job.posts_to_main {
+            let text = posted(job, &result);
+            if let Err(error) = self.post(&text, &run.run_id).await {
+                self.host.warn(&format!("the main session does not hear of {}: {error}", run.run_id));
+            }
+            self.wake(job).await;
+        }
+        result.map(|text| Done { summary: (!text.is_empty()).then_some(text), trouble })
+    }
+
+    async fn deliver(&self, job: &Job, run: &Run, text: &str) -> Result<(), String> {
+        let wanted = &job.delivery;
+        let channel =
+            wanted.channel.as_deref().map(str::trim).filter(|channel| !channel.is_empty() && *channel != "last");
+        let mut params = json!({ "text": text, "media": [], "idempotencyKey": format!("{}:answer", run.run_id) });
+        let mut set = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                params[name] = json!(value);
+            }
+        };
+        set("channel", channel);
+        set("to", wanted.to.as_deref());
+        set("accountId", wanted.account_id.as_deref());
+        set("threadId", wanted.thread_id.as_deref());
+        if channel.is_none() || wanted.to.is_none() {
+            let main = job.agent_id.as_ref().map_or_else(|| "main".to_string(), |agent| format!("agent:{agent}:main"));
+            let main =
+                OpenSession { key: main, agent_id: job.agent_id.clone(), create: false, set: Default::default() };
+            let opened = self.host.invoke("session.store.open", &main).send::<SessionOpened>().await;
+            let entry = opened.map(|opened| opened.entry).unwrap_or_default();
+            let last = |name: &str| entry.get(name).and_then(Value::as_str);
+            if channel.is_none_or(|channel| last("lastChannel") == Some(channel)) {
+                if channel.is_none() {
+                    set("channel", last("lastChannel"));
+                }
+                if wanted.to.is_none() {
+                    set("to", last("lastTo"));
+                    set("accountId", wanted.account_id.as_deref().or(last("lastAccountId")));
+                    set("threadId", wanted.thread_id.as_deref().or(last("lastThreadId")));
+                }
+            }
+        }
+        if params["to"].is_null() {
+            return Err("nobody is named, and nobody wrote to the main session yet".to_string());
+        }
+        self.host.invoke("send.deliver", &params).raw().await.map(drop).map_err(|error| sentence(&error))
+    }
+
+    /// Leaves a text for the main session, once.
+    async fn post(&self, text: &str, key: &str) -> Result<(), MethodError> {
+        let text = cut(text, self.config.max_text_bytes);
+        let event = json!({ "text": text, "key": key });
+        self.host.invoke("presence.system-events.push", &event).raw().await.map(drop)
+    }
+
+    /// Asks for a heartbeat at once, if the job wants one. Without heartbeats the text waits for the next run.
+    async fn wake(&self, job: &Job) {
+        if job.wake_mode != WakeMode::Now {
+            return;
+        }
+        let reason = json!({ "reason": format!("cron:{}", job.id) });
+        if let Err(error) = self.host.invoke("heartbeat.wake", &reason).raw().await {
+            self.host.warn(&format!("no heartbeat could be asked for: {error}"));
+        }
+    }
+}
+
+/// What the main session hears of an isolated job.
+fn posted(job: &Job, result: &Result<String, String>) -> String {
+    let isolation = job.isolation.clone().unwrap_or_default();
+    let prefix = isolation.post_to_main_prefix.as_deref().map(str::trim).filter(|prefix| !prefix.is_empty());
+    let (name, prefix) = (&job.name, prefix.unwrap_or("Cron"));
+    let said = match result {
+        Ok(text) if text.is_empty() => "done, without an answer".to_string(),
+        Ok(text) => {
+            let full = isolation.post_to_main_mode == Some(PostMode::Full);
+            let most = if full { usize::MAX } else { SUMMARY };
+            let asked = isolation.post_to_main_max_chars.unwrap_or(POSTED);
+            let most = most.min(usize::try_from(asked).unwrap_or(usize::MAX));
+            text.chars().take(most).collect()
+        }
+        Err(why) => format!("failed: {why}"),
+    };
+    format!("{prefix} ({name}): {said}")
+}
+
+/// What an error says, without what only the log shall hold.
+fn sentence(error: &MethodError) -> String {
+    error.shape().message.clone()
+}

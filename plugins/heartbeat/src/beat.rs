@@ -1,0 +1,302 @@
+//! The beat: when a heartbeat is due, or somebody woke the agent, it is asked once, and what it says is passed on. There
+//! is one task, so there are never two at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use plugin_api::contracts::run::{ActiveRuns, AgentId, AgentRecord, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::session::{OpenSession, SessionOpened};
+use plugin_api::{InvokeReply, MethodError, NoParams};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::{Meaning, meaning};
+use crate::{ENABLED, Heartbeat, HeartbeatEvent, HeartbeatStatus, Indicator};
+
+/// Those who wake an agent within this are answered together.
+const GATHER: Duration = Duration::from_millis(250);
+/// Characters of a preview.
+const PREVIEW: usize = 200;
+/// The session that is asked.
+const MAIN: &str = "main";
+
+/// Whether somebody woke the agent.
+#[derive(Default)]
+pub struct Woken(Mutex<(bool, Option<Waker>)>);
+
+impl Woken {
+    /// Somebody did.
+    pub fn wake(&self) {
+        let waker = {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state.0 = true;
+            state.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn take(&self) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Waits until somebody does, or the other is ready; whether it was the first.
+    async fn or(&self, other: impl Future<Output = ()>) -> bool {
+        let mut other = std::pin::pin!(other);
+        std::future::poll_fn(|context| {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::take(&mut state.0) {
+                return Poll::Ready(true);
+            }
+            state.1 = Some(context.waker().clone());
+            drop(state);
+            other.as_mut().poll(context).map(|()| false)
+        })
+        .await
+    }
+}
+
+/// What came of a beat.
+enum Beat {
+    /// Nothing that anybody has to hear of.
+    Silent,
+    /// The agent was busy.
+    Busy,
+    /// This.
+    Told(Box<HeartbeatEvent>),
+}
+
+impl Heartbeat {
+    pub(crate) async fn beat_on(self: Arc<Self>) {
+        let mut busy = false;
+        loop {
+            let wait = if busy { self.config.busy_retry_ms } else { self.config.every_ms };
+            let woken = self.woken.or(self.host.sleep(Duration::from_millis(wait))).await;
+            if woken {
+                self.host.sleep(GATHER).await;
+                self.woken.take();
+            }
+            let was_busy = busy;
+            let asked_for = woken || was_busy;
+            busy = false;
+            match self.beat(asked_for).await {
+                Beat::Silent => {}
+                Beat::Busy => {
+                    busy = asked_for;
+                    if !was_busy {
+                        self.tell(skipped("requests-in-flight")).await;
+                    }
+                }
+                Beat::Told(event) => self.tell(*event).await,
+            }
+        }
+    }
+
+    async fn tell(&self, event: HeartbeatEvent) {
+        if let Err(error) = self.note(event).await {
+            self.host.warn(&format!("what a heartbeat brought could not be kept: {error}"));
+        }
+    }
+
+    async fn beat(&self, asked_for: bool) -> Beat {
+        let told = |event| Beat::Told(Box::new(event));
+        let enabled = self.host.kv().json(ENABLED).ok().flatten().unwrap_or(true);
+        if !enabled {
+            return if asked_for { told(skipped("disabled")) } else { Beat::Silent };
+        }
+        if !self.serves_agents().await {
+            return if asked_for { told(skipped("no-agent")) } else { Beat::Silent };
+        }
+        if !asked_for {
+            if self.quiet.as_ref().is_some_and(|hours| hours.hold(schemas::now_ms())) {
+                return told(skipped("quiet-hours"));
+            }
+            if self.is_passed_over().await {
+                return Beat::Silent;
+            }
+        }
+        let main = RunsOf { session_key: Some(MAIN.to_string()) };
+        match self.host.invoke("agent.runs", &main).send::<ActiveRuns>().await {
+            Ok(active) if !active.runs.is_empty() => return Beat::Busy,
+            _ => {}
+        }
+        told(self.ask().await)
+    }
+
+    async fn serves_agents(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Registry {
+            methods: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            spec: Named,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let registry = self.host.invoke("host.registry.list", &NoParams {}).send::<Registry>().await;
+        registry.is_ok_and(|registry| registry.methods.iter().any(|entry| entry.spec.name == "agent.run"))
+    }
+
+    /// Whether the agent's model is of a backend that is not asked by itself.
+    async fn is_passed_over(&self) -> bool {
+        let record = self.host.invoke("agents.get", &AgentId::default()).send::<AgentRecord>().await;
+        let Ok(record) = record else { return false };
+        let backend = record.models.first().and_then(|model| model.split('/').next());
+        backend.is_some_and(|backend| self.config.passed_over.iter().any(|passed| passed == backend))
+    }
+
+    /// Asks the agent, with all that happened since it was asked last.
+    async fn ask(&self) -> HeartbeatEvent {
+        let begun = schemas::now_ms();
+        let news = self.host.invoke("presence.system-events", &NoParams {}).send::<News>().await.unwrap_or_default();
+        let request = RunRequest {
+            run_id: format!("heartbeat:{begun}"),
+            message: prompt(&self.config.prompt, &news),
+            session_key: Some(MAIN.to_string()),
+            origin: "heartbeat".to_string(),
+            hidden: true,
+            ..RunRequest::default()
+        };
+        let outcome = self.run(&request, news.last).await;
+        let mut event = event(HeartbeatStatus::Failed, begun);
+        match outcome {
+            Ok(outcome) if outcome.status == status::OK => self.pass_on(&outcome.text, &mut event).await,
+            Ok(outcome) => {
+                event.reason = Some(outcome.error.unwrap_or_else(|| format!("the run ended with {}", outcome.status)));
+            }
+            Err(error) => event.reason = Some(sentence(&error)),
+        }
+        event.indicator_type = Some(match event.status {
+            HeartbeatStatus::OkEmpty | HeartbeatStatus::OkToken => Indicator::Ok,
+            HeartbeatStatus::Failed => Indicator::Error,
+            HeartbeatStatus::Sent | HeartbeatStatus::Skipped => Indicator::Alert,
+        });
+        event.ts = schemas::now_ms();
+        event.duration_ms = Some(event.ts.saturating_sub(begun));
+        event
+    }
+
+    /// What happened counts as read once the agent has the run: a run that it does not take loses nothing.
+    async fn run(&self, request: &RunRequest, last: Option<u64>) -> Result<RunOutcome, MethodError> {
+        let mut read = last;
+        let mut replies = self.host.invoke("agent.run", request).replies();
+        loop {
+            let reply = replies.next().await;
+            let taken = !matches!(reply, InvokeReply::Final(Err(_)));
+            if let Some(through) = read.take_if(|_| taken) {
+                let drained = json!({ "through": through });
+                if let Err(error) = self.host.invoke("presence.system-events.drain", &drained).raw().await {
+                    self.host.warn(&format!("what an agent has read stays to be read again: {error}"));
+                }
+            }
+            if let InvokeReply::Final(result) = reply {
+                return Ok(serde_json::from_str(result?.get())?);
+            }
+        }
+    }
+
+    async fn pass_on(&self, text: &str, event: &mut HeartbeatEvent) {
+        let text = match meaning(text, self.config.ack_max_chars) {
+            Meaning::Empty => return well(event, HeartbeatStatus::OkEmpty),
+            Meaning::Fine => return well(event, HeartbeatStatus::OkToken),
+            Meaning::News(text) => text,
+        };
+        event.preview = Some(text.chars().take(PREVIEW).collect());
+        if self.config.target == "none" {
+            event.status = HeartbeatStatus::Skipped;
+            event.reason = Some("target-none".to_string());
+            event.silent = Some(true);
+            return;
+        }
+        let Some(mut params) = self.target().await else {
+            event.status = HeartbeatStatus::Skipped;
+            event.reason = Some("no-target".to_string());
+            return;
+        };
+        event.channel = params["channel"].as_str().map(str::to_string);
+        event.to = params["to"].as_str().map(str::to_string);
+        params["text"] = json!(text);
+        params["media"] = json!([]);
+        params["idempotencyKey"] = json!(format!("heartbeat:{}", event.ts));
+        match self.host.invoke("send.deliver", &params).raw().await {
+            Ok(_) => event.status = HeartbeatStatus::Sent,
+            Err(error) => event.reason = Some(format!("the answer could not be sent: {}", sentence(&error))),
+        }
+    }
+
+    /// Where an answer goes; nothing when nobody wrote yet.
+    async fn target(&self) -> Option<Value> {
+        let main =
+            OpenSession { key: MAIN.to_string(), agent_id: None, create: false, set: serde_json::Map::default() };
+        let opened = self.host.invoke("session.store.open", &main).send::<SessionOpened>().await;
+        let entry = opened.map(|opened| opened.entry).unwrap_or_default();
+        let last = |name: &str| entry.get(name).cloned().unwrap_or_default();
+        let any = self.config.target == "last";
+        let channel = if any { last("lastChannel") } else { json!(self.config.target) };
+        let fits = any || last("lastChannel") == channel;
+        let to = match &self.config.to {
+            Some(to) if !any => json!(to),
+            _ if fits => last("lastTo"),
+            _ => Value::Null,
+        };
+        if !channel.is_string() || !to.is_string() {
+            return None;
+        }
+        let mut params = json!({ "channel": channel, "to": to });
+        if self.config.to.is_none() || any {
+            for (name, from) in [("accountId", "lastAccountId"), ("threadId", "lastThreadId")] {
+                if last(from).is_string() {
+                    params[name] = last(from);
+                }
+            }
+        }
+        Some(params)
+    }
+}
+
+/// What happened, as `presence.system-events` answers.
+#[derive(Default, Deserialize)]
+struct News {
+    events: Vec<BTreeMap<String, Value>>,
+    #[serde(default)]
+    last: Option<u64>,
+}
+
+fn prompt(prompt: &str, news: &News) -> String {
+    let texts = news.events.iter().filter_map(|event| event.get("text")?.as_str());
+    let lines: String = texts.map(|text| format!("System: {text}\n")).collect();
+    if lines.is_empty() { prompt.to_string() } else { format!("{lines}\n{prompt}") }
+}
+
+fn event(status: HeartbeatStatus, ts: u64) -> HeartbeatEvent {
+    HeartbeatEvent {
+        ts,
+        status,
+        to: None,
+        preview: None,
+        duration_ms: None,
+        has_media: None,
+        reason: None,
+        channel: None,
+        silent: None,
+        indicator_type: None,
+    }
+}
+
+fn skipped(reason: &str) -> HeartbeatEvent {
+    HeartbeatEvent { reason: Some(reason.to_string()), ..event(HeartbeatStatus::Skipped, schemas::now_ms()) }
+}
+
+fn well(event: &mut HeartbeatEvent, status: HeartbeatStatus) {
+    event.status = status;
+    event.silent = Some(true);
+}
+
+/// What an error says, without what only the log shall hold.
+fn sentence(error: &MethodError) -> String {
+    error.shape().message.clone()
+}
