@@ -17,6 +17,7 @@ use crate::commands::call::CallArgs;
 use crate::commands::chat::ChatArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommand;
+use crate::commands::cron::CronCommand;
 use crate::commands::devices::DevicesCommand;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
@@ -120,6 +121,9 @@ pub enum Command {
     /// Decide about programs that somebody wants to run, and say what may run without asking
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// See to jobs that run at a time, or again and again
+    #[command(subcommand)]
+    Cron(CronCommand),
     /// List the open connections
     Connections,
     /// Show the shared token of this machine's gateway

@@ -13,6 +13,7 @@ pub mod chat;
 pub mod completions;
 pub mod config;
 mod connections;
+pub mod cron;
 pub mod devices;
 pub mod events;
 mod health;
@@ -52,6 +53,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Service(command) => service::run(command, context),
         Command::Node(command) => node::run(command, context),
         Command::Nodes(command) => nodes::run(command, context),
+        Command::Cron(command) => cron::run(command, context),
         Command::Approvals(command) => approvals::run(command, context),
         Command::Completions(args) => completions::run(args),
     }
