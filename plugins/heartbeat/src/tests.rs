@@ -104,3 +104,134 @@ fn times_for_people() {
         assert_eq!(super::words(ms), words);
     }
 }
+
+/// A gateway with an agent whose first model is this, and which answers so.
+fn with_agent(model: &str, said: &str) -> Harness {
+    let entry = plugin_api::catalogue::RegistryEntry {
+        kind: "method".into(),
+        plugin: "agent".into(),
+        spec: json!({ "name": "agent.run", "role": "internal", "scopes": [], "params": {} }),
+    };
+    let registry = plugin_api::catalogue::RegistryList { plugins: vec![], methods: vec![entry], events: vec![] };
+    let outcome = json!({ "runId": "r", "status": "ok", "sessionKey": "agent:main:main", "agentId": "main", "text": said,
+                          "endedAt": 1 });
+    let session = json!({ "key": "agent:main:main", "agentId": "main", "sessionId": "s",
+                          "entry": { "lastChannel": "telegram", "lastTo": "7" } });
+    Harness::new::<Heartbeat>()
+        .answer("host.registry.list", registry)
+        .answer("agents.get", json!({ "agentId": "main", "models": [model] }))
+        .answer("agent.run", outcome)
+        .answer("presence.system-events", json!({ "events": [{ "text": "the door is open", "ts": 1 }], "last": 4 }))
+        .answer("presence.system-events.drain", json!({ "events": [] }))
+        .answer("presence.system-events.push", json!({ "queued": true }))
+        .answer("session.store.open", session)
+        .answer("send.deliver", json!({ "messageId": "1" }))
+}
+
+fn idle(harness: Harness) -> Running {
+    harness.answer("agent.runs", json!({ "runs": [] })).start()
+}
+
+fn asked(heartbeat: &Running, method: &str) -> Vec<Value> {
+    heartbeat.asked().into_iter().filter(|asked| asked.method == method).map(|asked| asked.params).collect()
+}
+
+const HALF_AN_HOUR: std::time::Duration = std::time::Duration::from_secs(1_800);
+const A_MOMENT: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[test]
+fn an_agent_is_asked_every_so_often_and_what_it_says_is_passed_on() {
+    let heartbeat = idle(with_agent("openai/m", "The door is open."));
+    heartbeat.advance(HALF_AN_HOUR);
+    let told = heartbeat.wait_event("heartbeat").payload;
+    assert_eq!([&told["status"], &told["channel"], &told["to"]], [&json!("sent"), &json!("telegram"), &json!("7")]);
+    let run = asked(&heartbeat, "agent.run").remove(0);
+    assert_eq!(
+        (&run["origin"], &run["hidden"], &run["sessionKey"]),
+        (&json!("heartbeat"), &json!(true), &json!("main"))
+    );
+    assert!(run["message"].as_str().unwrap().starts_with("System: the door is open\n"));
+    assert_eq!(asked(&heartbeat, "presence.system-events.drain"), [json!({ "through": 4 })]);
+    assert_eq!(asked(&heartbeat, "send.deliver")[0]["text"], "The door is open.");
+    heartbeat.advance(HALF_AN_HOUR);
+    heartbeat.wait_event("heartbeat");
+    assert_eq!(asked(&heartbeat, "agent.run").len(), 2);
+}
+
+#[test]
+fn all_is_well_and_nobody_is_told() {
+    for (said, status) in [("HEARTBEAT_OK", "ok-token"), ("", "ok-empty")] {
+        let heartbeat = idle(with_agent("openai/m", said));
+        heartbeat.advance(HALF_AN_HOUR);
+        let told = heartbeat.wait_event("heartbeat").payload;
+        assert_eq!((&told["status"], &told["silent"]), (&json!(status), &json!(true)));
+        assert!(asked(&heartbeat, "send.deliver").is_empty());
+    }
+}
+
+#[test]
+fn an_echo_is_asked_only_by_who_wakes_it() {
+    let heartbeat = idle(with_agent("echo/echo", "The door is open."));
+    heartbeat.advance(HALF_AN_HOUR * 3);
+    assert!(asked(&heartbeat, "agent.run").is_empty() && heartbeat.events().is_empty());
+    let writer = Who::operator(&["operator.write"]);
+    let wake = |mode: &str| heartbeat.call_as(writer.clone(), "wake", json!({ "mode": mode, "text": " x " })).payload();
+    assert_eq!(wake("next-heartbeat"), json!({ "ok": true }));
+    heartbeat.advance(A_MOMENT);
+    assert!(asked(&heartbeat, "agent.run").is_empty());
+    wake("now");
+    heartbeat.advance(A_MOMENT);
+    assert_eq!(heartbeat.wait_event("heartbeat").payload["status"], "sent");
+    assert_eq!(asked(&heartbeat, "presence.system-events.push"), [json!({ "text": "x" }), json!({ "text": "x" })]);
+}
+
+#[test]
+fn without_an_agent_or_switched_off_nobody_is_asked() {
+    let nobody = start();
+    nobody.advance(HALF_AN_HOUR * 2);
+    assert!(nobody.events().is_empty());
+    let off = idle(with_agent("openai/m", "x"));
+    off.call("set-heartbeats", json!({ "enabled": false })).payload();
+    off.advance(HALF_AN_HOUR * 2);
+    assert!(off.events().is_empty());
+    off.call_as(Who::plugin("cron"), "heartbeat.wake", json!({})).payload();
+    off.advance(A_MOMENT);
+    assert_eq!(off.wait_event("heartbeat").payload["reason"], "disabled");
+    assert!(asked(&off, "agent.run").is_empty());
+}
+
+#[test]
+fn a_busy_agent_is_left_alone_and_asked_later_by_who_woke_it() {
+    let busy = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_busy = busy.clone();
+    let run = json!({ "runId": "r", "sessionKey": "s", "spelledKey": "s", "agentId": "main", "hasBegun": true,
+                      "origin": "client" });
+    let heartbeat = with_agent("openai/m", "x")
+        .answer_with("agent.runs", move |call| {
+            let runs = if is_busy.load(std::sync::atomic::Ordering::SeqCst) { vec![run.clone()] } else { vec![] };
+            call.finish(Ok(json!({ "runs": runs })));
+        })
+        .start();
+    heartbeat.call_as(Who::plugin("cron"), "heartbeat.wake", json!({})).payload();
+    heartbeat.advance(A_MOMENT);
+    let told = heartbeat.wait_event("heartbeat").payload;
+    assert_eq!((&told["status"], &told["reason"]), (&json!("skipped"), &json!("requests-in-flight")));
+    busy.store(false, std::sync::atomic::Ordering::SeqCst);
+    heartbeat.advance(A_MOMENT * 6);
+    assert_eq!(heartbeat.wait_event("heartbeat").payload["status"], "sent");
+}
+
+#[test]
+fn quiet_hours_go_beyond_midnight() {
+    let config = |from: &str, until: &str| json!({ "quiet_from": from, "quiet_until": until, "time_zone": "UTC" });
+    let hours = |from: &str, until: &str| {
+        super::quiet::Hours::read(&serde_json::from_value(config(from, until)).unwrap()).unwrap().unwrap()
+    };
+    const HOUR: u64 = 3_600_000;
+    let night = hours("22:00", "08:00");
+    assert_eq!([21, 22, 0, 7, 8].map(|hour| night.hold(hour * HOUR)), [false, true, true, true, false]);
+    let day = hours("08:00", "22:00");
+    assert_eq!([7, 8, 21, 22].map(|hour| day.hold(hour * HOUR)), [false, true, true, false]);
+    let odd = Harness::new::<Heartbeat>().config(config("10pm", "08:00")).create_error();
+    assert!(odd.contains("quiet_from"), "{odd}");
+}
