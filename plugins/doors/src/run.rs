@@ -1,0 +1,255 @@
+//! A run as a door follows it: what the agent says on the way, and how it ends.
+//!
+//! What was said and not yet sent is kept as one text, so that a client that reads slowly is sent more at once, and not a
+//! queue of small pieces.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use plugin_api::contracts::run::{AbortRuns, Aborted, RunOutcome, RunRequest};
+use plugin_api::{HeardEvent, Host, InvokeReplies, InvokeReply, Sleep};
+use serde::Deserialize;
+
+use crate::refusal::Refusal;
+
+/// How much longer than the run itself its answer is waited for.
+const TO_ANSWER: Duration = Duration::from_secs(30);
+/// What parts what an agent says before it uses a tool from what it says afterwards.
+const BETWEEN: &str = "\n\n";
+
+/// The runs that doors wait for.
+pub struct Runs {
+    open: Mutex<HashMap<String, Arc<Mutex<Said>>>>,
+    most: usize,
+    longest: usize,
+}
+
+/// What an agent said in a run.
+#[derive(Default)]
+struct Said {
+    text: String,
+    /// Where the present piece begins: what a model says in one go.
+    piece: usize,
+    too_long: bool,
+    waker: Option<Waker>,
+}
+
+/// The part of an `agent` event that is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Heard {
+    run_id: String,
+    stream: String,
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(Default, Deserialize)]
+struct Data {
+    #[serde(default)]
+    text: Option<String>,
+}
+
+impl Runs {
+    pub fn new(most: usize, longest: usize) -> Self {
+        Runs { open: Mutex::default(), most, longest }
+    }
+
+    /// Something happens in a run, of these doors or of others.
+    pub fn hear(&self, event: &HeardEvent) {
+        if lock(&self.open).is_empty() {
+            return;
+        }
+        let Ok(Heard { run_id, stream, data }) = event.payload() else { return };
+        let said = lock(&self.open).get(&run_id).cloned();
+        if let (Some(said), "assistant", Some(text)) = (said, stream.as_str(), data.text) {
+            said_so_far(&said, &text, self.longest);
+        }
+    }
+
+    fn open(&self, run_id: &str) -> Result<Arc<Mutex<Said>>, Refusal> {
+        let mut open = lock(&self.open);
+        if open.len() >= self.most {
+            let busy = Refusal::new(429, "too many runs at once; try again in a moment").code("rate_limit_exceeded");
+            return Err(Refusal { retry_after_ms: Some(1_000), ..busy });
+        }
+        let said: Arc<Mutex<Said>> = Arc::default();
+        open.insert(run_id.to_string(), said.clone());
+        Ok(said)
+    }
+}
+
+/// Takes what a model has said so far in its present piece.
+fn said_so_far(said: &Mutex<Said>, text: &str, longest: usize) {
+    let waker = {
+        let mut said = lock(said);
+        let Said { text: all, piece, too_long, waker } = &mut *said;
+        let more = match text.strip_prefix(&all[*piece..]) {
+            Some(more) => more,
+            // What was heard already, late.
+            None if all[*piece..].starts_with(text) => return,
+            None => {
+                if !all.is_empty() {
+                    all.push_str(BETWEEN);
+                }
+                *piece = all.len();
+                text
+            }
+        };
+        if all.len() + more.len() > longest {
+            *too_long = true;
+        } else {
+            all.push_str(more);
+        }
+        waker.take()
+    };
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// What happens next in a run.
+pub enum Step {
+    /// It was taken on.
+    Accepted,
+    /// The agent said more.
+    More(String),
+    /// Nothing happened for a while.
+    Quiet,
+    /// It is over.
+    Ended(Result<RunOutcome, Refusal>),
+}
+
+/// A run that a door waits for. Let go of before its end, it is stopped.
+pub struct Run {
+    host: Host,
+    runs: Arc<Runs>,
+    id: String,
+    replies: InvokeReplies,
+    said: Arc<Mutex<Said>>,
+    sent: usize,
+    outcome: Option<RunOutcome>,
+    over: bool,
+    quiet: Duration,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Run {
+    /// Begins it.
+    pub fn begin(host: &Host, runs: &Arc<Runs>, request: &RunRequest, quiet: Duration) -> Result<Run, Refusal> {
+        let said = runs.open(&request.run_id)?;
+        let timeout = Duration::from_millis(request.timeout_ms.unwrap_or_default()) + TO_ANSWER;
+        Ok(Run {
+            host: host.clone(),
+            runs: runs.clone(),
+            id: request.run_id.clone(),
+            replies: host.invoke("agent.run", request).timeout(timeout).replies(),
+            said,
+            sent: 0,
+            outcome: None,
+            over: false,
+            quiet,
+            sleep: Box::pin(host.sleep(quiet)),
+        })
+    }
+
+    /// What happens next.
+    pub async fn next(&mut self) -> Step {
+        let step = self.wait().await;
+        match &step {
+            Step::Ended(_) => {}
+            _ => self.sleep = Box::pin(self.host.sleep(self.quiet)),
+        }
+        step
+    }
+
+    async fn wait(&mut self) -> Step {
+        loop {
+            let Run { replies, said, sent, outcome, sleep, over, .. } = self;
+            let mut reply = pin!(replies.next());
+            let came = std::future::poll_fn(|context| {
+                {
+                    let mut said = lock(said);
+                    if said.too_long {
+                        return Poll::Ready(Err(Step::Ended(Err(
+                            Refusal::new(500, "the answer is too long").code("answer_too_long")
+                        ))));
+                    }
+                    if said.text.len() > *sent {
+                        let more = said.text[*sent..].to_string();
+                        *sent = said.text.len();
+                        return Poll::Ready(Err(Step::More(more)));
+                    }
+                    said.waker = Some(context.waker().clone());
+                }
+                if let Some(outcome) = outcome.take() {
+                    return Poll::Ready(Err(Step::Ended(Ok(outcome))));
+                }
+                if let Poll::Ready(reply) = reply.as_mut().poll(context) {
+                    return Poll::Ready(Ok(reply));
+                }
+                sleep.as_mut().poll(context).map(|()| Err(Step::Quiet))
+            })
+            .await;
+            match came {
+                Err(step) => return step,
+                Ok(InvokeReply::Interim(_)) => return Step::Accepted,
+                Ok(InvokeReply::Final(Err(error))) => {
+                    *over = true;
+                    return Step::Ended(Err(Refusal::of_method(&error)));
+                }
+                Ok(InvokeReply::Final(Ok(payload))) => {
+                    *over = true;
+                    let Ok(ended) = serde_json::from_str::<RunOutcome>(payload.get()) else {
+                        return Step::Ended(Err(Refusal::new(500, "the run ended in a way that is not understood")));
+                    };
+                    // Its last words may not have been heard yet.
+                    if Refusal::of_outcome(&ended).is_none() && !lock(said).text.ends_with(&ended.text) {
+                        said_so_far(said, &ended.text, self.runs.longest);
+                    }
+                    *outcome = Some(ended);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        lock(&self.runs.open).remove(&self.id);
+        if self.over {
+            return;
+        }
+        let stop =
+            AbortRuns { run_id: Some(self.id.clone()), stop_reason: Some("rpc".to_string()), ..AbortRuns::default() };
+        let host = self.host.clone();
+        self.host.spawn(async move {
+            if let Err(error) = host.invoke("agent.abort", &stop).send::<Aborted>().await {
+                host.warn(&format!("a run whose client has gone could not be stopped: {error}"));
+            }
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_grows_piece_by_piece_and_is_bounded() {
+        let said = Mutex::default();
+        for text in ["Let", "Let me look", "Let me", "5", "5 it is", "5 it is"] {
+            said_so_far(&said, text, 30);
+        }
+        assert_eq!(lock(&said).text, "Let me look\n\n5 it is");
+        said_so_far(&said, "5 it is, and this is too much", 30);
+        assert!(lock(&said).too_long && lock(&said).text.len() <= 30);
+    }
+}
