@@ -13,7 +13,9 @@ pub fn tokens(usage: &Usage) -> (u64, u64, u64) {
 
 /// The head of a stream.
 pub fn stream_head() -> Response {
-    Response::begin("text/event-stream; charset=utf-8").header("cache-control", "no-cache").header("x-accel-buffering", "no")
+    Response::begin("text/event-stream; charset=utf-8")
+        .header("cache-control", "no-cache")
+        .header("x-accel-buffering", "no")
 }
 
 /// Sends an event without a name.

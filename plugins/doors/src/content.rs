@@ -53,7 +53,10 @@ impl Content {
                 let name = inner["filename"].as_str().or(inner["source"]["filename"].as_str()).unwrap_or("file");
                 let (kind, data) = given(inner, place)?;
                 if kind.starts_with("image/") {
-                    return self.attach(json!({ "type": "image", "mimeType": kind, "fileName": name, "content": data }), place);
+                    return self.attach(
+                        json!({ "type": "image", "mimeType": kind, "fileName": name, "content": data }),
+                        place,
+                    );
                 }
                 let text = STANDARD.decode(&data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
                 match text.filter(|text| !text.contains('\0')) {
@@ -194,10 +197,7 @@ pub fn told(turns: Vec<Turn>, fresh: bool, place: &str) -> Result<Told, Refusal>
         true => last.text,
         false => format!("Earlier in this conversation:\n\n{earlier}Now:\n\nUser: {}", last.text),
     };
-    let system: Vec<String> = system.into_iter().map(|turn| turn.content.text).filter(|text| !text.is_empty()).collect();
-    Ok(Told {
-        system: (!system.is_empty()).then(|| system.join("\n\n")),
-        message,
-        attachments: last.attachments,
-    })
+    let system: Vec<String> =
+        system.into_iter().map(|turn| turn.content.text).filter(|text| !text.is_empty()).collect();
+    Ok(Told { system: (!system.is_empty()).then(|| system.join("\n\n")), message, attachments: last.attachments })
 }

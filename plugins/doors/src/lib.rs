@@ -176,10 +176,9 @@ async fn object(exchange: &mut Exchange, most: u64) -> http::Result<Result<Value
     Ok(match parsed {
         Ok(value) if value.is_object() => Ok(value),
         Ok(_) => Err(Refusal::new(400, "the body has to be a JSON object")),
-        Err(error) => Err(Refusal::new(
-            400,
-            format!("the body is not JSON: line {}, column {}", error.line(), error.column()),
-        )),
+        Err(error) => {
+            Err(Refusal::new(400, format!("the body is not JSON: line {}, column {}", error.line(), error.column())))
+        }
     })
 }
 

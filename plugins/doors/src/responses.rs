@@ -125,9 +125,7 @@ async fn begin(doors: &Arc<Doors>, exchange: &Exchange, mut asked: Asked) -> Res
             let gone = Refusal::new(404, "there is no such response, or it is forgotten");
             Refusal { param: Some("previous_response_id".into()), ..gone }.code("previous_response_not_found")
         })?,
-        None => {
-            Target::of(&doors.host, exchange, &asked.model, asked.user.as_deref(), "openresponses").await?
-        }
+        None => Target::of(&doors.host, exchange, &asked.model, asked.user.as_deref(), "openresponses").await?,
     };
     let fresh = target.is_fresh(&doors.host).await?;
     let Told { system, message, attachments } = told(std::mem::take(&mut asked.turns), fresh, "input")?;

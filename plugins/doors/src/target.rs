@@ -39,7 +39,10 @@ impl Target {
         if let Some(key) = &key
             && (key.len() > LONGEST_KEY || key.chars().any(char::is_control))
         {
-            return Err(Refusal::new(400, format!("a session key has at most {LONGEST_KEY} bytes, all of them printable")));
+            return Err(Refusal::new(
+                400,
+                format!("a session key has at most {LONGEST_KEY} bytes, all of them printable"),
+            ));
         }
         let agent_id = known(host, wanted.as_deref().unwrap_or(DEFAULT_AGENT)).await?;
         Ok(match (key, user.filter(|user| !user.is_empty())) {
@@ -71,9 +74,8 @@ async fn known(host: &Host, agent: &str) -> Result<String, Refusal> {
     let asked = AgentId { agent_id: Some(agent.to_string()) };
     let record: Result<AgentRecord, MethodError> = host.invoke("agents.get", &asked).send().await;
     record.map(|record| record.agent_id).map_err(|error| match error.shape().code.as_str() {
-        code::INVALID_REQUEST => {
-            Refusal { param: Some("model".into()), ..Refusal::new(404, "there is no such agent") }.code("model_not_found")
-        }
+        code::INVALID_REQUEST => Refusal { param: Some("model".into()), ..Refusal::new(404, "there is no such agent") }
+            .code("model_not_found"),
         _ => Refusal::of_method(&error),
     })
 }

@@ -54,7 +54,8 @@ fn accept(run: &StubCall) {
 }
 
 fn end(run: &StubCall, outcome: Value) {
-    let mut all = json!({ "runId": run.params()["runId"], "status": "ok", "sessionKey": "s", "agentId": "main", "endedAt": 2 });
+    let mut all =
+        json!({ "runId": run.params()["runId"], "status": "ok", "sessionKey": "s", "agentId": "main", "endedAt": 2 });
     for (name, value) in outcome.as_object().into_iter().flatten() {
         all[name] = value.clone();
     }
@@ -110,7 +111,10 @@ fn a_completion_is_a_run_of_the_agent() {
     let run = runs.recv().expect("a run");
     let params = run.params().clone();
     assert_eq!(params["sessionKey"], "agent:ops:openai-user:ann");
-    assert_eq!((&params["agentId"], &params["origin"], &params["thinking"]), (&json!("ops"), &json!("http"), &json!("low")));
+    assert_eq!(
+        (&params["agentId"], &params["origin"], &params["thinking"]),
+        (&json!("ops"), &json!("http"), &json!("low"))
+    );
     assert_eq!(params["extraSystemPrompt"], "Be brief.");
     assert_eq!(
         params["message"],
@@ -166,7 +170,10 @@ fn a_stream_says_what_the_agent_says_in_order() {
     says(&plugin, &run, "Hel");
     says(&plugin, &run, "Hello");
     // Another run's words are not this one's.
-    plugin.publish("agent", json!({ "runId": "other", "seq": 1, "ts": 1, "stream": "assistant", "data": { "text": "no" } }));
+    plugin.publish(
+        "agent",
+        json!({ "runId": "other", "seq": 1, "ts": 1, "stream": "assistant", "data": { "text": "no" } }),
+    );
     plugin.advance(Duration::from_secs(16));
     end(&run, json!({ "text": "Hello you", "usage": { "input": 1, "output": 2 } }));
     let answer = asked.wait();
@@ -263,18 +270,27 @@ fn what_cannot_be_met_is_refused_with_the_parameters_name() {
         (with("stream", json!("yes")), "stream"),
         (with("messages", json!([])), "messages"),
         (with("messages", json!([{ "role": "system", "content": "x" }])), "messages"),
-        (with("messages", json!([{ "role": "user", "content": "x" }, { "role": "assistant", "content": "y" }])), "messages"),
+        (
+            with("messages", json!([{ "role": "user", "content": "x" }, { "role": "assistant", "content": "y" }])),
+            "messages",
+        ),
         (with("messages", json!([{ "role": "alien", "content": "x" }])), "messages[0].role"),
         (
-            with("messages", json!([{ "role": "user", "content": [
+            with(
+                "messages",
+                json!([{ "role": "user", "content": [
                 { "type": "image_url", "image_url": { "url": "http://127.0.0.1/x.png" } }
-            ] }])),
+            ] }]),
+            ),
             "messages[0].content[0]",
         ),
     ] {
         let answer = plugin.http(chat(request)).wait();
         let error = body(&answer)["error"].clone();
-        assert_eq!((answer.status, &error["param"], &error["type"]), (400, &json!(param), &json!("invalid_request_error")));
+        assert_eq!(
+            (answer.status, &error["param"], &error["type"]),
+            (400, &json!(param), &json!("invalid_request_error"))
+        );
     }
     let unknown = plugin.http(chat(with("model", json!("openclaw/nobody")))).wait();
     assert_eq!((unknown.status, &body(&unknown)["error"]["code"]), (404, &json!("model_not_found")));
@@ -329,7 +345,10 @@ fn a_response_streams_its_events_in_order_and_is_gone_on_with() {
         assert_eq!((&data["sequence_number"], &data["type"]), (&json!(number), &json!(name)));
     }
     let response = &events[9].1["response"];
-    assert_eq!((&response["status"], &response["output"][0]["content"][0]["text"]), (&json!("completed"), &json!("Hello")));
+    assert_eq!(
+        (&response["status"], &response["output"][0]["content"][0]["text"]),
+        (&json!("completed"), &json!("Hello"))
+    );
     assert_eq!((&response["usage"]["total_tokens"], &events[10].1), (&json!(3), &json!("[DONE]")));
 
     let session = run.params()["sessionKey"].clone();

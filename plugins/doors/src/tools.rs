@@ -41,9 +41,11 @@ async fn invoke(doors: &Doors, body: &Value) -> Result<Response, Response> {
     })?;
     // The action of a tool is a method of its own, or a parameter.
     let full = action.map(|action| format!("{tool}.{action}"));
-    let found = full.iter().map(String::as_str).chain([tool]).find_map(|name| {
-        specs.iter().find(|spec| is_named(spec, name) && is_open(spec, &doors.config))
-    });
+    let found = full
+        .iter()
+        .map(String::as_str)
+        .chain([tool])
+        .find_map(|name| specs.iter().find(|spec| is_named(spec, name) && is_open(spec, &doors.config)));
     let spec = found.ok_or_else(|| failed(404, "not_found", "there is no such tool, or it is not open here"))?;
     for (name, value) in [("action", action), ("sessionKey", session)] {
         if let Some(value) = value

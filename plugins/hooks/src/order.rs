@@ -1,0 +1,99 @@
+//! What a hook asks for.
+
+use plugin_api::http::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{HooksConfig, refused};
+
+/// One of the two.
+pub enum Order {
+    Wake(WakeOrder),
+    Agent(Box<AgentOrder>),
+}
+
+/// Parameters of `wake`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WakeOrder {
+    pub mode: String,
+    pub text: String,
+}
+
+/// A run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AgentOrder {
+    pub message: String,
+    pub name: Option<String>,
+    pub agent_id: Option<String>,
+    pub wake_mode: Option<String>,
+    pub session_key: Option<String>,
+    pub deliver: Option<bool>,
+    pub channel: Option<String>,
+    pub to: Option<String>,
+    pub model: Option<String>,
+    pub thinking: Option<String>,
+    pub timeout_seconds: Option<u64>,
+    /// Whether the configuration, and not the request, says which session.
+    #[serde(skip)]
+    pub session_is_ours: bool,
+}
+
+impl WakeOrder {
+    pub fn read(body: &Value) -> Result<Self, Response> {
+        let text = body["text"].as_str().map(str::trim).filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| refused(400, "text required"))?.to_string();
+        Ok(WakeOrder { text, mode: mode(body["mode"].as_str())? })
+    }
+}
+
+/// When the main session shall wake.
+pub fn mode(mode: Option<&str>) -> Result<String, Response> {
+    match mode.unwrap_or("now") {
+        mode @ ("now" | "next-heartbeat") => Ok(mode.to_string()),
+        _ => Err(refused(400, "the mode is now or next-heartbeat")),
+    }
+}
+
+impl AgentOrder {
+    pub fn read(body: &Value) -> Result<Self, Response> {
+        if !body.is_object() {
+            return Err(refused(400, "the body has to be a JSON object"));
+        }
+        AgentOrder::deserialize(body).map_err(|error| refused(400, &schemas::json::fault(&error)))
+    }
+
+    /// Whether it asks for nothing that it may not have.
+    pub fn check(&self, config: &HooksConfig) -> Result<(), Response> {
+        if self.message.trim().is_empty() {
+            return Err(refused(400, "message required"));
+        }
+        if self.wake_mode.is_some() {
+            mode(self.wake_mode.as_deref())?;
+        }
+        if self.deliver == Some(true) && self.to.is_none() {
+            return Err(refused(400, "deliver needs to, and channel where it is not the default one"));
+        }
+        if let Some(agent) = &self.agent_id
+            && !config.agents.is_empty()
+            && !config.agents.iter().any(|allowed| allowed.eq_ignore_ascii_case(agent))
+        {
+            return Err(refused(400, "hooks may not name this agent"));
+        }
+        let Some(key) = self.session_key.as_deref().filter(|_| !self.session_is_ours) else { return Ok(()) };
+        let key = key.to_ascii_lowercase();
+        let agent = key.strip_prefix("agent:").and_then(|rest| rest.split_once(':'));
+        if let Some((agent, _)) = agent
+            && !config.agents.is_empty()
+            && !config.agents.iter().any(|allowed| allowed.eq_ignore_ascii_case(agent))
+        {
+            return Err(refused(400, "hooks may not name this agent"));
+        }
+        let bare = agent.map_or(key.as_str(), |(_, bare)| bare);
+        let fits = config.session_prefixes.iter().any(|prefix| bare.starts_with(&prefix.to_ascii_lowercase()));
+        if !fits || key.len() > 512 || key.chars().any(char::is_control) {
+            return Err(refused(400, "hooks may not name this session"));
+        }
+        Ok(())
+    }
+}

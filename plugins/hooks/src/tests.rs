@@ -1,0 +1,205 @@
+//! Hooks with a run that a test answers, over HTTP without a socket.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use plugin_kit::http::{Answer, Ask};
+use plugin_kit::{Harness, Running, StubCall};
+use schemas::ErrorShape;
+use serde_json::{Value, json};
+
+use super::*;
+
+const TOKEN: &str = "a-token-of-the-hooks";
+
+fn harness(config: Value) -> (Harness, Receiver<StubCall>) {
+    let mut all = json!({ "enabled": true, "token": TOKEN });
+    for (name, value) in config.as_object().into_iter().flatten() {
+        all[name] = value.clone();
+    }
+    let (told, runs) = channel();
+    let harness = Harness::new::<Hooks>()
+        .config(all)
+        .answer("wake", json!({ "ok": true }))
+        .answer("send", json!({ "messageId": "1" }))
+        .answer_with("agent.run", move |call| {
+            if call.params()["agentId"] == "nobody" {
+                return call.finish(Err(ErrorShape::invalid_request("unknown agent")));
+            }
+            call.interim(json!({ "runId": call.params()["runId"], "status": "accepted", "acceptedAt": 1 }));
+            told.send(call).expect("the test waits");
+        });
+    (harness, runs)
+}
+
+fn open(config: Value) -> (Running, Receiver<StubCall>) {
+    let (harness, runs) = harness(config);
+    (harness.start(), runs)
+}
+
+fn ring(path: &str, body: &Value) -> Ask {
+    Ask::post(path, body.to_string()).header("authorization", &format!("Bearer {TOKEN}"))
+}
+
+fn body(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+fn end(run: &StubCall, text: &str) {
+    run.finish(Ok(json!({
+        "runId": run.params()["runId"], "status": "ok", "sessionKey": "s", "agentId": "main", "endedAt": 2, "text": text,
+    })));
+}
+
+#[test]
+fn hooks_are_shut_until_they_are_enabled_with_a_token() {
+    let plugin = Harness::new::<Hooks>().start();
+    assert_eq!(plugin.http(ring("/hooks/wake", &json!({ "text": "x" }))).wait().status, 404);
+    for config in [
+        json!({ "enabled": true }),
+        json!({ "enabled": true, "token": "short" }),
+        json!({ "enabled": true, "token": TOKEN, "token_env": "X" }),
+        json!({ "enabled": true, "token_file": "relative" }),
+    ] {
+        let why = Harness::new::<Hooks>().config(config).create_error();
+        assert!(why.contains("token") && !why.contains("short"), "{why}");
+    }
+    let broken = json!({ "mappings": { "ci": { "message": "{{/a" } } });
+    assert!(Harness::new::<Hooks>().config(broken).create_error().contains("mappings.ci.message"));
+}
+
+#[test]
+fn the_token_comes_in_a_header_and_never_in_the_address() {
+    let (plugin, _runs) = open(json!({}));
+    let bare = |path: &str| Ask::post(path, r#"{"text":"x"}"#);
+    for name in ["x-openclaw-token", "x-moltbot-token"] {
+        assert_eq!(plugin.http(bare("/hooks/wake").header(name, TOKEN)).wait().status, 200, "{name}");
+    }
+    assert_eq!(plugin.http(bare("/hooks/wake")).wait().status, 401);
+    let wrong = plugin.http(bare("/hooks/wake").header("authorization", "Bearer wrong"));
+    plugin.wait_until("the answer is delayed", |plugin| plugin.timers() == 1);
+    plugin.advance(std::time::Duration::from_millis(100));
+    assert_eq!(wrong.wait().status, 401);
+    let in_address = plugin.http(ring(&format!("/hooks/wake?token={TOKEN}"), &json!({ "text": "x" }))).wait();
+    assert_eq!(in_address.status, 400, "{in_address:?}");
+    assert!(!in_address.text().contains(TOKEN));
+}
+
+#[test]
+fn a_wake_wakes_the_main_session() {
+    let (plugin, _runs) = open(json!({}));
+    let answer = plugin.http(ring("/hooks/wake", &json!({ "text": " mail ", "mode": "next-heartbeat" }))).wait();
+    assert_eq!((answer.status, body(&answer)), (200, json!({ "ok": true, "mode": "next-heartbeat" })));
+    assert_eq!(plugin.asked().last().expect("a call").params, json!({ "text": "mail", "mode": "next-heartbeat" }));
+    for wrong in [json!({}), json!({ "text": " " }), json!({ "text": "x", "mode": "later" }), json!([])] {
+        let answer = plugin.http(ring("/hooks/wake", &wrong)).wait();
+        assert_eq!((answer.status, &body(&answer)["ok"]), (400, &json!(false)));
+    }
+    let large = plugin.http(ring("/hooks/wake", &json!({ "text": "x".repeat(256 * 1024) }))).wait();
+    assert_eq!((large.status, body(&large)), (413, json!({ "ok": false, "error": "payload too large" })));
+    assert_eq!(plugin.http(ring("/hooks/other", &json!({}))).wait().status, 404);
+}
+
+#[test]
+fn a_run_is_answered_at_once_and_its_answer_delivered() {
+    let (plugin, runs) = open(json!({ "max_runs": 1 }));
+    let order = json!({
+        "message": "look", "name": "CI", "agentId": "ops", "sessionKey": "hook:ci", "channel": "telegram", "to": "7",
+        "wakeMode": "now", "thinking": "low", "timeoutSeconds": 5,
+    });
+    let answer = plugin.http(ring("/hooks/agent", &order)).wait();
+    let run = runs.recv().expect("a run");
+    assert_eq!((answer.status, &body(&answer)["runId"]), (202, &run.params()["runId"]));
+    let params = run.params();
+    assert_eq!(
+        (&params["origin"], &params["sessionKey"], &params["timeoutMs"]),
+        (&json!("hook"), &json!("hook:ci"), &json!(5000))
+    );
+    let full = plugin.http(ring("/hooks/agent", &order)).wait();
+    assert_eq!(full.status, 503, "{full:?}");
+    end(&run, "red");
+    plugin.wait_until("it is delivered and told", |plugin| plugin.asked().iter().any(|asked| asked.method == "wake"));
+    let sent = plugin.asked().into_iter().find(|asked| asked.method == "send").expect("a message");
+    assert_eq!(
+        (&sent.params["to"], &sent.params["message"], &sent.params["channel"]),
+        (&json!("7"), &json!("red"), &json!("telegram"))
+    );
+    assert_eq!(plugin.asked().last().expect("a call").params, json!({ "mode": "now", "text": "CI: red" }));
+}
+
+#[test]
+fn hooks_reach_no_session_or_agent_that_is_not_theirs() {
+    let (plugin, _runs) = open(json!({ "agents": ["ops"] }));
+    for wrong in [
+        json!({ "message": "x", "sessionKey": "main" }),
+        json!({ "message": "x", "sessionKey": "agent:ops:main" }),
+        json!({ "message": "x", "sessionKey": "agent:main:hook:x" }),
+        json!({ "message": "x", "agentId": "main" }),
+        json!({ "message": "x", "deliver": true }),
+        json!({ "message": "x", "wakeMode": "later" }),
+        json!({ "message": " " }),
+        json!({ "message": 5 }),
+    ] {
+        let answer = plugin.http(ring("/hooks/agent", &wrong)).wait();
+        assert_eq!((answer.status, &body(&answer)["ok"]), (400, &json!(false)), "{wrong}");
+    }
+    assert!(plugin.asked().is_empty());
+}
+
+#[test]
+fn a_repeated_hook_happens_once_also_across_a_restart() {
+    let (plugin, runs) = open(json!({ "max_keys": 2 }));
+    let order = json!({ "message": "look", "idempotencyKey": "k1" });
+    let first = body(&plugin.http(ring("/hooks/agent", &order)).wait());
+    let run = runs.recv().expect("a run");
+    let again = plugin.http(ring("/hooks/agent", &order)).wait();
+    assert_eq!(
+        (again.status, &body(&again)["runId"], &body(&again)["duplicate"]),
+        (202, &first["runId"], &json!(true))
+    );
+    end(&run, "");
+    let header = ring("/hooks/agent", &json!({ "message": "look" })).header("idempotency-key", "k1");
+    assert_eq!(body(&plugin.http(header).wait())["runId"], first["runId"]);
+    assert_eq!(plugin.asked().iter().filter(|asked| asked.method == "agent.run").count(), 1);
+
+    // Another gateway's life, with what this one kept.
+    let (harness, runs) = harness(json!({}));
+    let kept = plugin.kv_entries();
+    let reborn = kept.into_iter().fold(harness, |harness, (key, value)| harness.kv(&key, value)).start();
+    assert_eq!(body(&reborn.http(ring("/hooks/agent", &order)).wait())["runId"], first["runId"]);
+    assert!(reborn.asked().is_empty() && runs.try_recv().is_err());
+    plugin.stop();
+
+    // What was refused may come again, and keys are bounded.
+    let (plugin, runs) = open(json!({ "max_keys": 2 }));
+    let refused = json!({ "message": "x", "agentId": "nobody", "idempotencyKey": "r" });
+    assert_eq!(plugin.http(ring("/hooks/agent", &refused)).wait().status, 400);
+    assert!(plugin.kv_entries().is_empty());
+    for key in ["a", "b", "c", "d"] {
+        plugin.http(ring("/hooks/agent", &json!({ "message": "x", "idempotencyKey": key }))).wait();
+        end(&runs.recv().expect("a run"), "");
+    }
+    assert_eq!(plugin.kv_entries().len(), 2);
+}
+
+#[test]
+fn a_mapped_path_says_what_another_programs_body_means() {
+    let (plugin, runs) = open(json!({ "mappings": {
+        "ci": {
+            "message": "Build {{/build/id}} of {{/repo}} failed.", "when": { "pointer": "/state", "equals": "failed" },
+            "agent": "ops", "session": "hook:ci:{{/repo}}",
+        },
+        "bell": { "action": "wake", "message": "{{/who}} rings" },
+    } }));
+    let failed = json!({ "state": "failed", "repo": "claw", "build": { "id": 7 } });
+    assert_eq!(plugin.http(ring("/hooks/ci", &failed)).wait().status, 202);
+    let run = runs.recv().expect("a run");
+    let params = run.params().clone();
+    assert_eq!(
+        (&params["message"], &params["sessionKey"]),
+        (&json!("Build 7 of claw failed."), &json!("hook:ci:claw"))
+    );
+    end(&run, "");
+    assert_eq!(plugin.http(ring("/hooks/ci", &json!({ "state": "passed" }))).wait().status, 204);
+    assert_eq!(plugin.http(ring("/hooks/bell", &json!({ "who": "Ann" }))).wait().status, 200);
+    assert_eq!(plugin.asked().last().expect("a call").params, json!({ "mode": "now", "text": "Ann rings" }));
+}
