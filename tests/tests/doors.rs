@@ -37,9 +37,7 @@ async fn nothing_is_open_by_default() {
 #[tokio::test]
 async fn open_doors_want_the_gateways_secret_the_right_verb_and_a_body_in_bounds() {
     let gateway = Gateway::with_config(OPEN).await;
-    for (path, most) in
-        [("/v1/chat/completions", 1 << 20), ("/tools/invoke", 2 << 20), ("/v1/responses", 20 << 20)]
-    {
+    for (path, most) in [("/v1/chat/completions", 1 << 20), ("/tools/invoke", 2 << 20), ("/v1/responses", 20 << 20)] {
         let nobody = post(&gateway, path, None, "{}").await;
         assert_eq!(nobody.status, 401, "{path}: {nobody:?}");
         assert_eq!(body(&nobody), json!({ "error": { "message": "Unauthorized", "type": "unauthorized" } }));
@@ -67,7 +65,11 @@ async fn hooks_want_their_own_token_and_never_in_the_address() {
     let gateway = Gateway::with_config(&hooks("")).await;
     let ask = r#"{"text":""}"#;
     assert_eq!(post(&gateway, "/hooks/wake", None, ask).await.status, 401);
-    assert_eq!(post(&gateway, "/hooks/wake", Some(TOKEN), ask).await.status, 401, "the gateway's secret is another one");
+    assert_eq!(
+        post(&gateway, "/hooks/wake", Some(TOKEN), ask).await.status,
+        401,
+        "the gateway's secret is another one"
+    );
     let address = post(&gateway, &format!("/hooks/wake?token={HOOK_TOKEN}"), None, ask).await;
     assert_eq!(address.status, 400, "{address:?}");
     let right = post(&gateway, "/hooks/wake", Some(HOOK_TOKEN), ask).await;

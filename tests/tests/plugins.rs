@@ -3,7 +3,7 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 30] = [
+const ALL: [&str; 28] = [
     "acp",
     "agent",
     "agents",
@@ -29,10 +29,8 @@ const ALL: [&str; 30] = [
     "presence",
     "send",
     "sessions",
-    "signal",
     "status",
     "system",
-    "telegram",
     "voice",
 ];
 
