@@ -112,10 +112,20 @@ impl Cron {
             next_run_at_ms: None,
             job_name: job.map(|job| job.name).unwrap_or_default(),
         };
-        let (name, config) = (run.run_id.clone(), self.config.clone());
-        match self.db(move |db| book::end(db, run, outcome, now, &config)).await {
-            Ok(run) => self.told_of(&run),
-            Err(error) => self.host.error(&format!("the outcome of {name} could not be kept: {error}")),
+        let name = run.run_id.clone();
+        let mut troubled = false;
+        // What it did is done: a disk that is full now may take its outcome later, and until then it counts as running.
+        loop {
+            let (run, outcome, config) = (run.clone(), outcome.clone(), self.config.clone());
+            match self.db(move |db| book::end(db, run, outcome, now, &config)).await {
+                Ok(run) => break self.told_of(&run),
+                Err(error) => {
+                    if !std::mem::replace(&mut troubled, true) {
+                        self.host.error(&format!("the outcome of {name} could not be kept yet: {error}"));
+                    }
+                    self.host.sleep(STEP).await;
+                }
+            }
         }
         lock(&self.running).remove(&name);
         self.changed.raise();
