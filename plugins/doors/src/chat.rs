@@ -91,7 +91,7 @@ async fn begin(doors: &Arc<Doors>, exchange: &Exchange, mut asked: Asked) -> Res
 async fn whole(exchange: Exchange, asked: &Asked, mut run: Run) -> http::Result {
     let outcome = loop {
         if let Step::Ended(outcome) = run.next().await {
-            break outcome;
+            break *outcome;
         }
     };
     let outcome = outcome.and_then(|outcome| Refusal::of_outcome(&outcome).map_or(Ok(outcome), Err));
@@ -121,7 +121,7 @@ async fn stream(exchange: Exchange, asked: &Asked, mut run: Run) -> http::Result
         step = run.next().await;
     }
     if let Step::Ended(outcome) = &step {
-        let refusal = match outcome {
+        let refusal = match outcome.as_ref() {
             Ok(outcome) => Refusal::of_outcome(outcome),
             Err(refusal) => Some(refusal.clone()),
         };
@@ -150,7 +150,7 @@ async fn stream(exchange: Exchange, asked: &Asked, mut run: Run) -> http::Result
             Step::Accepted => {}
             Step::More(text) => send(&mut out, &delta(json!({ "content": text }), None)).await?,
             Step::Quiet => answer::keep_alive(&mut out).await?,
-            Step::Ended(outcome) => break outcome,
+            Step::Ended(outcome) => break *outcome,
         }
         step = run.next().await;
     };

@@ -198,7 +198,7 @@ fn judged(outcome: Result<RunOutcome, Refusal>) -> Result<RunOutcome, Refusal> {
 async fn whole(doors: &Doors, exchange: Exchange, asked: &Asked, target: Target, mut run: Run) -> http::Result {
     let outcome = loop {
         if let Step::Ended(outcome) = run.next().await {
-            break outcome;
+            break *outcome;
         }
     };
     let response = match judged(outcome) {
@@ -234,8 +234,8 @@ async fn stream(doors: &Doors, exchange: Exchange, asked: &Asked, target: Target
         step = run.next().await;
     }
     step = match step {
-        Step::Ended(outcome) => match judged(outcome) {
-            Ok(outcome) => Step::Ended(Ok(outcome)),
+        Step::Ended(outcome) => match judged(*outcome) {
+            Ok(outcome) => Step::Ended(Box::new(Ok(outcome))),
             Err(refusal) => return exchange.respond(refusal.response()).await,
         },
         step => step,
@@ -265,7 +265,7 @@ async fn stream(doors: &Doors, exchange: Exchange, asked: &Asked, target: Target
                 events.send("response.output_text.delta", delta).await?;
             }
             Step::Quiet => answer::keep_alive(&mut events.out).await?,
-            Step::Ended(outcome) => break outcome,
+            Step::Ended(outcome) => break *outcome,
         }
         step = run.next().await;
     };

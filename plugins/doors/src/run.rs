@@ -120,7 +120,7 @@ pub enum Step {
     /// Nothing happened for a while.
     Quiet,
     /// It is over.
-    Ended(Result<RunOutcome, Refusal>),
+    Ended(Box<Result<RunOutcome, Refusal>>),
 }
 
 /// A run that a door waits for. Let go of before its end, it is stopped.
@@ -174,9 +174,11 @@ impl Run {
                 {
                     let mut said = lock(said);
                     if said.too_long {
-                        return Poll::Ready(Err(Step::Ended(Err(
-                            Refusal::new(500, "the answer is too long").code("answer_too_long")
-                        ))));
+                        return Poll::Ready(Err(Step::Ended(Box::new(Err(Refusal::new(
+                            500,
+                            "the answer is too long",
+                        )
+                        .code("answer_too_long"))))));
                     }
                     if said.text.len() > *sent {
                         let more = said.text[*sent..].to_string();
@@ -186,7 +188,7 @@ impl Run {
                     said.waker = Some(context.waker().clone());
                 }
                 if let Some(outcome) = outcome.take() {
-                    return Poll::Ready(Err(Step::Ended(Ok(outcome))));
+                    return Poll::Ready(Err(Step::Ended(Box::new(Ok(outcome)))));
                 }
                 if let Poll::Ready(reply) = reply.as_mut().poll(context) {
                     return Poll::Ready(Ok(reply));
@@ -199,12 +201,15 @@ impl Run {
                 Ok(InvokeReply::Interim(_)) => return Step::Accepted,
                 Ok(InvokeReply::Final(Err(error))) => {
                     *over = true;
-                    return Step::Ended(Err(Refusal::of_method(&error)));
+                    return Step::Ended(Box::new(Err(Refusal::of_method(&error))));
                 }
                 Ok(InvokeReply::Final(Ok(payload))) => {
                     *over = true;
                     let Ok(ended) = serde_json::from_str::<RunOutcome>(payload.get()) else {
-                        return Step::Ended(Err(Refusal::new(500, "the run ended in a way that is not understood")));
+                        return Step::Ended(Box::new(Err(Refusal::new(
+                            500,
+                            "the run ended in a way that is not understood",
+                        ))));
                     };
                     // Its last words may not have been heard yet.
                     if Refusal::of_outcome(&ended).is_none() && !lock(said).text.ends_with(&ended.text) {

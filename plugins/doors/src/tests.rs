@@ -208,8 +208,8 @@ fn a_client_that_goes_ends_its_run() {
         asked.hang_up();
         run.wait_ended();
         let stopped = |plugin: &Running| {
-            let stops = plugin.asked().into_iter().filter(|asked| asked.method == "agent.abort");
-            stops.last().is_some_and(|stop| stop.params["runId"] == run.params()["runId"])
+            let mut stops = plugin.asked().into_iter().filter(|asked| asked.method == "agent.abort");
+            stops.next_back().is_some_and(|stop| stop.params["runId"] == run.params()["runId"])
         };
         plugin.wait_until("the run is stopped", stopped);
     }

@@ -60,7 +60,7 @@ impl AgentOrder {
         if !body.is_object() {
             return Err(refused(400, "the body has to be a JSON object"));
         }
-        AgentOrder::deserialize(body).map_err(|error| refused(400, &schemas::json::fault(&error)))
+        AgentOrder::deserialize(body).map_err(|error| refused(400, schemas::json::fault(&error)))
     }
 
     /// Whether it asks for nothing that it may not have.
