@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 /// What node must be for the reference's own client.
 const NODE_OF_REFERENCE: u32 = 22;
+/// What node must be for OpenAI's own client.
+const NODE_OF_OPENAI: u32 = 22;
 
 #[test]
 fn openclaw_node_of_protocol_3_connects_asks_hears_ticks_and_comes_back() {
@@ -88,15 +90,52 @@ fn the_references_client_finds_all_it_asks_for() {
     assert_eq!(report["wrongToken"], "unauthorized: gateway token mismatch (provide gateway auth token)");
 }
 
+/// OpenAI's own client, at the doors that speak its language: whole answers, streams, and a conversation gone on with.
+#[test]
+fn openais_client_talks_to_an_agent() {
+    let package = "openai";
+    let Some(node) = node(package, NODE_OF_OPENAI) else { return };
+    let home = Home::default();
+    home.configure("[plugins.doors.config]\nchat_completions = true\nresponses = true\n");
+    let gateway = home.start();
+    let report = drive(&node, "openai.mjs", package, &gateway.url, &home);
+
+    assert_eq!(report["models"], json!(["openclaw/main"]));
+    assert_eq!((&report["whole"], &report["finish"]), (&json!("one two three"), &json!("stop")));
+    let joined =
+        |name: &str| -> String { report[name].as_array().expect("a list").iter().filter_map(Value::as_str).collect() };
+    assert_eq!((joined("chunks").as_str(), joined("deltas").as_str()), ("one two three", "four five"));
+    assert!(report["usage"]["total_tokens"].is_u64());
+    assert_eq!(
+        report["events"],
+        json!([
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed",
+        ])
+    );
+    assert_eq!(report["next"], "six");
+    assert_eq!((&report["refused"], &report["stranger"]), (&json!([404, "model_not_found"]), &json!(401)));
+}
+
 /// The lock file is for every machine: it must not say where packages come from.
 #[test]
 fn the_lock_file_names_packages_and_hashes_only() {
     let text = std::fs::read_to_string(folder().join("package-lock.json")).expect("the lock file is there");
     let lock: Value = serde_json::from_str(&text).expect("the lock file is JSON");
     let packages = lock["packages"].as_object().expect("it lists packages");
-    for (package, version) in
-        [("openclaw-node", "0.1.0"), ("openclaw-node-4", "0.14.0"), ("@openclaw/gateway-client", "2026.9.1")]
-    {
+    for (package, version) in [
+        ("openai", "7.57.0"),
+        ("openclaw-node", "0.1.0"),
+        ("openclaw-node-4", "0.14.0"),
+        ("@openclaw/gateway-client", "2026.9.1"),
+    ] {
         assert_eq!(packages[&format!("node_modules/{package}")]["version"], version);
     }
     for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
