@@ -8,6 +8,7 @@
 mod attachments;
 mod book;
 mod config;
+mod deliver;
 mod desk;
 mod engine;
 mod events;
@@ -36,6 +37,7 @@ use serde_json::json;
 
 use book::Book;
 use config::AgentConfig;
+use deliver::Wish;
 use desk::{Desk, Run};
 use events::{AGENT, AgentEvent};
 use params::{AgentParams, AgentResult, WaitParams, Waited};
@@ -238,16 +240,25 @@ impl Agent {
     }
 
     async fn agent(self: Arc<Self>, call: Call) -> Reply {
-        let accepted = match call.params::<AgentParams>() {
-            Ok(params) => self.accept_client(&call, params).await,
-            Err(error) => Err(error),
+        let (accepted, wish) = match call.params::<AgentParams>() {
+            Ok(params) => {
+                let wish = Wish::of(&params);
+                (self.accept_client(&call, params).await, wish)
+            }
+            Err(error) => (Err(error), None),
         };
+        let mut delivered = None;
         let (outcome, session_id) = match accepted {
             Ok(front::Taken::New(place)) => {
                 // Whoever has gone asks by the run's id.
                 let _ = call.interim(&place.accepted());
                 let run = place.queue();
-                (run.ended.wait().await, run.accepted.session_id.clone())
+                let delivery = wish.map(|wish| self.deliver_later(&run, wish));
+                let outcome = run.ended.wait().await;
+                if let Some(delivery) = delivery {
+                    delivered = delivery.wait().await;
+                }
+                (outcome, run.accepted.session_id.clone())
             }
             Ok(front::Taken::Known(accepted, ended)) => {
                 let _ = call.interim(&accepted);
@@ -255,7 +266,7 @@ impl Agent {
             }
             Err(error) => return Reply::Error(error),
         };
-        let result = AgentResult::of(&outcome, session_id);
+        let result = AgentResult::of(&outcome, session_id, delivered);
         if outcome.status == status::OK || outcome.status == status::ABORTED {
             return Reply::ok(&result);
         }

@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::deliver::Delivery;
+
 /// Parameters of `agent`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -30,7 +32,7 @@ pub struct AgentParams {
     pub session_key: Option<String>,
     /// How much it thinks.
     pub thinking: Option<String>,
-    /// Whether the answer is delivered to a channel; `channels` does that for messages that came in.
+    /// Whether the answer also goes out over a channel: to `replyTo` or `to`, else to where the session last spoke.
     pub deliver: Option<bool>,
     /// `{type?, mimeType?, fileName?, content}` each, the content in base64.
     pub attachments: Option<Vec<Value>>,
@@ -114,6 +116,10 @@ struct Meta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     aborted: Option<bool>,
+    /// What came of sending it on, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Delivery")]
+    delivery: Option<Delivery>,
 }
 
 /// Who answered.
@@ -138,7 +144,7 @@ struct AgentMeta {
 
 impl AgentResult {
     /// Of a run that ended like this.
-    pub fn of(outcome: &RunOutcome, session_id: Option<String>) -> Self {
+    pub fn of(outcome: &RunOutcome, session_id: Option<String>, delivery: Option<Delivery>) -> Self {
         let aborted = outcome.status == status::ABORTED;
         if outcome.status != status::OK && !aborted {
             let (run_id, summary) = (outcome.run_id.clone(), error_of(outcome));
@@ -153,8 +159,8 @@ impl AgentResult {
             model: outcome.model.clone(),
             usage: outcome.usage,
         };
-        let meta =
-            Meta { duration_ms: outcome.ended_at.saturating_sub(began), agent_meta, aborted: aborted.then_some(true) };
+        let duration_ms = outcome.ended_at.saturating_sub(began);
+        let meta = Meta { duration_ms, agent_meta, aborted: aborted.then_some(true), delivery };
         AgentResult {
             run_id: outcome.run_id.clone(),
             status: "ok".to_string(),
