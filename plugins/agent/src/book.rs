@@ -70,6 +70,26 @@ struct Queue {
     is_writing: bool,
 }
 
+/// The book's file in the plugin's folder.
+pub const FILE: &str = "runs.db";
+
+/// Makes the book's file its owner's alone, before anything is written to it; those beside it follow.
+pub fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(folder.join(FILE))?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    options.open(folder.join(FILE))?;
+    Ok(())
+}
+
 impl Book {
     /// Opens the book and marks what another process left unfinished.
     pub fn open(folder: &Path, keep_runs: u64) -> rusqlite::Result<Self> {
@@ -78,7 +98,7 @@ impl Book {
 
     /// As [`Book::open`], for a process of this name.
     pub fn open_for(folder: &Path, keep_runs: u64, process: &str) -> rusqlite::Result<Self> {
-        let mut connection = Connection::open(folder.join("runs.db"))?;
+        let mut connection = Connection::open(folder.join(FILE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;

@@ -140,9 +140,11 @@ impl Plugin for Agent {
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
-        let book = Book::open(&self.folder, self.config.keep_runs).map_err(|error| {
-            StartError::new(format!("cannot open {}: {error}", self.folder.join("runs.db").display()))
-        })?;
+        let cannot = |error: &dyn std::fmt::Display| {
+            StartError::new(format!("cannot open {}: {error}", self.folder.join(book::FILE).display()))
+        };
+        book::make_private(&self.folder).map_err(|error| cannot(&error))?;
+        let book = Book::open(&self.folder, self.config.keep_runs).map_err(|error| cannot(&error))?;
         let _ = self.book.set(Arc::new(book));
         let agent = Arc::downgrade(&self);
         let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {
