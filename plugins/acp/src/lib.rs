@@ -3,7 +3,7 @@
 //!
 //! The protocol's own crate (agent-client-protocol 5.2) is not used: it switches on `preserve_order` of serde_json, which
 //! would change the order of keys in all of this program's JSON, and brings an executor's worth of crates for the six
-//! messages that are needed here. [`wire`] has those, [`session`] says what follows what.
+//! messages that are needed here. `wire` has those, `session` says what follows what.
 
 mod files;
 mod session;

@@ -1,9 +1,9 @@
 //! Runs agents: `agent` and `agent.wait` for clients, `agent.run`, `agent.abort` and `agent.runs` for plugins.
 //!
 //! A run belongs to the gateway, neither to a call nor to a connection: it is in a book on disk before it is accepted
-//! ([`book`]), waits for its turn ([`desk`]), reads the conversation, asks the agent's models and calls its tools
-//! ([`engine`]), and has one outcome, which is on disk before anybody is told. What it does meanwhile are `agent` events
-//! ([`events`]), from which everything else that clients see of it can be derived.
+//! (`book`), waits for its turn (`desk`), reads the conversation, asks the agent's models and calls its tools
+//! (`engine`), and has one outcome, which is on disk before anybody is told. What it does meanwhile are `agent` events
+//! (`events`), from which everything else that clients see of it can be derived.
 
 mod attachments;
 mod book;

@@ -1,6 +1,6 @@
 //! `agent.backend.anthropic.run` and `.models`: Anthropic's Messages API, its own and that of services that speak it.
 //!
-//! [`request`] makes a conversation into what the API takes, [`answer`] makes an answer of its stream.
+//! `request` makes a conversation into what the API takes, `answer` makes an answer of its stream.
 
 mod answer;
 mod request;

@@ -2,8 +2,8 @@
 //! llama.cpp, vLLM, LM Studio).
 //!
 //! The main service is OpenAI's own unless configured otherwise; further ones have a name each, and a model whose first
-//! segment is that name is theirs: `ollama/llama3.2`. [`request`] makes a conversation into what the API takes,
-//! [`answer`] makes an answer of its stream.
+//! segment is that name is theirs: `ollama/llama3.2`. `request` makes a conversation into what the API takes,
+//! `answer` makes an answer of its stream.
 
 mod answer;
 mod request;

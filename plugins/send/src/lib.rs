@@ -1,7 +1,7 @@
 //! Messages to people: `send` and `poll` for clients and agents, `send.deliver` for other plugins.
 //!
 //! No channel is known here. One can be sent to when its plugin declares the internal method `channel.<id>.send`. What is
-//! handed to a channel is written down before ([`ledger`]), so that a message goes out once, also across a crash.
+//! handed to a channel is written down before (`ledger`), so that a message goes out once, also across a crash.
 
 mod ledger;
 mod params;
