@@ -1,3 +1,8 @@
+//! Runs as clients and plugins ask for them, with a backend that answers when a test wants it to.
+
+mod delivery;
+mod tools;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -296,67 +301,6 @@ fn a_backend_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_client_s_tools_are_called_with_its_rights_and_own_runs_follow_the_list() {
-    let tools = json!({ "tools": ["node.*"], "toolsDenied": ["node.rename"] });
-    let (harness, calls) = keeping(harness(json!({}), tools), BACKEND);
-    let (harness, invoked) = keeping(harness, "node.invoke");
-    let plugin = harness.start();
-    for (place, is_client) in [(0, true), (1, false)] {
-        let run_id = format!("r{place}");
-        let call = if is_client { client(&plugin, &run_id, "main") } else { own(&plugin, &run_id, json!({})) };
-        let backend = nth(&plugin, &calls, place * 3);
-        let offered = backend.params()["tools"].as_array().expect("tools").clone();
-        assert_eq!(offered.iter().map(|tool| &tool["name"]).collect::<Vec<_>>(), [&json!("node_invoke")]);
-        assert_eq!(offered[0]["parameters"]["properties"], json!({}), "the key is not the model's business");
-        backend.finish(Ok(tool_call("node_invoke", json!({ "command": "x" }))));
-        let tool = nth(&plugin, &invoked, place);
-        let (role, by) = (tool.asked().caller.role.clone(), tool.asked().by.clone());
-        assert_eq!((role.as_str(), by.as_str()), (if is_client { "operator" } else { "plugin" }, "agent"));
-        assert_eq!(tool.params()["idempotencyKey"], format!("{run_id}:t1"));
-        match is_client {
-            true => tool.finish(Err(ErrorShape::missing_scope("operator.write", &["operator.write".into()]))),
-            false => tool.finish(Ok(json!({ "ok": true }))),
-        }
-        let again = nth(&plugin, &calls, place * 3 + 1);
-        let result = again.params()["messages"].as_array().expect("messages").last().expect("a result").clone();
-        assert_eq!((&result["role"], &result["toolCallId"]), (&json!("toolResult"), &json!("t1")));
-        assert_eq!(result["isError"], is_client, "a refusal is the tool's result");
-        // What is not offered is not called, whatever the model says.
-        again.finish(Ok(tool_call("node_rename", json!({}))));
-        let last = nth(&plugin, &calls, place * 3 + 2);
-        last.finish(Ok(answer("done")));
-        call.wait().payload();
-        let phases = phases(&events(&plugin, &run_id));
-        assert!(phases.iter().all(|phase| !phase.starts_with("tool")), "nobody wanted to see tools: {phases:?}");
-    }
-    assert!(plugin.asked().iter().all(|asked| asked.method != "node.rename"));
-}
-
-#[test]
-fn tools_are_told_where_wanted_and_bounded() {
-    let (harness, calls) =
-        keeping(harness(json!({ "max_tool_rounds": 1, "tool_timeout_ms": 4_000 }), json!({ "tools": ["*"] })), BACKEND);
-    let entry = json!({ "verboseLevel": "full" });
-    let (harness, invoked) = keeping(harness, "node.invoke");
-    let plugin = harness
-        .answer("session.store.open", json!({ "key": "k", "agentId": "main", "sessionId": "s", "entry": entry }))
-        .answer("session.store.append", json!({ "key": "k", "sessionId": "s", "ids": [], "total": 1 }))
-        .answer("session.store.transcript", json!({ "key": "k", "messages": [], "total": 0 }))
-        .start();
-    let call = client(&plugin, "r", "main");
-    nth(&plugin, &calls, 0).finish(Ok(tool_call("node_invoke", json!({}))));
-    let tool = nth(&plugin, &invoked, 0);
-    plugin.advance(4 * SECOND);
-    tool.wait_ended();
-    nth(&plugin, &calls, 1).finish(Ok(tool_call("node_invoke", json!({}))));
-    assert_eq!(call.wait().error().details.expect("details")["code"], "TOOL_LOOP");
-    let events = events(&plugin, "r");
-    let phases = phases(&events);
-    assert_eq!(phases[2..4], ["tool start", "tool result"]);
-    assert_eq!((&events[2]["data"]["toolCallId"], &events[3]["data"]["isError"]), (&json!("t1"), &json!(true)));
-}
-
-#[test]
 fn what_is_wrong_is_said_before_anything_begins() {
     let harness = harness(json!({}), json!({})).answer_with("agents.get", |call| {
         let known = call.params()["agentId"].as_str().is_none_or(|id| id == "main" || id == "ops");
@@ -477,44 +421,4 @@ fn what_a_crash_cut_short_is_interrupted_and_its_transcript_says_so_once() {
     let message = &appended[1].params["messages"][0];
     assert_eq!((&message["id"], &message["stopReason"]), (&json!("r/interrupted"), &json!("error")));
     assert_eq!(appended[1].params["sessionId"], "s-1");
-}
-
-#[test]
-fn an_answer_goes_out_once_to_whom_it_is_for_and_its_caller_is_told() {
-    let session = json!({ "key": "agent:main:main", "agentId": "main", "sessionId": "s", "entry": {
-        "lastChannel": "pigeon", "lastTo": "anna", "lastThreadId": "7",
-    } });
-    let sent = json!({ "runId": "x", "channel": "pigeon", "messageId": "m-1" });
-    let begun = |extra: Value, channel: Result<Value, ErrorShape>| {
-        let around =
-            harness(json!({}), json!({})).answer(BACKEND, answer("done")).answer("session.store.open", &session);
-        let around = match channel {
-            Ok(sent) => around.answer("send.deliver", sent),
-            Err(error) => around.answer_error("send.deliver", error),
-        };
-        let plugin = around.start();
-        let mut params = json!({ "message": "hi", "idempotencyKey": "r", "deliver": true });
-        params.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
-        let payload = plugin.call_as(Who::operator(&["operator.write"]), "agent", params).payload();
-        let asked = plugin.asked().into_iter().filter(|asked| asked.method == "send.deliver");
-        (payload["result"]["meta"]["delivery"].clone(), asked.map(|asked| asked.params).collect::<Vec<_>>())
-    };
-
-    let (told, asked) = begun(json!({}), Ok(sent.clone()));
-    assert_eq!(told, json!({ "ok": true, "channel": "pigeon", "messageId": "m-1" }));
-    assert_eq!(asked.len(), 1);
-    assert_eq!(
-        (&asked[0]["channel"], &asked[0]["to"], &asked[0]["threadId"], &asked[0]["text"], &asked[0]["idempotencyKey"]),
-        (&json!("pigeon"), &json!("anna"), &json!("7"), &json!("done"), &json!("r/answer"))
-    );
-    let (_, asked) = begun(json!({ "replyChannel": "webchat", "replyTo": "main" }), Ok(sent.clone()));
-    assert_eq!((&asked[0]["channel"], &asked[0]["to"]), (&json!("webchat"), &json!("main")));
-    // Who wrote on one channel is not known on another.
-    let (told, asked) = begun(json!({ "channel": "webchat" }), Ok(sent.clone()));
-    assert_eq!((told["ok"].clone(), asked.len()), (json!(false), 0));
-    // The run is what it was.
-    let (told, _) = begun(json!({}), Err(ErrorShape::unavailable("the loft is closed")));
-    assert_eq!(told, json!({ "ok": false, "error": "the loft is closed" }));
-    let (told, asked) = begun(json!({ "deliver": false }), Ok(sent));
-    assert_eq!((told, asked.len()), (Value::Null, 0));
 }

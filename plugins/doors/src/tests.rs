@@ -1,4 +1,7 @@
-//! The doors with a run that a test answers, over HTTP without a socket.
+//! The doors with a run that a test answers, over HTTP without a socket: what all share, completions, and models.
+
+mod responses;
+mod tools;
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -304,154 +307,10 @@ fn what_cannot_be_met_is_refused_with_the_parameters_name() {
 }
 
 #[test]
-fn a_response_streams_its_events_in_order_and_is_gone_on_with() {
-    let (plugin, runs) = open(json!({}));
-    let request = json!({
-        "model": "openclaw", "instructions": "Be kind.", "stream": true,
-        "input": [
-            { "type": "message", "role": "developer", "content": "Be brief." },
-            { "role": "user", "content": [
-                { "type": "input_text", "text": "read" },
-                { "type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGk=" },
-            ] },
-        ],
-    });
-    let asked = plugin.http(post("/v1/responses", &request));
-    let run = runs.recv().expect("a run");
-    assert_eq!(run.params()["extraSystemPrompt"], "Be kind.\n\nBe brief.");
-    assert_eq!(run.params()["message"], "read\nFile \"a.txt\":\nhi");
-    accept(&run);
-    says(&plugin, &run, "He");
-    end(&run, json!({ "text": "Hello", "usage": { "input": 1, "output": 2 } }));
-    let events = events(&asked.wait().text());
-    let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "response.created",
-            "response.in_progress",
-            "response.output_item.added",
-            "response.content_part.added",
-            "response.output_text.delta",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.content_part.done",
-            "response.output_item.done",
-            "response.completed",
-            "",
-        ]
-    );
-    for (number, (name, data)) in events[..10].iter().enumerate() {
-        assert_eq!((&data["sequence_number"], &data["type"]), (&json!(number), &json!(name)));
-    }
-    let response = &events[9].1["response"];
-    assert_eq!(
-        (&response["status"], &response["output"][0]["content"][0]["text"]),
-        (&json!("completed"), &json!("Hello"))
-    );
-    assert_eq!((&response["usage"]["total_tokens"], &events[10].1), (&json!(3), &json!("[DONE]")));
-
-    let session = run.params()["sessionKey"].clone();
-    assert!(session.as_str().is_some_and(|key| key.starts_with("agent:main:openresponses:")));
-    let next = json!({ "input": "go on", "previous_response_id": response["id"] });
-    let asked = plugin.http(post("/v1/responses", &next));
-    let run = runs.recv().expect("a run");
-    assert_eq!(run.params()["sessionKey"], session);
-    end(&run, json!({ "text": "on" }));
-    let answer = body(&asked.wait());
-    assert_eq!((&answer["object"], &answer["output"][0]["content"][0]["text"]), (&json!("response"), &json!("on")));
-    let lost = plugin.http(post("/v1/responses", &json!({ "input": "x", "previous_response_id": "resp_0" }))).wait();
-    assert_eq!((lost.status, &body(&lost)["error"]["code"]), (404, &json!("previous_response_not_found")));
-}
-
-#[test]
-fn a_response_that_fails_on_the_way_says_so() {
-    let (plugin, runs) = open(json!({ "max_answer_bytes": 1024 }));
-    for fail in [true, false] {
-        let asked = plugin.http(post("/v1/responses", &json!({ "input": "x", "stream": true })));
-        let run = runs.recv().expect("a run");
-        accept(&run);
-        says(&plugin, &run, "He");
-        if fail {
-            end(&run, json!({ "status": "error", "error": "no" }));
-        } else {
-            says(&plugin, &run, &"He".repeat(1024));
-        }
-        let events = events(&asked.wait().text());
-        let (name, data) = &events[events.len() - 2];
-        assert_eq!((name.as_str(), &data["response"]["status"]), ("response.failed", &json!("failed")));
-        let code = if fail { "run_failed" } else { "answer_too_long" };
-        assert_eq!(data["response"]["error"]["code"], code);
-    }
-    plugin.wait_until("a run that says too much is stopped", |plugin| {
-        plugin.asked().iter().any(|asked| asked.method == "agent.abort")
-    });
-}
-
-#[test]
 fn agents_are_models() {
     let (plugin, _runs) = open(json!({}));
     let list = body(&plugin.http(Ask::get("/v1/models")).wait());
     assert_eq!((&list["object"], &list["data"][1]["id"]), (&json!("list"), &json!("openclaw/ops")));
     assert_eq!(body(&plugin.http(Ask::get("/v1/models/openclaw%2Fops")).wait())["id"], "openclaw/ops");
     assert_eq!(plugin.http(Ask::get("/v1/models/openclaw/nobody")).wait().status, 404);
-}
-
-/// A registry with a tool that reads, one that does something, and a method that is no tool.
-fn tools(config: Value) -> Running {
-    let row = |name: &str, scope: &str, effects: bool, tool: bool| {
-        let properties = json!({ "action": {}, "sessionKey": {}, "city": {} });
-        let spec = json!({
-            "name": name, "role": "operator", "scopes": [scope], "effects": effects, "tool": tool,
-            "params": { "type": "object", "properties": properties },
-        });
-        json!({ "kind": "method", "plugin": "weather", "spec": spec })
-    };
-    let methods = json!([
-        row("weather.report", "operator.read", false, true),
-        row("weather.change", "operator.write", true, true),
-        row("weather.secret", "operator.read", false, false),
-    ]);
-    let mut all = json!({ "tools": true });
-    for (name, value) in config.as_object().into_iter().flatten() {
-        all[name] = value.clone();
-    }
-    Harness::new::<Doors>()
-        .config(all)
-        .answer("host.registry.list", json!({ "plugins": [], "methods": methods, "events": [] }))
-        .answer_with("weather.report", |call| match call.params()["city"].as_str() {
-            Some("nowhere") => call.finish(Err(ErrorShape::invalid_request("no such city"))),
-            _ => call.finish(Ok(call.params().clone())),
-        })
-        .answer("weather.change", json!({ "changed": true }))
-        .answer("weather.secret", json!({}))
-        .start()
-}
-
-#[test]
-fn a_tool_is_invoked_and_only_those_that_are_open_exist() {
-    let plugin = tools(json!({}));
-    let invoke = |plugin: &Running, body_: Value| {
-        let answer = plugin.http(post("/tools/invoke", &body_)).wait();
-        (answer.status, body(&answer))
-    };
-    for tool in ["weather.report", "weather_report"] {
-        let (status, answer) = invoke(&plugin, json!({ "tool": tool, "args": { "city": "Ulm" }, "sessionKey": "s" }));
-        assert_eq!((status, answer), (200, json!({ "ok": true, "result": { "city": "Ulm", "sessionKey": "s" } })));
-    }
-    let (status, answer) = invoke(&plugin, json!({ "tool": "weather", "action": "report" }));
-    assert_eq!((status, answer["result"]["action"].as_str()), (200, Some("report")));
-    for tool in ["weather.change", "weather.secret", "host.registry.list", "nothing"] {
-        let (status, answer) = invoke(&plugin, json!({ "tool": tool }));
-        assert_eq!((status, &answer["error"]["type"]), (404, &json!("not_found")), "{tool}");
-    }
-    let (status, answer) = invoke(&plugin, json!({ "tool": "weather.report", "args": { "city": "nowhere" } }));
-    assert_eq!((status, &answer["error"]["type"], &answer["ok"]), (400, &json!("tool_error"), &json!(false)));
-    let (status, answer) = invoke(&plugin, json!({ "tool": "weather.report", "args": [] }));
-    assert_eq!((status, &answer["error"]["type"]), (400, &json!("invalid_request")));
-
-    let plugin = tools(json!({ "tools_allowed": ["weather.ch*", "weather.secret"] }));
-    assert_eq!(invoke(&plugin, json!({ "tool": "weather.change" })).0, 200);
-    assert_eq!(invoke(&plugin, json!({ "tool": "weather.report" })).0, 404, "the list says which, and no others");
-    assert_eq!(invoke(&plugin, json!({ "tool": "weather.secret" })).0, 404, "no list makes a tool of what is none");
 }
