@@ -1,5 +1,6 @@
 //! `clawhost agent`: one message to an agent, and its answer as it comes. Ctrl-C stops the run.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
@@ -50,12 +51,14 @@ pub fn run(args: AgentArgs, context: &Context) -> Result<(), Failure> {
     }
     context.with_gateway(async |connection| {
         let mut events = connection.events();
+        let session = OnceLock::new();
         let question = Question::new("agent", "agent").with(params);
         question.check(connection)?;
         tokio::select! {
-            done = ask(connection, &mut events, &question, &run_id, limit + GRACE, context.json) => done,
+            done = ask(connection, &mut events, &question, (&run_id, &session), limit + GRACE, context.json) => done,
             _ = tokio::signal::ctrl_c() => {
-                let key = args.session.as_deref().unwrap_or("main");
+                // Before the gateway has said which session it is, there is nothing else to go by.
+                let key = session.get().or(args.session.as_ref()).map_or("main", String::as_str);
                 stop(connection, key, Some(&run_id)).await?;
                 Err(Failure::failed("stopped"))
             }
@@ -67,12 +70,17 @@ async fn ask(
     connection: &Connection,
     events: &mut EventStream,
     question: &Question<'_>,
-    run_id: &str,
+    (run_id, session): (&str, &OnceLock<String>),
     limit: Duration,
     as_json: bool,
 ) -> Result<(), Failure> {
     let params = serde_json::value::to_raw_value(&question.params).expect("a JSON value is serialisable");
-    let answer = connection.request_final(question.method, Some(&params), Some(limit), |_: &RawValue| {});
+    let answer = connection.request_final(question.method, Some(&params), Some(limit), |accepted: &RawValue| {
+        let accepted: Value = serde_json::from_str(accepted.get()).unwrap_or_default();
+        if let Some(key) = accepted["sessionKey"].as_str() {
+            let _ = session.set(key.to_string());
+        }
+    });
     if as_json {
         let answer = answer.await?;
         return print(&format!("{}\n", json_text::compact(answer.get())));
