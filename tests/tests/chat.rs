@@ -185,3 +185,20 @@ fn the_command_line_talks() {
     let gone = home.run("sessions delete agent:main:side");
     assert_eq!(gone.code, Some(1), "{gone:?}");
 }
+
+#[test]
+fn ctrl_c_stops_the_run_of_any_agent() {
+    let home = Home::default();
+    home.configure("[plugins.agents.config]\nagents = [{ id = \"main\" }, { id = \"ops\" }]\n[plugins.echo.config]\nword_ms = 10_000\n");
+    let mut gateway = home.start();
+    let mut command = home.command(["agent", "one two", "--agent", "ops"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("the program runs");
+    // The first word is there, so the run has begun; the next one takes its time.
+    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut [0; 3]).expect("a word");
+    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(asked.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    let done = home.json("sessions show agent:ops:main");
+    assert!(done.to_string().contains("\"stopReason\":\"aborted\""), "{done}");
+    gateway.terminate();
+}
