@@ -11,9 +11,11 @@
 //! | `channel.<id>.typing` | [`Typing`] | anything |
 //! | `channel.<id>.login`, `channel.<id>.login.wait` | [`Login`] | [`LoginState`] |
 //! | `channel.<id>.logout` | [`Account`] | [`LoggedOut`] |
+//! | `channel.<id>.start`, `channel.<id>.stop` | [`Account`] | anything |
 //!
 //! What comes in is handed to `channels.inbound` as [`Inbound`]; the channel confirms it to its service only after
-//! [`Taken`] came back, since then it is durable. Who may write to which agent is decided there, not in the channel.
+//! [`Taken`] came back, since then it is durable; an error means that it is to be handed over once more, after a while.
+//! Who may write to which agent is decided there, not in the channel.
 //!
 //! Whoever has something to say to people (an agent's answer, a job's outcome) hands it to `send.deliver` as [`Deliver`],
 //! never to a channel: `send` keeps book of what went out, so that nothing goes out twice.
@@ -184,12 +186,23 @@ pub struct Report {
     /// The account used when none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_account_id: Option<String>,
+    /// What the ids of senders are, for people: `Telegram user id`, `Phone number`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_label: Option<String>,
     /// The channel as a whole: `configured`, `linked`, `running` and what else it has to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Map<String, Value>>,
     /// Its accounts, each with an `accountId`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<Map<String, Value>>>,
+}
+
+/// Words that stop what an agent does instead of being said to it.
+const STOP_WORDS: [&str; 7] = ["/stop", "stop", "esc", "abort", "wait", "exit", "interrupt"];
+
+/// Whether a message is a word that stops what an agent does in its session.
+pub fn is_stop_word(text: &str) -> bool {
+    STOP_WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// Parameters of `channels.inbound`: a message that came in.
@@ -262,7 +275,7 @@ pub struct Chat {
 #[serde(rename_all = "camelCase")]
 pub struct Taken {
     /// `run` (an agent answers), `stop` (a word that stopped one), `pairing` (an unknown sender, who is told a code),
-    /// `ignored` (rules say so), `duplicate`.
+    /// `ignored` (rules say so), `refused` (too many of this conversation wait already; the sender is told), `duplicate`.
     pub verdict: String,
     /// The run that answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

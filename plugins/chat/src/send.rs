@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use plugin_api::contracts::channel::is_stop_word;
 use plugin_api::contracts::run::{AbortRuns, Aborted, ActiveRuns, RunsOf};
 use plugin_api::contracts::session::{OpenSession, SessionOpened};
 use plugin_api::{Call, InvokeReply, MethodError, Reply};
@@ -14,8 +15,6 @@ use crate::params::{Abort, RunState, Said, Say, Stopped};
 use crate::runs::{Ending, Found};
 use crate::{AGENT, Chat, attachments};
 
-/// What stops all that runs in a session instead of being said to the agent.
-const STOP_WORDS: [&str; 7] = ["/stop", "stop", "esc", "abort", "wait", "exit", "interrupt"];
 /// Stopped with `chat.abort`.
 const BY_CALL: &str = "rpc";
 /// Stopped with a word.
@@ -49,8 +48,7 @@ impl Chat {
             return Err(MethodError::invalid_request("message or attachment required"));
         }
         self.check_policy(&call, &say.session_key).await?;
-        let word = say.message.trim().to_lowercase();
-        if STOP_WORDS.contains(&word.as_str()) {
+        if is_stop_word(&say.message) {
             return Ok(Said::Stopped(self.stop_session(&call, &say.session_key, BY_WORD).await?));
         }
         let run_id = say.idempotency_key.clone();
