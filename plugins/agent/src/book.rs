@@ -1,19 +1,17 @@
 //! The durable book of runs: `runs.db` in the plugin's folder. That a run was accepted, and how it ended, is on disk before
-//! anybody is told. Whatever is to be written at one time is written in one transaction, so that a crowd of runs costs one
-//! flush of the disk and not one each.
+//! anybody is told.
 //!
 //! A row says which process its run belongs to. What has not ended and belongs to another process will not end any more:
 //! [`Book::open`] marks it as interrupted. Rows of this process belong to an instance that a reload replaced, and end by
 //! themselves.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
+use database::rusqlite::{Connection, OptionalExtension, Result as SqlResult, Row, params};
+use database::{Database, Shape, int, optional_uint, uint};
 use plugin_api::contracts::run::{RunOutcome, status};
 use plugin_api::{Host, MethodError};
-use rusqlite::{Connection, OptionalExtension, params};
-
-use crate::signal::Signal;
 
 /// This process, so that a row tells whether its run can still be going on.
 static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().to_string());
@@ -47,239 +45,139 @@ pub struct Entry {
     pub outcome: Option<RunOutcome>,
 }
 
-enum Write {
-    Accept(Accepted),
-    Begin(String, u64),
-    End(Box<RunOutcome>),
-    Noted(String),
-}
-
-/// The book.
+/// The book. What is written waits for the disk together with whatever else is to be written then; each run waits for one
+/// write at a time, and runs are bounded.
 pub struct Book {
-    connection: Mutex<Connection>,
-    queue: Mutex<Queue>,
+    db: Database,
     keep_runs: u64,
 }
 
-type Done = Arc<Signal<Result<(), String>>>;
+/// A step that has been released never changes. Books of before the numbers have the first one.
+const SHAPE: Shape = Shape::new("runs.db", "runs", &[FIRST]).first_table("runs");
 
-#[derive(Default)]
-struct Queue {
-    /// What waits to be written. Each run waits for one write at a time, and runs are bounded.
-    writes: Vec<(Write, Done)>,
-    is_writing: bool,
-}
-
-/// The book's file in the plugin's folder.
-pub const FILE: &str = "runs.db";
-
-/// Makes the book's file its owner's alone, before anything is written to it; those beside it follow.
-pub fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        let file = options.mode(0o600).open(folder.join(FILE))?;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    #[cfg(not(unix))]
-    options.open(folder.join(FILE))?;
-    Ok(())
-}
+const FIRST: &str = "
+CREATE TABLE runs (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL UNIQUE,
+    session_key TEXT NOT NULL,
+    session_id TEXT,
+    agent_id TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    process TEXT NOT NULL,
+    state TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    outcome TEXT,
+    noted INTEGER NOT NULL DEFAULT 1
+) STRICT;
+CREATE INDEX runs_by_state ON runs (state, noted);
+";
 
 impl Book {
-    /// Opens the book and marks what another process left unfinished.
-    pub fn open(folder: &Path, keep_runs: u64) -> rusqlite::Result<Self> {
+    /// Opens the book and marks what another process left unfinished. The error is for the operator.
+    pub fn open(folder: &Path, keep_runs: u64) -> Result<Self, String> {
         Self::open_for(folder, keep_runs, &PROCESS)
     }
 
     /// As [`Book::open`], for a process of this name.
-    pub fn open_for(folder: &Path, keep_runs: u64, process: &str) -> rusqlite::Result<Self> {
-        let mut connection = Connection::open(folder.join(FILE))?;
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.execute_batch(
-            "CREATE TABLE IF NOT EXISTS runs (
-                place INTEGER PRIMARY KEY AUTOINCREMENT,
-                run_id TEXT NOT NULL UNIQUE,
-                session_key TEXT NOT NULL,
-                session_id TEXT,
-                agent_id TEXT NOT NULL,
-                origin TEXT NOT NULL,
-                process TEXT NOT NULL,
-                state TEXT NOT NULL,
-                accepted_at INTEGER NOT NULL,
-                started_at INTEGER,
-                ended_at INTEGER,
-                outcome TEXT,
-                noted INTEGER NOT NULL DEFAULT 1
-            ) STRICT;
-            CREATE INDEX IF NOT EXISTS runs_by_state ON runs (state, noted);",
-        )?;
-        interrupt(&mut connection, process)?;
-        Ok(Book { connection: Mutex::new(connection), queue: Mutex::default(), keep_runs })
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn open_for(folder: &Path, keep_runs: u64, process: &str) -> Result<Self, String> {
+        let db = Database::open(folder, SHAPE)?;
+        db.transaction_here(|db| Ok(interrupt(db, process)?))
+            .map_err(|error| format!("{}: {error}", db.path().display()))?;
+        Ok(Book { db, keep_runs })
     }
 
     /// Writes that a run was accepted; durable when it returns.
-    pub async fn accept(self: &Arc<Self>, host: &Host, run: Accepted) -> Result<(), MethodError> {
-        self.write(host, Write::Accept(run)).await
+    pub async fn accept(&self, host: &Host, run: Accepted) -> Result<(), MethodError> {
+        self.db.transaction(host, move |db| Ok(accept(db, &run)?)).await
     }
 
     /// Writes that a run began, some time.
-    pub fn begin(self: &Arc<Self>, host: &Host, run_id: &str, at: u64) {
-        self.put(host, Write::Begin(run_id.to_string(), at));
+    pub fn begin(&self, host: &Host, run_id: &str, at: u64) {
+        let run_id = run_id.to_string();
+        drop(self.db.transaction(host, move |db| Ok(begin(db, &run_id, at)?)));
     }
 
-    /// Writes how a run ended, some time.
-    pub fn end_later(self: &Arc<Self>, host: &Host, outcome: &RunOutcome) {
-        self.put(host, Write::End(Box::new(outcome.clone())));
-    }
-
-    /// Writes how a run ended; durable when it returns.
-    pub async fn end(self: &Arc<Self>, host: &Host, outcome: &RunOutcome) -> Result<(), MethodError> {
-        self.write(host, Write::End(Box::new(outcome.clone()))).await
+    /// Writes how a run ended; durable when what it gives was waited for, which nobody has to.
+    pub fn end(&self, host: &Host, outcome: &RunOutcome) -> database::Answer<()> {
+        let (outcome, keep_runs) = (outcome.clone(), self.keep_runs);
+        self.db.transaction(host, move |db| end(db, &outcome, keep_runs))
     }
 
     /// Writes that the transcript of an interrupted run says so.
-    pub async fn noted(self: &Arc<Self>, host: &Host, run_id: &str) -> Result<(), MethodError> {
-        self.write(host, Write::Noted(run_id.to_string())).await
-    }
-
-    async fn write(self: &Arc<Self>, host: &Host, write: Write) -> Result<(), MethodError> {
-        let done = self.put(host, write);
-        done.wait().await.map_err(|why| MethodError::unavailable("the book of runs could not be written").log(why))
-    }
-
-    fn put(self: &Arc<Self>, host: &Host, write: Write) -> Done {
-        let done = Done::default();
-        let is_first = {
-            let mut queue = self.queue();
-            queue.writes.push((write, done.clone()));
-            !std::mem::replace(&mut queue.is_writing, true)
-        };
-        if is_first {
-            let book = self.clone();
-            // The job runs whether or not somebody waits for it here.
-            drop(host.blocking(move || book.write_all()));
-        }
-        done
-    }
-
-    /// Writes until nothing waits any more.
-    fn write_all(&self) {
-        loop {
-            let writes = {
-                let mut queue = self.queue();
-                if queue.writes.is_empty() {
-                    queue.is_writing = false;
-                    return;
-                }
-                std::mem::take(&mut queue.writes)
-            };
-            let written = self.write_together(writes.iter().map(|(write, _)| write)).map_err(|error| error.to_string());
-            writes.iter().for_each(|(_, done)| {
-                done.set(written.clone());
-            });
-        }
-    }
-
-    fn write_together<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> rusqlite::Result<()> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        let mut has_ended = false;
-        for write in writes {
-            match write {
-                Write::Accept(run) => transaction.execute(
-                    "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7)",
-                    params![
-                        run.run_id,
-                        run.session_key,
-                        run.session_id,
-                        run.agent_id,
-                        run.origin,
-                        *PROCESS,
-                        run.accepted_at as i64,
-                    ],
-                )?,
-                Write::Begin(run_id, at) => transaction.execute(
-                    "UPDATE runs SET state = 'running', started_at = ?2 WHERE run_id = ?1 AND outcome IS NULL",
-                    params![run_id, *at as i64],
-                )?,
-                Write::End(outcome) => {
-                    has_ended = true;
-                    transaction.execute(
-                        "UPDATE runs SET state = ?2, started_at = ?3, ended_at = ?4, outcome = ?5, noted = ?6
-                         WHERE run_id = ?1 AND outcome IS NULL",
-                        params![
-                            outcome.run_id,
-                            outcome.status,
-                            outcome.started_at.map(|at| at as i64),
-                            outcome.ended_at as i64,
-                            serde_json::to_string(outcome).unwrap_or_default(),
-                            outcome.status != status::INTERRUPTED,
-                        ],
-                    )?
-                }
-                Write::Noted(run_id) => {
-                    transaction.execute("UPDATE runs SET noted = 1 WHERE run_id = ?1", params![run_id])?
-                }
-            };
-        }
-        if has_ended {
-            transaction.execute(
-                "DELETE FROM runs WHERE outcome IS NOT NULL AND noted = 1
-                 AND place <= (SELECT max(place) FROM runs) - ?1",
-                params![self.keep_runs as i64],
-            )?;
-        }
-        transaction.commit()
+    pub async fn noted(&self, host: &Host, run_id: &str) -> Result<(), MethodError> {
+        let run_id = run_id.to_string();
+        self.db.transaction(host, move |db| Ok(note(db, &run_id)?)).await
     }
 
     /// What there is about a run.
-    pub async fn look_up(self: &Arc<Self>, host: &Host, run_id: &str) -> Result<Option<Entry>, MethodError> {
-        let (book, run_id) = (self.clone(), run_id.to_string());
-        let found = host.blocking(move || book.find(&run_id)).await?;
-        found.map_err(|error| MethodError::unavailable("the book of runs could not be read").log(error))
-    }
-
-    fn find(&self, run_id: &str) -> rusqlite::Result<Option<Entry>> {
-        self.connection()
-            .prepare_cached(&format!("{COLUMNS} WHERE run_id = ?1"))?
-            .query_row(params![run_id], read_entry)
-            .optional()
+    pub async fn look_up(&self, host: &Host, run_id: &str) -> Result<Option<Entry>, MethodError> {
+        let run_id = run_id.to_string();
+        self.db.read(host, move |db| Ok(find(db, &run_id)?)).await
     }
 
     /// Interrupted runs whose transcripts do not say so yet, the oldest first.
-    pub async fn unnoted(self: &Arc<Self>, host: &Host) -> Result<Vec<Entry>, MethodError> {
-        let book = self.clone();
-        let found = host.blocking(move || book.find_unnoted()).await?;
-        found.map_err(|error| MethodError::unavailable("the book of runs could not be read").log(error))
+    pub async fn unnoted(&self, host: &Host) -> Result<Vec<Entry>, MethodError> {
+        self.db.read(host, |db| Ok(unnoted(db)?)).await
     }
+}
 
-    fn find_unnoted(&self) -> rusqlite::Result<Vec<Entry>> {
-        self.connection()
-            .prepare(&format!("{COLUMNS} WHERE state = 'interrupted' AND noted = 0 ORDER BY place LIMIT 10000"))?
-            .query_map([], read_entry)?
-            .collect()
-    }
+fn accept(db: &Connection, run: &Accepted) -> SqlResult<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7)",
+    )?;
+    let Accepted { run_id, session_key, session_id, agent_id, origin, accepted_at } = run;
+    insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, int(*accepted_at)])?;
+    Ok(())
+}
+
+fn begin(db: &Connection, run_id: &str, at: u64) -> SqlResult<()> {
+    db.prepare_cached("UPDATE runs SET state = 'running', started_at = ?2 WHERE run_id = ?1 AND outcome IS NULL")?
+        .execute(params![run_id, int(at)])?;
+    Ok(())
+}
+
+/// Enters an outcome, the first one of its run, and forgets the oldest runs that ended.
+fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<(), MethodError> {
+    let mut update = db.prepare_cached(
+        "UPDATE runs SET state = ?2, started_at = ?3, ended_at = ?4, outcome = ?5, noted = ?6
+         WHERE run_id = ?1 AND outcome IS NULL",
+    )?;
+    update.execute(params![
+        outcome.run_id,
+        outcome.status,
+        outcome.started_at.map(int),
+        int(outcome.ended_at),
+        serde_json::to_string(outcome)?,
+        outcome.status != status::INTERRUPTED,
+    ])?;
+    db.prepare_cached(
+        "DELETE FROM runs WHERE outcome IS NOT NULL AND noted = 1 AND place <= (SELECT max(place) FROM runs) - ?1",
+    )?
+    .execute([int(keep_runs)])?;
+    Ok(())
+}
+
+fn note(db: &Connection, run_id: &str) -> SqlResult<()> {
+    db.prepare_cached("UPDATE runs SET noted = 1 WHERE run_id = ?1")?.execute([run_id])?;
+    Ok(())
+}
+
+fn find(db: &Connection, run_id: &str) -> SqlResult<Option<Entry>> {
+    db.prepare_cached(&format!("{COLUMNS} WHERE run_id = ?1"))?.query_row([run_id], read_entry).optional()
+}
+
+fn unnoted(db: &Connection) -> SqlResult<Vec<Entry>> {
+    db.prepare(&format!("{COLUMNS} WHERE state = 'interrupted' AND noted = 0 ORDER BY place LIMIT 10000"))?
+        .query_map([], read_entry)?
+        .collect()
 }
 
 const COLUMNS: &str = "SELECT run_id, session_key, session_id, agent_id, origin, accepted_at, outcome FROM runs";
 
-fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+fn read_entry(row: &Row<'_>) -> SqlResult<Entry> {
     let outcome: Option<String> = row.get(6)?;
     Ok(Entry {
         accepted: Accepted {
@@ -288,7 +186,7 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
             session_id: row.get(2)?,
             agent_id: row.get(3)?,
             origin: row.get(4)?,
-            accepted_at: row.get::<_, i64>(5)? as u64,
+            accepted_at: uint(row, 5)?,
         },
         outcome: outcome.and_then(|text| serde_json::from_str(&text).ok()),
     })
@@ -309,47 +207,58 @@ pub fn interrupted(run: &Accepted, started_at: Option<u64>) -> RunOutcome {
     }
 }
 
-fn interrupt(connection: &mut Connection, process: &str) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    let left: Vec<(Entry, Option<i64>)> = transaction
+/// Ends what another process left unfinished.
+fn interrupt(db: &Connection, process: &str) -> SqlResult<()> {
+    let left: Vec<(Entry, Option<u64>)> = db
         .prepare(
             "SELECT run_id, session_key, session_id, agent_id, origin, accepted_at, outcome, started_at FROM runs
              WHERE outcome IS NULL AND process <> ?1",
         )?
-        .query_map(params![process], |row| Ok((read_entry(row)?, row.get(7)?)))?
+        .query_map([process], |row| Ok((read_entry(row)?, optional_uint(row, 7)?)))?
         .collect::<Result<_, _>>()?;
     for (entry, started_at) in left {
-        let outcome = interrupted(&entry.accepted, started_at.map(|at| at as u64));
-        transaction.execute(
+        let outcome = interrupted(&entry.accepted, started_at);
+        db.execute(
             "UPDATE runs SET state = 'interrupted', ended_at = ?2, outcome = ?3, noted = 0 WHERE run_id = ?1",
-            params![
-                entry.accepted.run_id,
-                outcome.ended_at as i64,
-                serde_json::to_string(&outcome).unwrap_or_default()
-            ],
+            params![entry.accepted.run_id, int(outcome.ended_at), serde_json::to_string(&outcome).unwrap_or_default()],
         )?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    /// A run of a process that is no more, as a crash leaves it.
-    pub fn leave_behind(folder: &Path, run_id: &str, session_key: &str) {
-        let book = Book::open_for(folder, 10, "another").expect("a book");
-        let run = Accepted {
+    fn accepted(run_id: &str) -> Accepted {
+        Accepted {
             run_id: run_id.to_string(),
-            session_key: session_key.to_string(),
+            session_key: "agent:main:main".to_string(),
             session_id: Some("s-1".to_string()),
             agent_id: "main".to_string(),
             origin: "client".to_string(),
             accepted_at: 1,
-        };
-        book.write_together([Write::Accept(run), Write::Begin(run_id.to_string(), 2)].iter()).expect("a row");
-        let changed = book.connection().execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", params![run_id]);
-        assert_eq!(changed, Ok(1));
+        }
+    }
+
+    /// Does it in the book, on this thread.
+    fn now<T>(book: &Book, job: impl FnOnce(&Connection) -> SqlResult<T>) -> T {
+        book.db.transaction_here(|db| Ok(job(db)?)).expect("a transaction")
+    }
+
+    fn outcome_of(book: &Book, run_id: &str) -> Option<RunOutcome> {
+        now(book, |db| find(db, run_id)).expect("a row").outcome
+    }
+
+    /// A run of a process that is no more, as a crash leaves it.
+    pub fn leave_behind(folder: &Path, run_id: &str, session_key: &str) {
+        let book = Book::open_for(folder, 10, "another").expect("a book");
+        let run = Accepted { session_key: session_key.to_string(), ..accepted(run_id) };
+        now(&book, |db| {
+            accept(db, &run)?;
+            begin(db, run_id, 2)?;
+            db.execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", [run_id])
+        });
     }
 
     fn outcome(run_id: &str) -> RunOutcome {
@@ -361,15 +270,15 @@ pub mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         leave_behind(folder.path(), "r", "agent:main:main");
         let book = Book::open(folder.path(), 10).expect("a book");
-        let found = book.find("r").expect("a look").expect("a row").outcome.expect("an outcome");
+        let found = outcome_of(&book, "r").expect("an outcome");
         assert_eq!((found.status.as_str(), found.started_at), ("interrupted", Some(2)));
         assert_eq!(found.error.as_deref(), Some(INTERRUPTED));
-        assert_eq!(book.find_unnoted().expect("a look").len(), 1);
-        book.write_together([Write::Noted("r".to_string())].iter()).expect("a write");
+        assert_eq!(now(&book, unnoted).len(), 1);
+        now(&book, |db| note(db, "r"));
         drop(book);
         let book = Book::open(folder.path(), 10).expect("a book");
-        assert_eq!(book.find_unnoted().expect("a look"), []);
-        assert_eq!(book.find("r").expect("a look").expect("a row").outcome, Some(found));
+        assert_eq!(now(&book, unnoted), []);
+        assert_eq!(outcome_of(&book, "r"), Some(found));
     }
 
     #[test]
@@ -377,26 +286,48 @@ pub mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let book = Book::open(folder.path(), 2).expect("a book");
         for place in 0..5 {
-            let run = Accepted {
-                run_id: format!("r{place}"),
-                session_key: "agent:main:main".to_string(),
-                session_id: None,
-                agent_id: "main".to_string(),
-                origin: "cron".to_string(),
-                accepted_at: place,
-            };
-            book.write_together([Write::Accept(run)].iter()).expect("a row");
+            now(&book, |db| accept(db, &accepted(&format!("r{place}"))));
         }
         let again = Book::open(folder.path(), 2).expect("another instance's book");
-        assert_eq!(again.find("r0").expect("a look").expect("a row").outcome, None);
-        for place in [1, 2, 4] {
-            again.write_together([Write::End(Box::new(outcome(&format!("r{place}"))))].iter()).expect("an end");
-        }
-        let is_there = |run_id| again.find(run_id).expect("a look").is_some();
+        assert_eq!(outcome_of(&again, "r0"), None);
+        let end_here = |outcome: &RunOutcome| again.db.transaction_here(|db| end(db, outcome, 2)).expect("an end");
+        [1, 2, 4].iter().for_each(|place| end_here(&outcome(&format!("r{place}"))));
+        let is_there = |run_id| now(&again, |db| find(db, run_id)).is_some();
         assert!(is_there("r0") && is_there("r3") && is_there("r4"), "what has not ended stays");
         assert!(!is_there("r1") && !is_there("r2"));
-        let second = RunOutcome { status: status::ERROR.to_string(), ..outcome("r4") };
-        again.write_together([Write::End(Box::new(second))].iter()).expect("no end");
-        assert_eq!(again.find("r4").expect("a look").expect("a row").outcome, Some(outcome("r4")), "one end");
+        end_here(&RunOutcome { status: status::ERROR.to_string(), ..outcome("r4") });
+        assert_eq!(outcome_of(&again, "r4"), Some(outcome("r4")), "one end");
+    }
+
+    /// As books were made before their form had a number.
+    const OF_BEFORE: &str = "
+        CREATE TABLE IF NOT EXISTS runs (
+            place INTEGER PRIMARY KEY AUTOINCREMENT,
+            run_id TEXT NOT NULL UNIQUE,
+            session_key TEXT NOT NULL,
+            session_id TEXT,
+            agent_id TEXT NOT NULL,
+            origin TEXT NOT NULL,
+            process TEXT NOT NULL,
+            state TEXT NOT NULL,
+            accepted_at INTEGER NOT NULL,
+            started_at INTEGER,
+            ended_at INTEGER,
+            outcome TEXT,
+            noted INTEGER NOT NULL DEFAULT 1
+        ) STRICT;
+        CREATE INDEX IF NOT EXISTS runs_by_state ON runs (state, noted);
+        INSERT INTO runs (run_id, session_key, agent_id, origin, process, state, accepted_at)
+            VALUES ('r', 'agent:main:main', 'main', 'client', 'dead', 'accepted', 1);";
+
+    #[test]
+    fn a_book_of_before_the_numbers_opens() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let old = Connection::open(folder.path().join("runs.db")).expect("a file");
+        old.execute_batch(OF_BEFORE).expect("a book of before");
+        drop(old);
+        let book = Book::open(folder.path(), 10).expect("a book");
+        assert_eq!(outcome_of(&book, "r").expect("an outcome").status, "interrupted");
+        now(&book, |db| accept(db, &accepted("s")));
     }
 }

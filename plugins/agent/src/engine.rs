@@ -71,7 +71,7 @@ impl Drop for Turn {
         if self.run.ended.get().is_none() {
             let failure = Failure::new("INTERNAL", "the run failed; the gateway's log has the details");
             let outcome = outcome(&self.run, &Progress::default(), &End::Failed(failure), String::new());
-            self.agent.book().end_later(&self.agent.host, &outcome);
+            drop(self.agent.book().end(&self.agent.host, &outcome));
             self.end(outcome);
         }
     }

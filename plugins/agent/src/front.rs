@@ -64,7 +64,7 @@ impl Drop for Place {
         if !self.is_queued {
             self.agent.desk().end(&self.run, false);
             let outcome = crate::book::interrupted(&self.run.accepted, None);
-            self.agent.book().end_later(&self.agent.host, &outcome);
+            drop(self.agent.book().end(&self.agent.host, &outcome));
             self.run.ended.set(Arc::new(outcome));
         }
     }

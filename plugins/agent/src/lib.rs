@@ -54,7 +54,7 @@ pub struct Agent {
     host: Host,
     config: AgentConfig,
     folder: PathBuf,
-    book: OnceLock<Arc<Book>>,
+    book: OnceLock<Book>,
     desk: Mutex<Desk>,
     registry: Registry,
     store: Store,
@@ -140,12 +140,8 @@ impl Plugin for Agent {
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            StartError::new(format!("cannot open {}: {error}", self.folder.join(book::FILE).display()))
-        };
-        book::make_private(&self.folder).map_err(|error| cannot(&error))?;
-        let book = Book::open(&self.folder, self.config.keep_runs).map_err(|error| cannot(&error))?;
-        let _ = self.book.set(Arc::new(book));
+        let book = Book::open(&self.folder, self.config.keep_runs).map_err(StartError::new)?;
+        let _ = self.book.set(book);
         let agent = Arc::downgrade(&self);
         let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {
             if let Some(agent) = agent.upgrade() {
@@ -185,7 +181,7 @@ impl Agent {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn book(&self) -> &Arc<Book> {
+    fn book(&self) -> &Book {
         self.book.get().expect("a plugin that was started has its book")
     }
 

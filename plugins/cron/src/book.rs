@@ -1,7 +1,7 @@
 //! The steps of a run in the file, each one transaction: it begins, it ends.
 
+use database::rusqlite::Connection;
 use plugin_api::MethodError;
-use rusqlite::Connection;
 
 use crate::CronConfig;
 use crate::job::{Job, RunStatus, run_id};

@@ -24,6 +24,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use database::Database;
+use database::rusqlite::Connection;
 use plugin_api::{
     Call, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, Plugin, Reply, Setup, Spawned,
     StartError,
@@ -34,7 +36,6 @@ use serde::{Deserialize, Serialize};
 
 use schedule::Missed;
 use signal::Signal;
-use store::Store;
 
 /// `[plugins.cron.config]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -103,7 +104,7 @@ impl Default for CronConfig {
 pub struct Cron {
     host: Host,
     config: CronConfig,
-    store: Store,
+    store: Database,
     /// Names this process towards clients of 4.
     instance: String,
     /// Jobs or their times changed.
@@ -200,7 +201,7 @@ impl Plugin for Cron {
             .map_err(|why| CreateError::new(format!("time_zone: {why}; write it as Europe/Berlin")))?;
         Ok(Cron {
             host,
-            store: Store::new(setup.data_dir()?),
+            store: Database::new(setup.data_dir()?, store::SHAPE),
             config,
             instance: uuid::Uuid::new_v4().to_string(),
             changed: Signal::default(),
@@ -247,10 +248,9 @@ impl Cron {
     /// Does all of it in the file, or nothing, where it may block.
     async fn db<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&rusqlite::Connection) -> Result<T, MethodError> + Send + 'static,
+        job: impl FnOnce(&Connection) -> Result<T, MethodError> + Send + 'static,
     ) -> Result<T, MethodError> {
-        let store = self.store.clone();
-        self.host.blocking(move || store.transaction(|db| job(db))).await?
+        self.store.transaction(&self.host, job).await
     }
 
     fn tell(&self, event: &CronEvent) {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::job::{Job, Payload, State, run_id};
 use crate::params::{self, Fields, JobId, ListJobs, ListRuns, Loose, RunJob, RunMode};
 use crate::schedule::Schedule;
-use crate::store::{self, FILE};
+use crate::store;
 use crate::{Cron, CronConfig, CronEvent, show};
 
 /// Rows of a page of version 4 when nobody says, and at most.
@@ -109,7 +109,7 @@ impl Cron {
     pub(crate) async fn status(self: Arc<Self>, call: Call, _: NoParams) -> Result<Status, MethodError> {
         let later = is_later(&call)?;
         let (jobs, next) = self.db(|db| Ok((store::count(db)?, store::next_due(db)?))).await?;
-        let path = format!("data/cron/{FILE}");
+        let path = format!("data/cron/{}", store::FILE);
         Ok(Status {
             enabled: self.config.enabled,
             store_path: path.clone(),

@@ -2,22 +2,17 @@
 //! two instances that follow each other in a reload see the same jobs. What cannot be read is an error, and nothing is
 //! written over it.
 
-use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
+use database::rusqlite::{Connection, OptionalExtension, Params, Result as SqlResult, Row, params};
+use database::{Shape, int, optional_uint, uint};
 use plugin_api::MethodError;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, RunStatus};
 
 /// Name of the file in the plugin's folder.
 pub const FILE: &str = "cron.db";
-
-/// Every step of the file's shape, in order; `user_version` counts how many it has taken. A step that has been released
-/// never changes.
-const STEPS: &[&str] = &[FIRST];
+/// What is in it. A step that has been released never changes.
+pub const SHAPE: Shape = Shape::new(FILE, "jobs", &[FIRST]);
 
 const FIRST: &str = "
 CREATE TABLE jobs (
@@ -70,42 +65,6 @@ pub struct Outcome {
     pub job_name: String,
 }
 
-/// The file, opened when it is first needed.
-#[derive(Clone)]
-pub struct Store(Arc<Shared>);
-
-struct Shared {
-    path: PathBuf,
-    connection: Mutex<Option<Connection>>,
-}
-
-impl Store {
-    /// The file in this folder.
-    pub fn new(folder: &Path) -> Self {
-        Store(Arc::new(Shared { path: folder.join(FILE), connection: Mutex::default() }))
-    }
-
-    /// Does all of it, or nothing. It blocks.
-    pub fn transaction<T>(
-        &self,
-        job: impl FnOnce(&Transaction<'_>) -> Result<T, MethodError>,
-    ) -> Result<T, MethodError> {
-        let mut connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_none() {
-            *connection = Some(open(&self.0.path).map_err(|why| {
-                let file = self.0.path.display();
-                MethodError::unavailable("the jobs cannot be read; the gateway's log has the details")
-                    .log(format!("{file}: {why}"))
-            })?);
-        }
-        let Some(connection) = connection.as_mut() else { return Err(MethodError::unavailable("no jobs")) };
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = job(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
-    }
-}
-
 /// Every job.
 pub fn jobs(db: &Connection) -> Result<Vec<Job>, MethodError> {
     let mut statement = db.prepare_cached("SELECT job FROM jobs ORDER BY rowid")?;
@@ -150,8 +109,7 @@ pub fn first_due(db: &Connection, now: u64, only_forced: bool) -> Result<Option<
 
 /// When the next one is due.
 pub fn next_due(db: &Connection) -> Result<Option<u64>, MethodError> {
-    let next: Option<i64> = db.query_row("SELECT min(due_at) FROM jobs", [], |row| row.get(0))?;
-    Ok(next.map(|at| at.max(0) as u64))
+    Ok(db.query_row("SELECT min(due_at) FROM jobs", [], |row| optional_uint(row, 0))?)
 }
 
 /// Enters a run that begins.
@@ -205,20 +163,20 @@ pub fn ended_runs(db: &Connection, job_id: Option<&str>) -> Result<Vec<Run>, Met
 
 type Columns = (Run, Option<String>);
 
-fn collect(db: &Connection, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, MethodError> {
+fn collect(db: &Connection, query: &str, parameters: impl Params) -> Result<Vec<Run>, MethodError> {
     let mut statement = db.prepare_cached(query)?;
     let rows: Vec<Columns> = statement.query_map(parameters, columns)?.collect::<Result<_, _>>()?;
     rows.into_iter().map(read).collect()
 }
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+fn columns(row: &Row<'_>) -> SqlResult<Columns> {
     let run = Run {
         run_id: row.get(0)?,
         job_id: row.get(1)?,
         due_at: uint(row, 2)?,
         started_at: uint(row, 3)?,
         accepted: row.get(4)?,
-        ended_at: row.get::<_, Option<i64>>(5)?.map(|at| at.max(0) as u64),
+        ended_at: optional_uint(row, 5)?,
         outcome: None,
     };
     Ok((run, row.get(6)?))
@@ -231,65 +189,4 @@ fn read((mut run, outcome): Columns) -> Result<Run, MethodError> {
 
 fn parsed<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, MethodError> {
     Ok(serde_json::from_str(json)?)
-}
-
-fn int(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(|count| count.max(0) as u64)
-}
-
-fn open(path: &Path) -> Result<Connection, String> {
-    create_private(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|error| format!("cannot be opened: {error}"))?;
-    let failed = |error: rusqlite::Error| {
-        format!("is not a readable file of jobs ({error}); move it away or restore a backup; nothing was written to it")
-    };
-    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
-    let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
-    if check != "ok" {
-        return Err(format!("is damaged ({check}); restore a backup; nothing was written to it"));
-    }
-    let taken: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let taken = taken as usize;
-    if taken > STEPS.len() {
-        return Err(format!("was written by a newer clawhost (version {taken}, this one knows {})", STEPS.len()));
-    }
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
-    if mode != "wal" {
-        return Err(format!("lies on a file system without shared memory for SQLite (journal mode {mode})"));
-    }
-    connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
-    for (number, step) in STEPS.iter().enumerate().skip(taken) {
-        let transaction = connection.transaction().map_err(failed)?;
-        transaction.execute_batch(step).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", number as u32 + 1).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-    }
-    Ok(connection)
-}
-
-/// Creates the file readable by its owner only, or takes those rights from everyone else.
-fn create_private(path: &Path) -> Result<(), String> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(|error| format!("cannot be opened for writing: {error}"))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
-        if mode & 0o077 != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-                .map_err(|error| format!("is open to other users and cannot be made private: {error}"))?;
-        }
-    }
-    drop(file);
-    Ok(())
 }

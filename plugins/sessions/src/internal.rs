@@ -117,7 +117,7 @@ impl Sessions {
             }
         }
         let (room, watch) = (self.room(), self.watch.clone());
-        let job = move |db: &rusqlite::Connection| {
+        let job = move |db: &database::rusqlite::Connection| {
             let now = schemas::now_ms();
             if !params.create && sessions::find(db, &key.text)?.is_none() {
                 return Err(no_session(&params.key));
@@ -133,14 +133,14 @@ impl Sessions {
         let after = move |opened: &SessionOpened| {
             watch.changed(&opened.key, &opened.agent_id, if opened.is_new { "create" } else { "patch" });
         };
-        self.store.write(&self.host, job, after).await
+        self.store.transaction_then(&self.host, job, after).await
     }
 
     pub(crate) async fn append(self: Arc<Self>, _: Call, params: Append) -> Result<Appended, MethodError> {
         let key = self.names().await?.canonical(&params.key, None)?;
         let (room, max_bytes, watch) = (self.room(), self.config.max_message_bytes, self.watch.clone());
         let (text, agent_id) = (key.text.clone(), key.agent_id.clone());
-        let job = move |db: &rusqlite::Connection| {
+        let job = move |db: &database::rusqlite::Connection| {
             let now = schemas::now_ms();
             let present = sessions::find(db, &key.text)?;
             let named = match &params.session_id {
@@ -172,7 +172,7 @@ impl Sessions {
                 watch.changed(&told, &agent, if grown.is_new { "create" } else { "message" });
             }
         };
-        let grown = self.store.write(&self.host, job, after).await?;
+        let grown = self.store.transaction_then(&self.host, job, after).await?;
         Ok(Appended {
             key: text,
             session_id: grown.conversation.session_id,

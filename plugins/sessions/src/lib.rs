@@ -17,6 +17,7 @@ mod watch;
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use database::Database;
 use plugin_api::abi::extension;
 use plugin_api::catalogue::{ConnectionClosed, GatewayInfo};
 use plugin_api::{
@@ -29,7 +30,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use keys::Names;
 use manage::ABORT;
-use store::Store;
 use store::sessions::Room;
 use watch::{CHANGED, Changed, MESSAGE, NewMessage, Watch};
 
@@ -86,7 +86,7 @@ impl Default for SessionsConfig {
 pub struct Sessions {
     host: Host,
     config: SessionsConfig,
-    store: Store,
+    store: Database,
     watch: Arc<Watch>,
     /// How the gateway names its main session; asked for anew when its configuration changes.
     names: Mutex<Option<Arc<Names>>>,
@@ -165,7 +165,8 @@ impl Plugin for Sessions {
 
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
         let config: SessionsConfig = setup.config()?;
-        let store = Store::open(setup.data_dir()?, config.max_queue).map_err(CreateError::new)?;
+        let store = Database::open(setup.data_dir()?, store::SHAPE.max_queue(config.max_queue, "max_queue"))
+            .map_err(CreateError::new)?;
         let watch = Watch::new(host.clone(), store.clone(), config.max_subscriptions);
         Ok(Sessions { host, config, store, watch, names: Mutex::default(), subscriptions: Mutex::default() })
     }

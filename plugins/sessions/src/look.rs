@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use database::rusqlite::Connection;
 use plugin_api::{Call, MethodError, lenient};
-use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::rusqlite::Connection;
 use plugin_api::contracts::run::{AbortRuns, Aborted};
 use plugin_api::{Call, MethodError, lenient};
-use rusqlite::Connection;
 use schemars::JsonSchema;
 use schemas::scope::ADMIN;
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,7 @@ impl Sessions {
             watch.changed(&session.key, &session.agent_id, "reset");
             tell_of_removed(&host, *removed);
         };
-        let (session, _) = self.store.write(&self.host, job, after).await?;
+        let (session, _) = self.store.transaction_then(&self.host, job, after).await?;
         let entry = session.shown_entry();
         Ok(ResetDone { ok: true, key: session.key, entry })
     }
@@ -235,7 +235,7 @@ impl Sessions {
             }
             tell_of_removed(&host, *removed);
         };
-        let (deleted, _) = self.store.write(&self.host, job, after).await?;
+        let (deleted, _) = self.store.transaction_then(&self.host, job, after).await?;
         Ok(deleted)
     }
 
@@ -270,7 +270,7 @@ impl Sessions {
             }
             tell_of_removed(&host, *removed);
         };
-        let (compacted, _) = self.store.write(&self.host, job, after).await?;
+        let (compacted, _) = self.store.transaction_then(&self.host, job, after).await?;
         Ok(compacted)
     }
 

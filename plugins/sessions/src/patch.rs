@@ -150,7 +150,7 @@ impl Sessions {
             None => None,
         };
         let (room, watch) = (self.room(), self.watch.clone());
-        let job = move |db: &rusqlite::Connection| {
+        let job = move |db: &database::rusqlite::Connection| {
             let now = schemas::now_ms();
             let (mut session, is_new) = sessions::find_or_make(db, &key, room, now)?;
             if let Some(parent) = spawned_by {
@@ -165,7 +165,7 @@ impl Sessions {
         let after = move |(session, is_new): &(sessions::Session, bool)| {
             watch.changed(&session.key, &session.agent_id, if *is_new { "create" } else { "patch" });
         };
-        let (session, _) = self.store.write(&self.host, job, after).await?;
+        let (session, _) = self.store.transaction_then(&self.host, job, after).await?;
         let entry = session.shown_entry();
         Ok(Patched { ok: true, path: self.shown_path(&call), key: session.key, entry })
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use database::Database;
 use plugin_api::{Host, HostError, MethodError};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,8 +16,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::rows;
+use crate::store::sessions;
 use crate::store::transcripts::Written;
-use crate::store::{Store, sessions};
 
 pub const CHANGED: &str = "sessions.changed";
 pub const MESSAGE: &str = "session.message";
@@ -65,7 +66,7 @@ pub struct NewMessage {
 /// Subscriptions.
 pub struct Watch {
     host: Host,
-    store: Store,
+    store: Database,
     /// Sessions whose messages one connection may hear.
     most: usize,
     /// Whether anybody has subscribed to the list, so that a change costs nothing when nobody has.
@@ -90,7 +91,7 @@ struct Change {
 }
 
 impl Watch {
-    pub fn new(host: Host, store: Store, most: usize) -> Arc<Self> {
+    pub fn new(host: Host, store: Database, most: usize) -> Arc<Self> {
         Arc::new(Watch { host, store, most, is_watched: AtomicBool::new(false), state: Mutex::default() })
     }
 

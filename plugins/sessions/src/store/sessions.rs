@@ -1,13 +1,14 @@
 //! Sessions: rows with a key, the conversation they are in, and an entry of whatever is known of them.
 
+use database::rusqlite::types::ToSql;
+use database::rusqlite::{Connection, OptionalExtension, Row, params};
+use database::{int, uint};
 use plugin_api::MethodError;
 use plugin_api::contracts::Usage;
 use plugin_api::contracts::session::SessionOpened;
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::{int, transcripts, uint};
+use super::transcripts;
 use crate::keys::Key;
 
 /// Fields that are columns or follow from the key; nobody sets them in an entry.
@@ -70,9 +71,11 @@ impl Session {
 const SELECT: &str = "SELECT s.key, s.agent_id, s.session_id, s.created_at, s.updated_at, s.entry, c.title, c.last_words \
                       FROM sessions s LEFT JOIN conversations c ON c.session_id = s.session_id ";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
+fn read(row: &Row<'_>) -> database::rusqlite::Result<Session> {
     let entry: String = row.get(5)?;
-    let unreadable = |error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error));
+    let unreadable = |error| {
+        database::rusqlite::Error::FromSqlConversionFailure(5, database::rusqlite::types::Type::Text, Box::new(error))
+    };
     Ok(Session {
         key: row.get(0)?,
         agent_id: row.get(1)?,

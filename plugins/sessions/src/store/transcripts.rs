@@ -1,12 +1,12 @@
 //! Conversations and their messages. A message is kept as the JSON that came, so that a part of a kind that this version
 //! does not know is not lost.
 
+use database::rusqlite::{Connection, OptionalExtension, params};
+use database::{int, uint};
 use plugin_api::MethodError;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{int, uint};
 use crate::text;
 
 /// A conversation.

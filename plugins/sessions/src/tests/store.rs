@@ -163,7 +163,7 @@ fn a_full_queue_is_an_error_and_not_a_wait() {
     append(&running, "main", json!([numbered(0)]));
     // Another process holds the file for as long as this connection lives.
     let path = running.data_dir().join("sessions.db");
-    let other = rusqlite::Connection::open(path).unwrap();
+    let other = database::rusqlite::Connection::open(path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begin = |number| {
         let params = json!({ "key": "main", "messages": [numbered(number)] });
@@ -189,7 +189,7 @@ fn a_disk_that_refuses_costs_the_write_and_nothing_else() {
     let path = running.data_dir().join("sessions.db");
     let refuse =
         "CREATE TRIGGER full BEFORE INSERT ON messages WHEN new.id = 'm2' BEGIN SELECT RAISE(ABORT, 'disk full'); END";
-    rusqlite::Connection::open(path).unwrap().execute_batch(refuse).unwrap();
+    database::rusqlite::Connection::open(path).unwrap().execute_batch(refuse).unwrap();
     let bad = json!({ "key": "main", "messages": [numbered(3), numbered(2)] });
     let error = ask(&running, "append", bad).error();
     assert_eq!(error.code, "UNAVAILABLE");
