@@ -22,7 +22,7 @@
 //!
 //! **Once.** A message is handed to a channel once. The channel hands it to its service once, or says that it does not
 //! know: an error with `details.code` [`OUTCOME_UNKNOWN`] after a connection broke amid the request, [`NOT_SENT`] (retry
-//! is safe) when the service surely has nothing. A text over the service's limit is the channel's to cut into several
+//! is safe) when the service surely has nothing, and `retryable` with it when a later try may go well. A text over the service's limit is the channel's to cut into several
 //! messages; a rate limit is the channel's to wait for, within the call's deadline.
 
 use schemars::JsonSchema;

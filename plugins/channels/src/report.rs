@@ -6,7 +6,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// The account of channels that have no names for theirs.
-const DEFAULT_ACCOUNT: &str = "default";
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// What ids of senders are called where a channel has no word for them.
+pub const SENDER: &str = "Sender id";
 
 /// A channel as it is shown.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct Shown {
     pub default_account_id: String,
     pub summary: Map<String, Value>,
     pub accounts: Vec<Map<String, Value>>,
+    pub sender_label: String,
 }
 
 impl Shown {
@@ -51,6 +55,7 @@ impl Shown {
         Shown {
             detail_label: said(report.detail_label).unwrap_or_else(|| label.clone()),
             label,
+            sender_label: said(report.sender_label).unwrap_or_else(|| SENDER.to_string()),
             system_image: said(report.system_image),
             default_account_id: said(report.default_account_id)
                 .unwrap_or_else(|| first.unwrap_or(DEFAULT_ACCOUNT).to_string()),

@@ -1,3 +1,6 @@
+mod inbound;
+mod people;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -141,9 +144,9 @@ fn access_params_and_failures() {
 #[test]
 fn nobody_waits_longer_than_the_caller() {
     let seconds = Duration::from_secs;
-    assert_eq!(super::timeout(None, None), seconds(10));
-    assert_eq!(super::timeout(Some(8000), Some(seconds(30))), seconds(8));
-    assert_eq!(super::timeout(Some(0), None), seconds(1));
-    assert!(super::timeout(Some(60_000), Some(seconds(5))) < seconds(5));
-    assert!(super::timeout(Some(60_000), Some(seconds(0))) > seconds(0), "0 would mean no timeout at all");
+    assert_eq!(crate::status::timeout(None, None), seconds(10));
+    assert_eq!(crate::status::timeout(Some(8000), Some(seconds(30))), seconds(8));
+    assert_eq!(crate::status::timeout(Some(0), None), seconds(1));
+    assert!(crate::status::timeout(Some(60_000), Some(seconds(5))) < seconds(5));
+    assert!(crate::status::timeout(Some(60_000), Some(seconds(0))) > seconds(0), "0 would mean no timeout at all");
 }
