@@ -67,6 +67,13 @@ impl Shelf {
         self.write("libloaded.so", &fs::read(library).expect("it was built"))
     }
 
+    /// The message channel that is a folder, `mailbox`; see `plugin-api/examples/channel.rs`.
+    pub fn mailbox(&self) -> PathBuf {
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let library = BUILT.get_or_init(|| example_library("mailbox"));
+        self.write("libmailbox.so", &fs::read(library).expect("it was built"))
+    }
+
     /// The plugin in Rust that is made anew, `reborn`, in the build of this letter; see `tests/examples/reborn.rs`.
     pub fn reborn(&self, build: char) -> PathBuf {
         static BUILT: OnceLock<PathBuf> = OnceLock::new();

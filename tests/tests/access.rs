@@ -13,7 +13,15 @@ const SERVED: &[(&str, Need)] = &[
     ("agent.identity.get", Need::Read),
     ("agent.wait", Need::Write),
     ("agents.list", Need::Read),
+    ("channels.logout", Need::Admin),
+    ("channels.pairing.approve", Need::Pairing),
+    ("channels.pairing.dismiss", Need::Pairing),
+    ("channels.pairing.list", Need::Pairing),
+    ("channels.senders.list", Need::Pairing),
+    ("channels.senders.remove", Need::Pairing),
+    ("channels.start", Need::Admin),
     ("channels.status", Need::Read),
+    ("channels.stop", Need::Admin),
     ("chat.abort", Need::Write),
     ("chat.history", Need::Read),
     ("chat.inject", Need::Admin),
@@ -100,6 +108,8 @@ const SERVED: &[(&str, Need)] = &[
     ("voicewake.routing.get", Need::Read),
     ("voicewake.set", Need::Write),
     ("wake", Need::Write),
+    ("web.login.start", Need::Admin),
+    ("web.login.wait", Need::Admin),
 ];
 
 /// Methods that sockets must not reach: of the protocol but not served here, internal ones of plugins and of the host.
@@ -110,6 +120,7 @@ const NOT_SERVED: &[&str] = &[
     "agent.runs",
     "agents.get",
     "channel.webchat.send",
+    "channels.inbound",
     "node.call",
     "node.pair.request",
     "session.store.append",

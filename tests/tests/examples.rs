@@ -25,6 +25,7 @@ macro_rules! examples {
 examples! {
     blocking_work: "../../plugin-api/examples/blocking_work.rs",
     call_another_method: "../../plugin-api/examples/call_another_method.rs",
+    channel: "../../plugin-api/examples/channel.rs",
     echo: "../../plugin-api/examples/echo.rs",
     hear_events: "../../plugin-api/examples/hear_events.rs",
     http: "../../plugin-api/examples/http.rs",

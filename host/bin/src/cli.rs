@@ -14,6 +14,7 @@ use crate::commands::agent::AgentArgs;
 use crate::commands::approvals::ApprovalsCommand;
 use crate::commands::backup::BackupArgs;
 use crate::commands::call::CallArgs;
+use crate::commands::channels::ChannelsCommand;
 use crate::commands::chat::ChatArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommand;
@@ -102,6 +103,9 @@ pub enum Command {
     Sessions(SessionsCommand),
     /// Send a message to somebody by a channel
     Send(SendArgs),
+    /// See to channels: how they are doing, who wants to write to the agent, and who may
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
     /// Say how the gateway is doing
     Health,
     /// Say what there is: connections, heartbeats, queued events, channels

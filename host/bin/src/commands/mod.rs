@@ -9,6 +9,7 @@ mod answer;
 pub mod approvals;
 pub mod backup;
 pub mod call;
+pub mod channels;
 pub mod chat;
 pub mod completions;
 pub mod config;
@@ -53,6 +54,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Service(command) => service::run(command, context),
         Command::Node(command) => node::run(command, context),
         Command::Nodes(command) => nodes::run(command, context),
+        Command::Channels(command) => channels::run(command, context),
         Command::Cron(command) => cron::run(command, context),
         Command::Approvals(command) => approvals::run(command, context),
         Command::Completions(args) => completions::run(args),

@@ -1,0 +1,251 @@
+//! A message channel of somebody else, loaded from a file, from outside: who may write, what is answered, and that nothing
+//! is lost or doubled when the gateway is killed amid it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clawhost_tests::libraries::{Shelf, table};
+use clawhost_tests::program::{Home, Outcome};
+use clawhost_tests::support::{Client, Gateway};
+use serde_json::{Value, json};
+
+/// How long a letter may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway with the channel that is a folder.
+struct Post {
+    folder: tempfile::TempDir,
+    config: String,
+    _shelf: Shelf,
+}
+
+impl Post {
+    /// `more` is what else the configuration says.
+    fn new(more: &str) -> Self {
+        let (shelf, folder) = (Shelf::default(), tempfile::tempdir().expect("a temporary folder can be made"));
+        let config = format!(
+            "{}grants = {{ invoke = [\"channels.inbound\"] }}\n[plugins.mailbox.config]\nfolder = {:?}\npoll_ms = 20\n{more}",
+            table("mailbox", &shelf.mailbox()),
+            folder.path().display().to_string()
+        );
+        std::fs::create_dir(folder.path().join("in")).expect("a folder can be made");
+        Post { folder, config, _shelf: shelf }
+    }
+
+    /// Writes to the agent. The letter is there whole, or not at all.
+    fn write(&self, id: &str, letter: &Value) {
+        let (draft, file) = (self.folder.path().join("draft"), self.incoming(id));
+        std::fs::write(&draft, letter.to_string()).expect("a letter can be written");
+        std::fs::rename(draft, file).expect("a letter can be put there");
+    }
+
+    fn incoming(&self, id: &str) -> PathBuf {
+        self.folder.path().join("in").join(format!("{id}.json"))
+    }
+
+    /// What lies in `out`, in the order in which it was left.
+    fn left(&self) -> Vec<Value> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("out")) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        let read = |file: &PathBuf| std::fs::read(file).expect("a letter can be read");
+        files.iter().map(|file| serde_json::from_slice(&read(file)).expect("a letter is JSON")).collect()
+    }
+
+    /// Waits until so many lie there.
+    async fn wait_for(&self, count: usize) -> Vec<Value> {
+        seen(&format!("{count} letters"), || self.left().len() >= count).await;
+        self.left()
+    }
+
+    /// Waits until a letter was taken.
+    async fn taken(&self, id: &str) {
+        seen(&format!("the taking of {id}"), || !self.incoming(id).exists()).await;
+    }
+}
+
+/// Waits for what only a folder shows.
+async fn seen(what: &str, is_there: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_there() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} did not come"));
+}
+
+fn from(who: &str, text: &str) -> Value {
+    json!({ "from": who, "text": text })
+}
+
+fn code_in(letter: &Value) -> String {
+    let text = letter["text"].as_str().expect("a text");
+    let rest = text.split("Your code is ").nth(1).unwrap_or_else(|| panic!("no code in {text:?}"));
+    rest.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+async fn history(client: &mut Client, key: &str) -> Vec<Value> {
+    let history = client.ok("chat.history", json!({ "sessionKey": key })).await;
+    history["messages"].as_array().expect("messages").clone()
+}
+
+#[tokio::test]
+async fn a_stranger_is_let_in_and_answered() {
+    let post = Post::new("");
+    let gateway = Gateway::with_config(&post.config).await;
+    let mut admin = gateway.admin().await;
+    post.write("1", &from("ann", "is anybody there?"));
+    let told = post.wait_for(1).await.remove(0);
+    assert_eq!(told["to"], "ann");
+    let code = code_in(&told);
+    let sessions = admin.ok("sessions.list", json!({})).await;
+    assert!(!sessions.to_string().contains("mailbox"), "what a stranger says is kept nowhere: {sessions}");
+
+    let list = admin.ok("channels.pairing.list", json!({})).await;
+    assert_eq!(
+        (&list["requests"][0]["senderId"], &list["requests"][0]["senderLabel"], &list["accounts"][0]["channelLabel"]),
+        (&json!("ann"), &json!("Name"), &json!("Mailbox"))
+    );
+    assert!(!list.to_string().contains(&code));
+    let approve = json!({ "channel": "mailbox", "requestId": code, "notify": true });
+    let approved = admin.ok("channels.pairing.approve", approve).await;
+    assert_eq!((&approved["senderId"], &approved["notification"]), (&json!("ann"), &json!("sent")));
+
+    post.write("2", &from("ann", "hello again"));
+    let answer = post.wait_for(3).await.remove(2);
+    assert_eq!((&answer["to"], &answer["text"]), (&json!("ann"), &json!("hello again")));
+    let said = history(&mut admin, "agent:main:mailbox:direct:ann").await;
+    let roles: Vec<_> = said.iter().map(|message| message["role"].as_str().unwrap_or_default()).collect();
+    assert_eq!(roles, ["user", "assistant"]);
+    let row = &admin.ok("sessions.list", json!({})).await["sessions"][0];
+    assert_eq!(
+        (&row["lastChannel"], &row["lastTo"], &row["displayName"]),
+        (&json!("mailbox"), &json!("ann"), &json!("ann"))
+    );
+
+    // Where the session last spoke, an agent's answer is delivered to.
+    let run = json!({ "message": "and this?", "sessionKey": "agent:main:mailbox:direct:ann", "deliver": true,
+                      "idempotencyKey": "one" });
+    let id = admin.request("agent", run).await;
+    assert_eq!(admin.reply(&id).await.payload.expect("a payload")["status"], "accepted");
+    admin.answer(&id).await.expect("an outcome");
+    assert_eq!(post.left()[3]["text"], "and this?");
+    admin.close().await;
+}
+
+#[tokio::test]
+async fn rules_say_who_reaches_which_agent() {
+    let rules = "[[plugins.agents.config.agents]]\nid = \"main\"\ndefault = true\n\
+                 [[plugins.agents.config.agents]]\nid = \"ops\"\n\
+                 [[plugins.channels.config.rules]]\nfrom = [\"bob\"]\nagent = \"ops\"\nsession = \"main\"\n\
+                 [[plugins.channels.config.rules]]\nchats = [\"club\"]\nsession = \"sender\"\n\
+                 [[plugins.channels.config.rules]]\nadmit = \"nobody\"\n";
+    let post = Post::new(rules);
+    let gateway = Gateway::with_config(&post.config).await;
+    let mut admin = gateway.admin().await;
+    post.write("1", &from("stranger", "let me in"));
+    post.taken("1").await;
+    post.write("2", &from("bob", "hi from bob"));
+    assert_eq!(post.wait_for(1).await[0]["text"], "hi from bob");
+    assert_eq!(history(&mut admin, "agent:ops:main").await.len(), 2);
+
+    let group = |from: &str, text: &str, mentioned: bool| json!({ "from": from, "text": text, "group": "club", "mentioned": mentioned });
+    post.write("3", &group("eve", "nobody asked you", false));
+    post.taken("3").await;
+    post.write("4", &group("eve", "what do you say?", true));
+    let letters = post.wait_for(2).await;
+    assert_eq!((&letters[1]["to"], &letters[1]["text"]), (&json!("club"), &json!("[eve] what do you say?")));
+    assert_eq!(history(&mut admin, "agent:main:mailbox:group:club:from:eve").await.len(), 2);
+    assert_eq!(admin.ok("channels.pairing.list", json!({})).await["requests"], json!([]));
+    admin.close().await;
+
+    let wrong = Gateway::builder()
+        .config(&format!("{}[[plugins.channels.config.rules]]\nfrom = [\"@ann\"]\n", post.config))
+        .start()
+        .await;
+    let mut admin = wrong.admin().await;
+    let plugins = admin.ok("system.plugins", json!({})).await.to_string();
+    assert!(plugins.contains("is a name, which can pass to somebody else"), "{plugins}");
+    admin.close().await;
+}
+
+const EVERYBODY: &str = "[[plugins.channels.config.rules]]\nadmit = \"anyone\"\n";
+
+#[tokio::test]
+async fn letters_are_answered_once_whenever_the_gateway_is_killed() {
+    let post = Post::new(&format!("{EVERYBODY}[plugins.echo.config]\nword_ms = 20\n"));
+    let mut gateway = Gateway::with_config(&post.config).await;
+    const LETTERS: usize = 40;
+    const ROUNDS: usize = 8;
+    // Answers of which nobody knows whether they went out, since the gateway was killed while they did.
+    let unknown = |gateway: &Gateway| gateway.log_lines("nobody knows whether it went out").len();
+    let mut lost_sight = 0;
+    for round in 0..ROUNDS {
+        for number in 0..LETTERS / ROUNDS {
+            let person = format!("person-{round}-{number}");
+            post.write(&person, &from(&person, "a letter of six words, say"));
+        }
+        // At a different moment in each round: before, amid and after what the letters bring about.
+        seen("an answer", || post.left().len() + lost_sight >= round * 3).await;
+        lost_sight += unknown(&gateway);
+        gateway = gateway.kill().await.restart().await;
+    }
+    seen("an answer to each", || post.left().len() + lost_sight + unknown(&gateway) >= LETTERS).await;
+    let mut answers: HashMap<String, usize> = HashMap::new();
+    for letter in post.left() {
+        *answers.entry(letter["to"].to_string()).or_default() += 1;
+    }
+    let twice: Vec<_> = answers.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "answered more than once: {twice:?}");
+    gateway.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_goes_and_comes_back_loses_nothing() {
+    let post = Post::new(EVERYBODY);
+    let gateway = Gateway::with_config(&post.config).await;
+    let mut admin = gateway.admin().await;
+    post.write("1", &from("ann", "first"));
+    post.wait_for(1).await;
+    for plugin in ["mailbox", "channels", "send", "agent"] {
+        admin.ok("plugins.reload", json!({ "id": plugin })).await;
+        post.write(plugin, &from("ann", plugin));
+    }
+    let letters = post.wait_for(5).await;
+    let texts: Vec<_> = letters.iter().map(|letter| letter["text"].as_str().unwrap_or_default()).collect();
+    assert_eq!(texts, ["first", "mailbox", "channels", "send", "agent"]);
+    assert_eq!(letters.len(), 5);
+    admin.close().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn channels_as_their_user_has_them() {
+    let (post, home) = (Post::new(""), Home::default());
+    home.configure(&post.config);
+    let _gateway = home.start();
+    let run = |words: &[&str]| Outcome::of(home.command(words), &words.join(" "));
+    let said = |words: &[&str], expected: &str| {
+        let outcome = run(words);
+        assert!(outcome.code == Some(0) && outcome.out.contains(expected), "{words:?}: {outcome:?}");
+    };
+    post.write("1", &from("ann", "hello?"));
+    let code = code_in(&post.wait_for(1).await[0]);
+    said(&["channels", "status"], "Mailbox");
+    said(&["channels", "pairing"], "ann");
+    said(&["channels", "approve", "mailbox", &code], "ann may write now");
+    assert_eq!(post.wait_for(2).await[1]["text"], "You are known now. Write to me whenever you like.");
+    said(&["channels", "senders"], "ann");
+    said(&["channels", "forget", "mailbox", "ann"], "let in no more");
+    assert_eq!(run(&["channels", "forget", "mailbox", "ann"]).code, Some(1));
+    let stop = run(&["channels", "stop", "mailbox"]);
+    assert!(stop.code == Some(1) && stop.err.contains("does not support stop"), "{stop:?}");
+    let login = run(&["channels", "login"]);
+    assert!(login.code == Some(1) && login.err.contains("web login provider is not available"), "{login:?}");
+    post.write("2", &from("ann", "still there?"));
+    let code = code_in(&post.wait_for(3).await[2]);
+    said(&["channels", "dismiss", "mailbox", &code], "turned away");
+    said(&["channels", "pairing"], "nobody wants to be let in");
+}
