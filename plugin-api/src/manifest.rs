@@ -38,6 +38,9 @@ pub struct Manifest {
     /// Whether its calls may block, and so run on the blocking pool.
     #[serde(default)]
     pub blocking: bool,
+    /// Whether it runs, linked in, only where the configuration has a table for it: it is of no use without one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opt_in: bool,
     /// How many of its calls may run at once.
     #[serde(default = "default_max_concurrent")]
     pub max_concurrent: u32,
@@ -259,6 +262,7 @@ impl Manifest {
             invokes: Vec::new(),
             hears: Vec::new(),
             blocking: false,
+            opt_in: false,
             max_concurrent: default_max_concurrent(),
             config: None,
             methods: Vec::new(),
@@ -300,6 +304,12 @@ impl Manifest {
     /// Internal events it hears.
     pub fn hears(mut self, events: &[&str]) -> Self {
         self.hears = owned(events);
+        self
+    }
+
+    /// Linked in, it runs only where the configuration has a table for it.
+    pub fn opt_in(mut self) -> Self {
+        self.opt_in = true;
         self
     }
 

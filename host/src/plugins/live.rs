@@ -195,7 +195,10 @@ fn differing(
     let changed = ids.into_iter().filter(|id| {
         let wanted = config.plugin(id);
         let is_of_files = |files: &HashSet<String>| live.plugin(id) != wanted || files.contains(*id);
-        before.plugin(id) != wanted || other_files.is_some_and(is_of_files)
+        // An empty table is what it says by being there.
+        let is_named_now = book.linked.is_opt_in(id)
+            && before.plugins.contains_key(id.as_str()) != config.plugins.contains_key(id.as_str());
+        before.plugin(id) != wanted || is_named_now || other_files.is_some_and(is_of_files)
     });
     changed.cloned().collect()
 }
@@ -528,7 +531,7 @@ fn usable(book: &Book, config: Config) -> Result<Arc<Config>, ConfigError> {
 
 fn is_wanted(book: &Book, config: &Config, id: &str) -> bool {
     let PluginSettings { enabled, path, .. } = config.plugin(id);
-    enabled && (book.linked.0.contains_key(id) || path.is_some())
+    if book.linked.0.contains_key(id) { book.linked.wants(config, id) } else { enabled && path.is_some() }
 }
 
 /// Plugins that are loaded without a checksum and whose file has other bytes now.

@@ -43,6 +43,15 @@ impl Linked {
     pub fn ids(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }
+
+    /// Whether one of them is to run. Those that are of no use without a configuration want a table of their own.
+    fn wants(&self, config: &Config, id: &str) -> bool {
+        config.plugin(id).enabled && (config.plugins.contains_key(id) || !self.is_opt_in(id))
+    }
+
+    fn is_opt_in(&self, id: &str) -> bool {
+        self.0.get(id).is_some_and(|plugin| plugin.manifest.opt_in)
+    }
 }
 
 /// Plugins that have an instance, and those that are only listed.
@@ -81,7 +90,7 @@ pub fn linked(expected: &[&str]) -> Result<Linked, String> {
 pub async fn create(gateway: &Arc<Gateway>, config: &Config, linked: &Linked) -> PluginSet {
     let mut set = PluginSet { running: Vec::new(), idle: Vec::new(), libraries: Libraries::default() };
     for (id, plugin) in &linked.0 {
-        if !config.plugin(id).enabled {
+        if !linked.wants(config, id) {
             set.idle.push(described(&plugin.manifest, Origin::Linked));
             continue;
         }
