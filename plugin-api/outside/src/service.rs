@@ -66,8 +66,10 @@ pub struct Service {
 
 /// Where a key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum KeySource {
+pub enum KeySource {
+    /// In a file of its owner's.
     File(PathBuf),
+    /// In a variable of the environment.
     Env(String),
 }
 
@@ -93,34 +95,71 @@ impl std::fmt::Debug for Key {
     }
 }
 
+impl KeySource {
+    /// As two keys of a configuration say it, of which at most one may be set. What is wrong comes with the name of the
+    /// key that it is about.
+    pub fn of<'a>(
+        (file_key, file): (&'a str, Option<&str>),
+        (env_key, env): (&'a str, Option<&str>),
+    ) -> Result<Option<Self>, (&'a str, String)> {
+        match (file, env) {
+            (Some(_), Some(_)) => Err((file_key, format!("{env_key} is set as well; only one of the two may be"))),
+            (Some(file), None) if !Path::new(file).is_absolute() => {
+                Err((file_key, "an absolute path is needed".to_string()))
+            }
+            (Some(file), None) => Ok(Some(KeySource::File(file.into()))),
+            (None, Some(variable)) if variable.is_empty() || variable.contains(['=', '\0']) => {
+                Err((env_key, "the name of a variable is needed".to_string()))
+            }
+            (None, Some(variable)) => Ok(Some(KeySource::Env(variable.to_string()))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The key that is there now; or why there is none, for the log.
+    pub async fn read(&self, host: &Host) -> Result<Key, String> {
+        let key = match self {
+            KeySource::Env(variable) => std::env::var(variable)
+                .map_err(|_| format!("the variable {variable} is not set, or is no text"))?,
+            KeySource::File(path) => {
+                let file = path.clone();
+                let read = host.blocking(move || read_key(&file)).await.map_err(|error| error.to_string())?;
+                read.map_err(|why| format!("the key's file {}: {why}", path.display()))?
+            }
+        };
+        let key = key.trim();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the key is empty, or holds what no key does".to_string());
+        }
+        Ok(Key(key.to_string()))
+    }
+}
+
+/// An address of a service as it is used: `http` or `https`, without a name, key, query or fragment in it, and without a
+/// slash at its end.
+pub fn address(text: &str) -> Option<&str> {
+    let base = text.trim().trim_end_matches('/');
+    let is_fit = base.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.query().is_none()
+    });
+    (is_fit && !base.contains('#')).then_some(base)
+}
+
 impl Service {
     /// A service as configured. `place` is what stands before its keys in messages: `providers.ollama.`, or nothing.
     pub fn new(name: &str, place: &str, config: &ServiceConfig) -> Result<Self, CreateError> {
         let wrong = |key: &str, why: String| Err(CreateError::new(format!("{place}{key}: {why}")));
-        let base = config.base_url.trim().trim_end_matches('/');
-        let is_fit = base.parse::<Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-                && uri.query().is_none()
-        });
-        if !is_fit || base.contains('#') {
+        let Some(base) = address(&config.base_url) else {
             let why =
                 "an address such as \"https://example.org/v1\" is needed, http or https, without a name or key in it";
             return wrong("base_url", why.to_string());
-        }
-        let key = match (&config.api_key_file, &config.api_key_env) {
-            (Some(_), Some(_)) => {
-                return wrong("api_key_file", "api_key_env is set as well; only one of the two may be".to_string());
-            }
-            (Some(file), None) if !Path::new(file).is_absolute() => {
-                return wrong("api_key_file", "an absolute path is needed".to_string());
-            }
-            (Some(file), None) => Some(KeySource::File(file.into())),
-            (None, Some(variable)) if variable.is_empty() || variable.contains(['=', '\0']) => {
-                return wrong("api_key_env", "the name of a variable is needed".to_string());
-            }
-            (None, Some(variable)) => Some(KeySource::Env(variable.clone())),
-            (None, None) => None,
+        };
+        let file = ("api_key_file", config.api_key_file.as_deref());
+        let key = match KeySource::of(file, ("api_key_env", config.api_key_env.as_deref())) {
+            Ok(key) => key,
+            Err((key, why)) => return wrong(key, why),
         };
         let mut headers = HeaderMap::new();
         for (header, value) in &config.headers {
@@ -144,26 +183,11 @@ impl Service {
 
     /// Its key; `None` if it is asked without one.
     pub async fn key(&self, host: &Host) -> Result<Option<Key>, MethodError> {
-        let missing = |why: String| {
+        let Some(source) = &self.key else { return Ok(None) };
+        source.read(host).await.map(Some).map_err(|why| {
             let message = format!("{}: there is no key for this service, or it cannot be read", self.name);
             backend::error(code::AUTH, None, message).log(why)
-        };
-        let key = match &self.key {
-            None => return Ok(None),
-            Some(KeySource::Env(variable)) => std::env::var(variable)
-                .map_err(|_| missing(format!("the variable {variable} is not set, or is no text")))?,
-            Some(KeySource::File(path)) => {
-                let file = path.clone();
-                let read = host.blocking(move || read_key(&file)).await;
-                read.map_err(|error| missing(error.to_string()))?
-                    .map_err(|why| missing(format!("api_key_file {}: {why}", path.display())))?
-            }
-        };
-        let key = key.trim();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(missing("the key is empty, or holds what no key does".to_string()));
-        }
-        Ok(Some(Key(key.to_string())))
+        })
     }
 
     /// A request to an address below its own, with JSON in it if it has a body.

@@ -18,8 +18,10 @@ pub struct Asked {
     pub what: String,
     /// Its headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Its body.
+    /// Its body, as far as it is text.
     pub body: String,
+    /// Its body.
+    pub bytes: Vec<u8>,
 }
 
 impl Asked {
@@ -122,7 +124,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or(Ok(0), |(_, value)| value.parse());
     let mut body = vec![0; length.ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { what, headers, body: String::from_utf8(body).ok()? })
+    Some(Asked { what, headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body })
 }
 
 /// A whole answer of this status, `429 Too Many Requests`, with further lines of its head.
