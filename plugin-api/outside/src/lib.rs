@@ -13,3 +13,8 @@ pub mod sse;
 pub mod stand_in;
 
 pub use hyper::{self, HeaderMap, Method, StatusCode};
+
+/// Waits for a future for so long at most; `None` when that was not enough.
+pub async fn timeout<T>(limit: std::time::Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, future).await.ok()
+}

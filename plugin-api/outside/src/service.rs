@@ -74,10 +74,15 @@ pub enum KeySource {
 }
 
 /// A key. It has no `Display`, and its `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
+    /// A key that was made, and not read.
+    pub fn new(key: impl Into<String>) -> Self {
+        Key(key.into())
+    }
+
     /// The key, to be sent.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -119,8 +124,9 @@ impl KeySource {
     /// The key that is there now; or why there is none, for the log.
     pub async fn read(&self, host: &Host) -> Result<Key, String> {
         let key = match self {
-            KeySource::Env(variable) => std::env::var(variable)
-                .map_err(|_| format!("the variable {variable} is not set, or is no text"))?,
+            KeySource::Env(variable) => {
+                std::env::var(variable).map_err(|_| format!("the variable {variable} is not set, or is no text"))?
+            }
             KeySource::File(path) => {
                 let file = path.clone();
                 let read = host.blocking(move || read_key(&file)).await.map_err(|error| error.to_string())?;
