@@ -43,6 +43,7 @@ use plugin_send as _;
 use plugin_sessions as _;
 use plugin_status as _;
 use plugin_system as _;
+use plugin_telegram as _;
 use plugin_voice as _;
 
 /// The command that writes the files anew.

@@ -3,7 +3,7 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 28] = [
+const ALL: [&str; 29] = [
     "acp",
     "agent",
     "agents",
@@ -31,6 +31,7 @@ const ALL: [&str; 28] = [
     "sessions",
     "status",
     "system",
+    "telegram",
     "voice",
 ];
 

@@ -42,5 +42,6 @@ builtin! {
     "sessions" => plugin_sessions,
     "status" => plugin_status,
     "system" => plugin_system,
+    "telegram" => plugin_telegram,
     "voice" => plugin_voice,
 }

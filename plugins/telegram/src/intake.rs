@@ -2,7 +2,7 @@
 //! taken when `channels.inbound` has it, and is handed over again after a while when that failed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plugin_api::MethodError;
 use plugin_api::contracts::channel::{Inbound, Taken};
@@ -183,7 +183,8 @@ impl Telegram {
                     self.host.warn(&format!("Telegram: {what} could not be handed over yet: {error}"));
                 }
                 account.failed("a message could not be handed over yet".to_string());
-                self.host.sleep(self.config.backoff(failures)).await;
+                let asked = Duration::from_millis(error.shape().retry_after_ms.unwrap_or(0));
+                self.host.sleep(self.config.backoff(failures).max(asked)).await;
             }
         }
         if let Err(error) = account.set_offset(&self.host, id + 1).await {
