@@ -15,6 +15,10 @@ pub const BOT: i64 = 99;
 /// The bot's name.
 pub const USERNAME: &str = "claw_bot";
 
+/// How long a test waits before it fails, and how long it goes without a look.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// The server.
 pub struct BotApi {
     server: Server,
@@ -89,6 +93,18 @@ impl BotApi {
         self.asked(method).iter().map(Asked::json).collect()
     }
 
+    /// Waits until this holds.
+    #[track_caller]
+    pub fn wait(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds(self) {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{what} did not come in time");
+            // Whatever happened between the look and this is seen soon all the same.
+            drop(self.shared.changed.wait_timeout(self.shared.state(), left.min(LOOK_AGAIN)));
+        }
+    }
+
     /// Waits until the other side has closed a connection in the midst of an answer.
     #[track_caller]
     pub fn wait_closed(&self) {
@@ -121,6 +137,7 @@ impl Shared {
     }
 
     fn answer(&self, asked: &Asked) -> Vec<Act> {
+        self.changed.notify_all();
         let path = asked.what.split_once(' ').map_or("", |(_, path)| path);
         let method = path.rsplit('/').next().unwrap_or_default();
         {
