@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use plugin_api::abi::GWP_CANCEL_STOP;
 use schemas::ErrorShape;
+use schemas::error::STOPPING;
 use schemas::protocol::{Version, close};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
@@ -170,6 +171,7 @@ impl Running {
         let grace = Duration::from_millis(limits.close_grace_ms) + Duration::from_millis(500);
         let _ = tokio::time::timeout(grace, gateway.connections.gone()).await;
         let stopped = ErrorShape::unavailable("the gateway is stopping").retry_after(1500);
+        let stopped = stopped.with_details(json!({ "code": STOPPING }));
         for call in gateway.calls.numbers(|_| true) {
             dispatch::end(&gateway, call, GWP_CANCEL_STOP, &stopped);
         }

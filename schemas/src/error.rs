@@ -20,6 +20,9 @@ pub mod code {
     pub const FORBIDDEN: &str = "FORBIDDEN";
 }
 
+/// `details.code` of what the gateway's end cut short: a call, or a run of an agent.
+pub const STOPPING: &str = "STOPPING";
+
 /// Why a request failed. It is data, not a `std::error::Error`: what goes on the wire is chosen, never converted by
 /// accident. Optional fields are left out, never `null`: clients drop a frame with `"error":null` in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

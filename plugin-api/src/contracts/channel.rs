@@ -33,6 +33,10 @@ use serde_json::{Map, Value};
 pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// `details.code` of an error after which the message surely did not go out.
 pub const NOT_SENT: &str = "NOT_SENT";
+/// `details.code` of an error of `send.deliver`: nobody is named, and the session named nobody, or somebody elsewhere.
+pub const NO_TARGET: &str = "NO_TARGET";
+/// As [`Deliver::channel`]: the one that the session last spoke on.
+pub const LAST: &str = "last";
 /// `details.code` of an error that a wrong target causes; the message goes to the caller as it is.
 pub const BAD_TARGET: &str = "BAD_TARGET";
 
@@ -333,11 +337,16 @@ pub struct LoggedOut {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deliver {
-    /// The channel, by id or alias; the default one when absent.
+    /// The channel, by id or alias; the default one when absent. [`LAST`] is the one that the session last spoke on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// To whom, as a person or the channel wrote it.
-    pub to: String,
+    /// To whom, as a person or the channel wrote it. When absent, where the session last spoke, with account and thread;
+    /// a channel that is named has to be the one of then, or it is an error with [`NO_TARGET`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The session whose last place is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<String>,
     /// The text; empty when there is only media.
     #[serde(default)]
     pub text: String,
@@ -371,6 +380,9 @@ pub struct Delivered {
     pub run_id: String,
     /// The channel's id.
     pub channel: String,
+    /// To whom, where `send.deliver` found that by the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// What the channel said of it.
     #[serde(flatten)]
     pub sent: Sent,

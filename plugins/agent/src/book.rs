@@ -13,6 +13,8 @@ use database::{Database, Shape, int, optional_uint, uint};
 use plugin_api::contracts::run::{RunOutcome, status};
 use plugin_api::{Host, MethodError};
 
+use crate::deliver::{Delivery, Wish};
+
 /// This process, so that a row tells whether its run can still be going on.
 static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().to_string());
 
@@ -34,6 +36,8 @@ pub struct Accepted {
     pub origin: String,
     /// When, in milliseconds since the epoch.
     pub accepted_at: u64,
+    /// Where its answer shall go out.
+    pub wish: Option<Wish>,
 }
 
 /// What there is about a run.
@@ -43,6 +47,16 @@ pub struct Entry {
     pub accepted: Accepted,
     /// How it ended.
     pub outcome: Option<RunOutcome>,
+    /// What came of its answer's delivery.
+    pub delivery: Option<Delivery>,
+}
+
+/// An answer that nobody knows to have gone out.
+pub struct Undelivered {
+    /// How its run ended.
+    pub outcome: RunOutcome,
+    /// Where it shall go.
+    pub wish: Wish,
 }
 
 /// The book. What is written waits for the disk together with whatever else is to be written then; each run waits for one
@@ -53,7 +67,7 @@ pub struct Book {
 }
 
 /// A step that has been released never changes. Books of before the numbers have the first one.
-const SHAPE: Shape = Shape::new("runs.db", "runs", &[FIRST]).first_table("runs");
+const SHAPE: Shape = Shape::new("runs.db", "runs", &[FIRST, DELIVERIES]).first_table("runs");
 
 const FIRST: &str = "
 CREATE TABLE runs (
@@ -74,6 +88,12 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_state ON runs (state, noted);
 ";
 
+const DELIVERIES: &str = "
+ALTER TABLE runs ADD COLUMN wish TEXT;
+ALTER TABLE runs ADD COLUMN delivery TEXT;
+CREATE INDEX runs_undelivered ON runs (place) WHERE wish IS NOT NULL AND delivery IS NULL;
+";
+
 impl Book {
     /// Opens the book and marks what another process left unfinished. The error is for the operator.
     pub fn open(folder: &Path, keep_runs: u64) -> Result<Self, String> {
@@ -90,7 +110,7 @@ impl Book {
 
     /// Writes that a run was accepted; durable when it returns.
     pub async fn accept(&self, host: &Host, run: Accepted) -> Result<(), MethodError> {
-        self.db.transaction(host, move |db| Ok(accept(db, &run)?)).await
+        self.db.transaction(host, move |db| accept(db, &run)).await
     }
 
     /// Writes that a run began, some time.
@@ -111,6 +131,17 @@ impl Book {
         self.db.transaction(host, move |db| Ok(note(db, &run_id)?)).await
     }
 
+    /// Writes what came of the delivery of a run's answer; nothing where there was nothing to send.
+    pub async fn delivered(&self, host: &Host, run_id: &str, what: Option<&Delivery>) -> Result<(), MethodError> {
+        let (run_id, what) = (run_id.to_string(), serde_json::to_string(&what)?);
+        self.db.transaction(host, move |db| Ok(delivered(db, &run_id, &what)?)).await
+    }
+
+    /// Answers to deliver that nobody is at, the oldest first.
+    pub async fn undelivered(&self, host: &Host) -> Result<Vec<Undelivered>, MethodError> {
+        self.db.read(host, |db| Ok(undelivered(db, &PROCESS)?)).await
+    }
+
     /// What there is about a run.
     pub async fn look_up(&self, host: &Host, run_id: &str) -> Result<Option<Entry>, MethodError> {
         let run_id = run_id.to_string();
@@ -123,13 +154,14 @@ impl Book {
     }
 }
 
-fn accept(db: &Connection, run: &Accepted) -> SqlResult<()> {
+fn accept(db: &Connection, run: &Accepted) -> Result<(), MethodError> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7)",
+        "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at, wish)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7, ?8)",
     )?;
-    let Accepted { run_id, session_key, session_id, agent_id, origin, accepted_at } = run;
-    insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, int(*accepted_at)])?;
+    let Accepted { run_id, session_key, session_id, agent_id, origin, accepted_at, wish } = run;
+    let wish = wish.as_ref().map(serde_json::to_string).transpose()?;
+    insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, int(*accepted_at), wish])?;
     Ok(())
 }
 
@@ -154,7 +186,8 @@ fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<(), Meth
         outcome.status != status::INTERRUPTED,
     ])?;
     db.prepare_cached(
-        "DELETE FROM runs WHERE outcome IS NOT NULL AND noted = 1 AND place <= (SELECT max(place) FROM runs) - ?1",
+        "DELETE FROM runs WHERE outcome IS NOT NULL AND noted = 1 AND place <= (SELECT max(place) FROM runs) - ?1
+         AND (wish IS NULL OR delivery IS NOT NULL OR state <> 'ok')",
     )?
     .execute([int(keep_runs)])?;
     Ok(())
@@ -163,6 +196,24 @@ fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<(), Meth
 fn note(db: &Connection, run_id: &str) -> SqlResult<()> {
     db.prepare_cached("UPDATE runs SET noted = 1 WHERE run_id = ?1")?.execute([run_id])?;
     Ok(())
+}
+
+fn delivered(db: &Connection, run_id: &str, what: &str) -> SqlResult<()> {
+    db.prepare_cached("UPDATE runs SET delivery = ?2 WHERE run_id = ?1")?.execute([run_id, what])?;
+    Ok(())
+}
+
+/// Of other processes: an instance of this one sees to its own until it stops.
+fn undelivered(db: &Connection, process: &str) -> SqlResult<Vec<Undelivered>> {
+    let mut statement = db.prepare_cached(
+        "SELECT outcome, wish FROM runs
+         WHERE wish IS NOT NULL AND delivery IS NULL AND state = 'ok' AND process <> ?1 ORDER BY place LIMIT 10000",
+    )?;
+    let rows = statement.query_map([process], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let read = |(outcome, wish): (String, String)| {
+        Some(Undelivered { outcome: serde_json::from_str(&outcome).ok()?, wish: serde_json::from_str(&wish).ok()? })
+    };
+    rows.filter_map(|row| row.map(read).transpose()).collect()
 }
 
 fn find(db: &Connection, run_id: &str) -> SqlResult<Option<Entry>> {
@@ -175,10 +226,14 @@ fn unnoted(db: &Connection) -> SqlResult<Vec<Entry>> {
         .collect()
 }
 
-const COLUMNS: &str = "SELECT run_id, session_key, session_id, agent_id, origin, accepted_at, outcome FROM runs";
+const COLUMNS: &str = "SELECT run_id, session_key, session_id, agent_id, origin, accepted_at, outcome, wish, delivery, started_at FROM runs";
 
 fn read_entry(row: &Row<'_>) -> SqlResult<Entry> {
-    let outcome: Option<String> = row.get(6)?;
+    // What cannot be read is as if it were not there; only this plugin writes it.
+    fn read<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> SqlResult<Option<T>> {
+        let text: Option<String> = row.get(column)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
     Ok(Entry {
         accepted: Accepted {
             run_id: row.get(0)?,
@@ -187,8 +242,10 @@ fn read_entry(row: &Row<'_>) -> SqlResult<Entry> {
             agent_id: row.get(3)?,
             origin: row.get(4)?,
             accepted_at: uint(row, 5)?,
+            wish: read(row, 7)?,
         },
-        outcome: outcome.and_then(|text| serde_json::from_str(&text).ok()),
+        outcome: read(row, 6)?,
+        delivery: read(row, 8)?,
     })
 }
 
@@ -210,11 +267,8 @@ pub fn interrupted(run: &Accepted, started_at: Option<u64>) -> RunOutcome {
 /// Ends what another process left unfinished.
 fn interrupt(db: &Connection, process: &str) -> SqlResult<()> {
     let left: Vec<(Entry, Option<u64>)> = db
-        .prepare(
-            "SELECT run_id, session_key, session_id, agent_id, origin, accepted_at, outcome, started_at FROM runs
-             WHERE outcome IS NULL AND process <> ?1",
-        )?
-        .query_map([process], |row| Ok((read_entry(row)?, optional_uint(row, 7)?)))?
+        .prepare(&format!("{COLUMNS} WHERE outcome IS NULL AND process <> ?1"))?
+        .query_map([process], |row| Ok((read_entry(row)?, optional_uint(row, 9)?)))?
         .collect::<Result<_, _>>()?;
     for (entry, started_at) in left {
         let outcome = interrupted(&entry.accepted, started_at);
@@ -238,12 +292,13 @@ pub mod tests {
             agent_id: "main".to_string(),
             origin: "client".to_string(),
             accepted_at: 1,
+            wish: None,
         }
     }
 
     /// Does it in the book, on this thread.
-    fn now<T>(book: &Book, job: impl FnOnce(&Connection) -> SqlResult<T>) -> T {
-        book.db.transaction_here(|db| Ok(job(db)?)).expect("a transaction")
+    fn now<T, E: Into<MethodError>>(book: &Book, job: impl FnOnce(&Connection) -> Result<T, E>) -> T {
+        book.db.transaction_here(|db| job(db).map_err(Into::into)).expect("a transaction")
     }
 
     fn outcome_of(book: &Book, run_id: &str) -> Option<RunOutcome> {
@@ -254,11 +309,21 @@ pub mod tests {
     pub fn leave_behind(folder: &Path, run_id: &str, session_key: &str) {
         let book = Book::open_for(folder, 10, "another").expect("a book");
         let run = Accepted { session_key: session_key.to_string(), ..accepted(run_id) };
+        now(&book, |db| accept(db, &run));
         now(&book, |db| {
-            accept(db, &run)?;
             begin(db, run_id, 2)?;
             db.execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", [run_id])
         });
+    }
+
+    /// An answer of such a run that has not gone out.
+    pub fn leave_undelivered(folder: &Path, run_id: &str, text: &str) {
+        let book = Book::open_for(folder, 10, "another").expect("a book");
+        let wish = serde_json::json!({ "channel": "pigeon", "to": "anna", "account_id": null, "thread_id": null });
+        let wish = Some(serde_json::from_value(wish).expect("a wish"));
+        now(&book, |db| accept(db, &Accepted { wish, ..accepted(run_id) }));
+        now(&book, |db| end(db, &RunOutcome { text: text.to_string(), ..outcome(run_id) }, 10));
+        now(&book, |db| db.execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", [run_id]));
     }
 
     fn outcome(run_id: &str) -> RunOutcome {

@@ -1,21 +1,31 @@
 //! `deliver`: what an agent said in the end also goes out over a channel. Who may run an agent may send messages, so it is
-//! done in the plugin's own name, once a run, and whoever asked is told what came of it.
+//! done in the plugin's own name, once a run, and whoever asked is told what came of it. The wish is in the book with the
+//! run, and what came of it as well, so that an answer also goes out when the gateway stopped before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use plugin_api::contracts::channel::{Deliver, Delivered};
-use plugin_api::contracts::run::status;
-use plugin_api::contracts::session::{OpenSession, SessionOpened};
+use plugin_api::MethodError;
+use plugin_api::contracts::channel::{BAD_TARGET, Deliver, Delivered, NO_TARGET, OUTCOME_UNKNOWN};
+use plugin_api::contracts::run::{RunOutcome, status};
 use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use schemas::error::code;
+use serde::{Deserialize, Serialize};
 
 use crate::Agent;
+use crate::book::Undelivered;
 use crate::desk::Run;
 use crate::params::AgentParams;
 use crate::signal::Signal;
+use crate::store::is_unknown;
+
+/// How often an answer is handed over while nothing went out, and how long before the second time.
+const TRIES: u32 = 6;
+const WAIT: Duration = Duration::from_secs(1);
+const METHOD: &str = "send.deliver";
 
 /// Where an answer goes, as far as the request says; the rest is where the session last spoke.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     channel: Option<String>,
     to: Option<String>,
@@ -24,7 +34,7 @@ pub struct Wish {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// Whether it went out.
@@ -41,11 +51,21 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     error: Option<String>,
+    /// The same for programs: `OUTCOME_UNKNOWN` when nobody knows whether it went out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    code: Option<String>,
 }
 
 impl Delivery {
-    fn failed(why: impl Into<String>) -> Self {
-        Delivery { ok: false, channel: None, message_id: None, error: Some(why.into()) }
+    fn sent(delivered: Delivered) -> Self {
+        let Delivered { channel, sent, .. } = delivered;
+        Delivery { ok: true, channel: Some(channel), message_id: Some(sent.message_id), error: None, code: None }
+    }
+
+    fn failed(error: &MethodError) -> Self {
+        let why = error.shape().message.clone();
+        Delivery { ok: false, channel: None, message_id: None, error: Some(why), code: None }
     }
 }
 
@@ -57,13 +77,20 @@ impl Wish {
             texts.filter(|text| !text.is_empty()).map(str::to_string).next()
         };
         params.deliver?.then(|| Wish {
-            channel: said(&params.reply_channel, &params.channel)
-                .filter(|channel| !channel.eq_ignore_ascii_case("last")),
+            channel: said(&params.reply_channel, &params.channel),
             to: said(&params.reply_to, &params.to),
             account_id: said(&params.reply_account_id, &params.account_id),
             thread_id: said(&params.thread_id, &None),
         })
     }
+}
+
+/// What a try came to.
+enum Tried {
+    /// It went out, or nobody knows, or it never can.
+    Over(Delivery),
+    /// Nothing went out, and that may change.
+    Again(Delivery),
 }
 
 impl Agent {
@@ -75,64 +102,86 @@ impl Agent {
         self.host.spawn(async move {
             let outcome = run.ended.wait().await;
             let delivery = match outcome.status == status::OK && !outcome.text.is_empty() {
-                true => Some(agent.deliver(&run, &outcome.text, wish).await),
+                true => Some(agent.deliver(&outcome, &wish).await),
                 false => None,
             };
-            if let Some(why) = delivery.as_ref().and_then(|delivery| delivery.error.as_ref()) {
-                agent.host.warn(&format!("the answer of run {:?} was not delivered: {why}", run.id()));
-            }
+            agent.note_delivery(run.id(), delivery.as_ref()).await;
             told.set(delivery);
         });
         done
     }
 
-    async fn deliver(&self, run: &Run, text: &str, wish: Wish) -> Delivery {
-        let Some(deliver) = self.target(run, text, wish).await else {
-            return Delivery::failed("nobody is named to send the answer to, and nobody wrote in this session yet");
-        };
-        match self.host.invoke("send.deliver", &deliver).send::<Delivered>().await {
-            Ok(sent) => {
-                Delivery { ok: true, channel: Some(sent.channel), message_id: Some(sent.sent.message_id), error: None }
+    /// Sends out what was to be sent out when the gateway stopped. A message that is known to `send` is not sent again.
+    pub async fn deliver_left(self: Arc<Self>) {
+        let mut wait = WAIT;
+        for turn in 1..=TRIES {
+            let left = match self.book().undelivered(&self.host).await {
+                Ok(left) => left,
+                Err(error) => return self.host.error(&format!("answers to deliver could not be read: {error}")),
+            };
+            if left.is_empty() {
+                return;
             }
-            Err(error) => Delivery::failed(error.shape().message.clone()),
+            for Undelivered { outcome, wish } in left {
+                // Channels may not be there yet, so that what is refused now need not be wrong.
+                let delivery = match self.try_to_deliver(&outcome, &wish, true).await {
+                    Tried::Again(_) if turn < TRIES => continue,
+                    Tried::Over(delivery) | Tried::Again(delivery) => delivery,
+                };
+                self.note_delivery(&outcome.run_id, Some(&delivery)).await;
+            }
+            self.host.sleep(wait).await;
+            wait *= 2;
         }
     }
 
-    async fn target(&self, run: &Run, text: &str, wish: Wish) -> Option<Deliver> {
-        let (mut channel, mut account_id, mut thread_id) = (wish.channel, wish.account_id, wish.thread_id);
-        let to = match wish.to {
-            Some(to) => to,
-            None => {
-                let open = OpenSession {
-                    key: run.accepted.session_key.clone(),
-                    agent_id: Some(run.accepted.agent_id.clone()),
-                    create: false,
-                    set: Map::new(),
-                };
-                let opened = self.host.invoke("session.store.open", &open).send::<SessionOpened>().await.ok()?;
-                let last = |key: &str| opened.entry.get(key).and_then(Value::as_str).map(str::to_string);
-                let spoken = last("lastChannel")?;
-                // Somebody of another channel is nobody there.
-                if channel.as_ref().is_some_and(|named| !named.eq_ignore_ascii_case(&spoken)) {
-                    return None;
-                }
-                channel = Some(spoken);
-                account_id = account_id.or_else(|| last("lastAccountId"));
-                thread_id = thread_id.or_else(|| last("lastThreadId"));
-                last("lastTo")?
+    async fn deliver(&self, outcome: &RunOutcome, wish: &Wish) -> Delivery {
+        let mut wait = WAIT;
+        for _ in 1..TRIES {
+            match self.try_to_deliver(outcome, wish, false).await {
+                Tried::Over(delivery) => return delivery,
+                Tried::Again(_) => self.host.sleep(wait).await,
             }
+            wait *= 2;
+        }
+        match self.try_to_deliver(outcome, wish, false).await {
+            Tried::Over(delivery) | Tried::Again(delivery) => delivery,
+        }
+    }
+
+    async fn try_to_deliver(&self, outcome: &RunOutcome, wish: &Wish, is_start: bool) -> Tried {
+        let deliver = Deliver {
+            channel: wish.channel.clone(),
+            to: wish.to.clone(),
+            session_key: Some(outcome.session_key.clone()),
+            text: outcome.text.clone(),
+            account_id: wish.account_id.clone(),
+            thread_id: wish.thread_id.clone(),
+            idempotency_key: format!("{}/answer", outcome.run_id),
+            ..Deliver::default()
         };
-        Some(Deliver {
-            channel,
-            to,
-            text: text.to_string(),
-            media: Vec::new(),
-            account_id,
-            thread_id,
-            reply_to: None,
-            silent: false,
-            mirror_to: None,
-            idempotency_key: format!("{}/answer", run.id()),
-        })
+        let error = match self.host.invoke(METHOD, &deliver).send::<Delivered>().await {
+            Ok(sent) => return Tried::Over(Delivery::sent(sent)),
+            Err(error) => error,
+        };
+        let code = error.shape().details.as_ref().and_then(|details| details["code"].as_str()).map(str::to_string);
+        let is_over = match code.as_deref() {
+            Some(OUTCOME_UNKNOWN | BAD_TARGET | NO_TARGET) => true,
+            // Also when the gateway stops: the next start goes on with it.
+            Some(_) => false,
+            None => !is_start && error.shape().code == code::INVALID_REQUEST && !is_unknown(&error, METHOD),
+        };
+        let failed = Delivery { code, ..Delivery::failed(&error) };
+        if is_over { Tried::Over(failed) } else { Tried::Again(failed) }
+    }
+
+    /// Notes what came of it, and says in the log what did not go out.
+    async fn note_delivery(&self, run_id: &str, delivery: Option<&Delivery>) {
+        if let Some(why) = delivery.and_then(|delivery| delivery.error.as_ref()) {
+            self.host.warn(&format!("the answer of run {run_id:?} was not delivered: {why}"));
+        }
+        if let Err(error) = self.book().delivered(&self.host, run_id, delivery).await {
+            self.host.error(&format!("that the answer of run {run_id:?} was delivered is not in the book: {error}"));
+        }
     }
 }

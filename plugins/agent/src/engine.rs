@@ -8,9 +8,11 @@ use plugin_api::contracts::backend::BackendRun;
 use plugin_api::contracts::run::{AgentId, AgentRecord, RunOutcome, status};
 use plugin_api::contracts::{Message, Part, Usage, role};
 use plugin_api::{MethodError, Principal};
+use schemas::error::STOPPING;
 use serde_json::{Map, Value, json};
 
 use crate::Agent;
+use crate::book::interrupted;
 use crate::desk::Run;
 use crate::events::Events;
 use crate::model::{self, Failure, tool_data};
@@ -43,6 +45,8 @@ enum End {
     Failed(Failure),
     Stopped(String),
     TooLate(Duration),
+    /// The gateway stops, and with it what the run needs.
+    CutShort,
 }
 
 /// A run's turn. If it ends without an outcome, by a panic say, it is given one.
@@ -138,14 +142,14 @@ impl Turn {
             events.start(started_at);
             let record = match record {
                 Ok(record) => record,
-                Err(error) => return End::Failed(Failure::of(&error)),
+                Err(error) => return failed(Failure::of(&error)),
             };
             let own = self.run.timeout.or(record.timeout_ms.map(Duration::from_millis));
             let longest = Duration::from_millis(config.max_timeout_ms);
             let time = own.unwrap_or(Duration::from_millis(config.timeout_ms)).min(longest);
             match first(self.answer(&record, &events, &progress), host.sleep(time)).await {
                 First::Left(Ok(())) => End::Answered,
-                First::Left(Err(failure)) => End::Failed(failure),
+                First::Left(Err(failure)) => failed(failure),
                 First::Right(()) => End::TooLate(time),
             }
         };
@@ -317,7 +321,8 @@ impl Turn {
     async fn finish(&self, events: &Events, progress: &Mutex<Progress>, end: End) {
         let partial = events.said().trim().to_string();
         let stopped = match &end {
-            End::Answered => None,
+            // What is in the transcript stays; the next start adds why there is no more.
+            End::Answered | End::CutShort => None,
             End::Failed(failure) => Some(("error", Some(failure.message.clone()))),
             End::Stopped(_) | End::TooLate(_) => Some(("aborted", None)),
         };
@@ -348,6 +353,10 @@ impl Turn {
     }
 }
 
+fn failed(failure: Failure) -> End {
+    if failure.code.as_deref() == Some(STOPPING) { End::CutShort } else { End::Failed(failure) }
+}
+
 fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -374,6 +383,7 @@ fn outcome(run: &Run, progress: &Progress, end: &End, partial: String) -> RunOut
         End::Answered => (status::OK, None, None),
         End::Failed(failure) => (status::ERROR, Some(failure.clone()), None),
         End::Stopped(reason) => (status::ABORTED, None, Some(reason.clone())),
+        End::CutShort => return interrupted(&run.accepted, run.started_at()),
         End::TooLate(time) => {
             let message = format!("the run took longer than {} seconds and was given up", time.as_secs_f64());
             (status::TIMEOUT, Some(Failure::new("AGENT_TIMEOUT", message)), Some("timeout".to_string()))

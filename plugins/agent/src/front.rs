@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::Agent;
 use crate::attachments;
 use crate::book::Accepted;
+use crate::deliver::Wish;
 use crate::desk::{Known, Run};
 use crate::params::AgentParams;
 use crate::signal::Signal;
@@ -97,6 +98,8 @@ struct Asked {
     set: Map<String, Value>,
     /// Whether the session begins anew.
     resets: bool,
+    /// Where the answer shall go out.
+    wish: Option<Wish>,
 }
 
 impl Agent {
@@ -129,6 +132,7 @@ impl Agent {
             (true, "") => GREETING.to_string(),
             (true, rest) => rest.to_string(),
         };
+        let wish = Wish::of(&params);
         let content = content(message, params.attachments.as_deref().unwrap_or_default())?;
         for channel in [&params.channel, &params.reply_channel].into_iter().flatten() {
             let name = channel.trim().to_lowercase();
@@ -171,6 +175,7 @@ impl Agent {
             principal,
             set,
             resets,
+            wish,
         };
         self.take(asked).await
     }
@@ -194,6 +199,7 @@ impl Agent {
             principal: None,
             set: Map::new(),
             resets: false,
+            wish: None,
         };
         self.take(asked).await
     }
@@ -241,6 +247,7 @@ impl Agent {
             agent_id,
             origin: asked.origin,
             accepted_at,
+            wish: asked.wish,
         };
         let make = |ended| Run {
             accepted: accepted.clone(),

@@ -37,7 +37,6 @@ use serde_json::json;
 
 use book::Book;
 use config::AgentConfig;
-use deliver::Wish;
 use desk::{Desk, Run};
 use events::{AGENT, AgentEvent};
 use params::{AgentParams, AgentResult, WaitParams, Waited};
@@ -151,6 +150,8 @@ impl Plugin for Agent {
         *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
         let agent = self.clone();
         self.host.spawn(async move { agent.note_interrupted().await });
+        let agent = self.clone();
+        self.host.spawn(async move { agent.deliver_left().await });
         Ok(())
     }
 
@@ -238,12 +239,9 @@ impl Agent {
     }
 
     async fn agent(self: Arc<Self>, call: Call) -> Reply {
-        let (accepted, wish) = match call.params::<AgentParams>() {
-            Ok(params) => {
-                let wish = Wish::of(&params);
-                (self.accept_client(&call, params).await, wish)
-            }
-            Err(error) => (Err(error), None),
+        let accepted = match call.params::<AgentParams>() {
+            Ok(params) => self.accept_client(&call, params).await,
+            Err(error) => Err(error),
         };
         let mut delivered = None;
         let (outcome, session_id) = match accepted {
@@ -251,7 +249,7 @@ impl Agent {
                 // Whoever has gone asks by the run's id.
                 let _ = call.interim(&place.accepted());
                 let run = place.queue();
-                let delivery = wish.map(|wish| self.deliver_later(&run, wish));
+                let delivery = run.accepted.wish.clone().map(|wish| self.deliver_later(&run, wish));
                 let outcome = run.ended.wait().await;
                 if let Some(delivery) = delivery {
                     delivered = delivery.wait().await;
@@ -260,7 +258,11 @@ impl Agent {
             }
             Ok(front::Taken::Known(accepted, ended)) => {
                 let _ = call.interim(&accepted);
-                (ended.wait().await, None)
+                let outcome = ended.wait().await;
+                if let Ok(Some(entry)) = self.book().look_up(&self.host, &outcome.run_id).await {
+                    delivered = entry.delivery;
+                }
+                (outcome, None)
             }
             Err(error) => return Reply::Error(error),
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use plugin_api::contracts::backend::{BackendResult, BackendRun, Piece, code};
 use plugin_api::{Host, InvokeReply, MethodError};
+use schemas::error::STOPPING;
 use serde_json::{Value, json};
 
 use crate::config::AgentConfig;
@@ -95,8 +96,10 @@ pub async fn ask(
 }
 
 fn next(config: &AgentConfig, error: &MethodError, failure: &Failure, tries: u32, is_last: bool) -> Next {
-    if matches!(failure.code.as_deref(), Some(code::AUTH | code::UNKNOWN_MODEL)) {
-        return Next::Another;
+    match failure.code.as_deref() {
+        Some(code::AUTH | code::UNKNOWN_MODEL) => return Next::Another,
+        Some(STOPPING) => return Next::End,
+        _ => {}
     }
     if error.shape().retryable != Some(true) {
         return Next::End;

@@ -183,7 +183,6 @@ impl Plugin for Cron {
                 "heartbeat.wake",
                 "presence.system-events.push",
                 "send.deliver",
-                "session.store.open",
                 "sessions.reset",
             ])
             .config::<CronConfig>()

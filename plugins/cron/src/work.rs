@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use plugin_api::contracts::channel::{Deliver, Delivered, LAST};
 use plugin_api::contracts::run::{ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
-use plugin_api::contracts::session::{OpenSession, SessionOpened};
 use plugin_api::{InvokeReply, MethodError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -130,42 +130,21 @@ impl Cron {
         result.map(|text| Done { summary: (!text.is_empty()).then_some(text), trouble })
     }
 
+    /// What the job leaves open is where its agent's main session last spoke.
     async fn deliver(&self, job: &Job, run: &Run, text: &str) -> Result<(), String> {
         let wanted = &job.delivery;
-        let channel =
-            wanted.channel.as_deref().map(str::trim).filter(|channel| !channel.is_empty() && *channel != "last");
-        let mut params = json!({ "text": text, "media": [], "idempotencyKey": format!("{}:answer", run.run_id) });
-        let mut set = |name: &str, value: Option<&str>| {
-            if let Some(value) = value {
-                params[name] = json!(value);
-            }
+        let deliver = Deliver {
+            channel: Some(wanted.channel.clone().unwrap_or_else(|| LAST.to_string())),
+            to: wanted.to.clone(),
+            session_key: Some(job.agent_id.as_ref().map_or("main".to_string(), |agent| format!("agent:{agent}:main"))),
+            text: text.to_string(),
+            account_id: wanted.account_id.clone(),
+            thread_id: wanted.thread_id.clone(),
+            idempotency_key: format!("{}:answer", run.run_id),
+            ..Deliver::default()
         };
-        set("channel", channel);
-        set("to", wanted.to.as_deref());
-        set("accountId", wanted.account_id.as_deref());
-        set("threadId", wanted.thread_id.as_deref());
-        if channel.is_none() || wanted.to.is_none() {
-            let main = job.agent_id.as_ref().map_or_else(|| "main".to_string(), |agent| format!("agent:{agent}:main"));
-            let main =
-                OpenSession { key: main, agent_id: job.agent_id.clone(), create: false, set: Default::default() };
-            let opened = self.host.invoke("session.store.open", &main).send::<SessionOpened>().await;
-            let entry = opened.map(|opened| opened.entry).unwrap_or_default();
-            let last = |name: &str| entry.get(name).and_then(Value::as_str);
-            if channel.is_none_or(|channel| last("lastChannel") == Some(channel)) {
-                if channel.is_none() {
-                    set("channel", last("lastChannel"));
-                }
-                if wanted.to.is_none() {
-                    set("to", last("lastTo"));
-                    set("accountId", wanted.account_id.as_deref().or(last("lastAccountId")));
-                    set("threadId", wanted.thread_id.as_deref().or(last("lastThreadId")));
-                }
-            }
-        }
-        if params["to"].is_null() {
-            return Err("nobody is named, and nobody wrote to the main session yet".to_string());
-        }
-        self.host.invoke("send.deliver", &params).raw().await.map(drop).map_err(|error| sentence(&error))
+        let sent = self.host.invoke("send.deliver", &deliver).send::<Delivered>().await;
+        sent.map(drop).map_err(|error| sentence(&error))
     }
 
     /// Leaves a text for the main session, once.

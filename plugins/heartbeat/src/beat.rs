@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use plugin_api::contracts::channel::{Deliver, Delivered, LAST, NO_TARGET};
 use plugin_api::contracts::run::{ActiveRuns, AgentId, AgentRecord, RunOutcome, RunRequest, RunsOf, status};
-use plugin_api::contracts::session::{OpenSession, SessionOpened};
 use plugin_api::{InvokeReply, MethodError, NoParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -212,50 +212,37 @@ impl Heartbeat {
             event.silent = Some(true);
             return;
         }
-        let Some(mut params) = self.target().await else {
-            event.status = HeartbeatStatus::Skipped;
-            event.reason = Some("no-target".to_string());
-            return;
+        // Whom nobody names is where the main session last spoke. A channel that is named is where somebody else may be.
+        let any = self.config.target == LAST;
+        let deliver = Deliver {
+            channel: Some(self.config.target.clone()),
+            to: self.config.to.clone().filter(|_| !any),
+            session_key: Some(MAIN.to_string()),
+            text: text.to_string(),
+            idempotency_key: format!("heartbeat:{}", event.ts),
+            ..Deliver::default()
         };
-        event.channel = params["channel"].as_str().map(str::to_string);
-        event.to = params["to"].as_str().map(str::to_string);
-        params["text"] = json!(text);
-        params["media"] = json!([]);
-        params["idempotencyKey"] = json!(format!("heartbeat:{}", event.ts));
-        match self.host.invoke("send.deliver", &params).raw().await {
-            Ok(_) => event.status = HeartbeatStatus::Sent,
+        event.to = deliver.to.clone();
+        event.channel = deliver.channel.clone().filter(|_| !any);
+        match self.host.invoke("send.deliver", &deliver).send::<Delivered>().await {
+            Ok(sent) => {
+                event.status = HeartbeatStatus::Sent;
+                event.channel = Some(sent.channel);
+                event.to = sent.to.or(event.to.take());
+            }
+            Err(error) if code_of(&error) == Some(NO_TARGET) => {
+                event.status = HeartbeatStatus::Skipped;
+                event.reason = Some("no-target".to_string());
+                event.channel = None;
+            }
             Err(error) => event.reason = Some(format!("the answer could not be sent: {}", sentence(&error))),
         }
     }
+}
 
-    /// Where an answer goes; nothing when nobody wrote yet.
-    async fn target(&self) -> Option<Value> {
-        let main =
-            OpenSession { key: MAIN.to_string(), agent_id: None, create: false, set: serde_json::Map::default() };
-        let opened = self.host.invoke("session.store.open", &main).send::<SessionOpened>().await;
-        let entry = opened.map(|opened| opened.entry).unwrap_or_default();
-        let last = |name: &str| entry.get(name).cloned().unwrap_or_default();
-        let any = self.config.target == "last";
-        let channel = if any { last("lastChannel") } else { json!(self.config.target) };
-        let fits = any || last("lastChannel") == channel;
-        let to = match &self.config.to {
-            Some(to) if !any => json!(to),
-            _ if fits => last("lastTo"),
-            _ => Value::Null,
-        };
-        if !channel.is_string() || !to.is_string() {
-            return None;
-        }
-        let mut params = json!({ "channel": channel, "to": to });
-        if self.config.to.is_none() || any {
-            for (name, from) in [("accountId", "lastAccountId"), ("threadId", "lastThreadId")] {
-                if last(from).is_string() {
-                    params[name] = last(from);
-                }
-            }
-        }
-        Some(params)
-    }
+/// What an error is, for programs.
+fn code_of(error: &MethodError) -> Option<&str> {
+    error.shape().details.as_ref().and_then(|details| details["code"].as_str())
 }
 
 /// What happened, as `presence.system-events` answers.

@@ -133,7 +133,6 @@ impl Plugin for Heartbeat {
                 "presence.system-events.drain",
                 "presence.system-events.push",
                 "send.deliver",
-                "session.store.open",
             ])
             .config::<HeartbeatConfig>()
             .methods(&METHODS)

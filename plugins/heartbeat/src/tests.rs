@@ -115,8 +115,6 @@ fn with_agent(model: &str, said: &str) -> Harness {
     let registry = plugin_api::catalogue::RegistryList { plugins: vec![], methods: vec![entry], events: vec![] };
     let outcome = json!({ "runId": "r", "status": "ok", "sessionKey": "agent:main:main", "agentId": "main", "text": said,
                           "endedAt": 1 });
-    let session = json!({ "key": "agent:main:main", "agentId": "main", "sessionId": "s",
-                          "entry": { "lastChannel": "telegram", "lastTo": "7" } });
     Harness::new::<Heartbeat>()
         .answer("host.registry.list", registry)
         .answer("agents.get", json!({ "agentId": "main", "models": [model] }))
@@ -124,8 +122,7 @@ fn with_agent(model: &str, said: &str) -> Harness {
         .answer("presence.system-events", json!({ "events": [{ "text": "the door is open", "ts": 1 }], "last": 4 }))
         .answer("presence.system-events.drain", json!({ "events": [] }))
         .answer("presence.system-events.push", json!({ "queued": true }))
-        .answer("session.store.open", session)
-        .answer("send.deliver", json!({ "messageId": "1" }))
+        .answer("send.deliver", json!({ "runId": "r", "channel": "telegram", "to": "7", "messageId": "1" }))
 }
 
 fn idle(harness: Harness) -> Running {
@@ -152,7 +149,9 @@ fn an_agent_is_asked_every_so_often_and_what_it_says_is_passed_on() {
     );
     assert!(run["message"].as_str().unwrap().starts_with("System: the door is open\n"));
     assert_eq!(asked(&heartbeat, "presence.system-events.drain"), [json!({ "through": 4 })]);
-    assert_eq!(asked(&heartbeat, "send.deliver")[0]["text"], "The door is open.");
+    let sent = &asked(&heartbeat, "send.deliver")[0];
+    assert_eq!([&sent["channel"], &sent["to"], &sent["sessionKey"]], [&json!("last"), &Value::Null, &json!("main")]);
+    assert_eq!(sent["text"], "The door is open.");
     heartbeat.advance(HALF_AN_HOUR);
     heartbeat.wait_event("heartbeat");
     assert_eq!(asked(&heartbeat, "agent.run").len(), 2);

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use plugin_api::abi::extension;
+use plugin_api::contracts::channel::{Deliver, Delivered};
 use plugin_api::contracts::run::{RunOutcome, RunRequest};
 use plugin_api::http::{self, Exchange, HttpSpec, Response};
 use plugin_api::{Call, CreateError, Host, InvokeReply, Manifest, MethodError, Plugin, Reply, Setup};
@@ -122,7 +123,7 @@ impl Plugin for Hooks {
             .license("MIT OR Apache-2.0")
             .summary("Webhooks: /hooks/*.")
             .requires(&[extension::EXEC, extension::INVOKE, extension::KV, extension::HTTP])
-            .invokes(&["agent.run", "wake", "send"])
+            .invokes(&["agent.run", "wake", "send", "send.deliver"])
             .config::<HooksConfig>()
             .http(row.summary("Wakes the main session or starts a run of an agent."))
     }
@@ -280,6 +281,26 @@ impl Hooks {
         Ok(Response::json(&json!({ "ok": true, "runId": run_id })).with_status(202))
     }
 
+    /// Sends an answer to whom the hook names, or where the agent's main session last spoke.
+    async fn deliver(&self, order: &AgentOrder, outcome: &RunOutcome) -> Result<(), MethodError> {
+        let key = format!("hook:{}", outcome.run_id);
+        if let Some(to) = &order.to {
+            let mut send = json!({ "to": to, "message": outcome.text, "idempotencyKey": key });
+            if let Some(channel) = &order.channel {
+                send["channel"] = json!(channel);
+            }
+            return self.host.invoke("send", &send).send::<Value>().await.map(drop);
+        }
+        let deliver = Deliver {
+            channel: order.channel.clone(),
+            session_key: Some(format!("agent:{}:main", outcome.agent_id)),
+            text: outcome.text.clone(),
+            idempotency_key: key,
+            ..Deliver::default()
+        };
+        self.host.invoke("send.deliver", &deliver).send::<Delivered>().await.map(drop)
+    }
+
     /// A run is over: what the agent said goes where the hook wants it.
     async fn finish(&self, order: &AgentOrder, outcome: Result<RunOutcome, MethodError>) {
         let name = order.name.as_deref().unwrap_or("Hook");
@@ -293,15 +314,10 @@ impl Hooks {
         if outcome.text.trim().is_empty() {
             return;
         }
-        if let Some(to) = order.to.as_deref().filter(|_| order.deliver != Some(false)) {
-            let key = format!("hook:{}", outcome.run_id);
-            let mut send = json!({ "to": to, "message": outcome.text, "idempotencyKey": key });
-            if let Some(channel) = &order.channel {
-                send["channel"] = json!(channel);
-            }
-            if let Err(error) = self.host.invoke("send", &send).send::<Value>().await {
-                self.host.warn(&format!("what a hook's run said could not be delivered: {error}"));
-            }
+        if order.deliver.unwrap_or(order.to.is_some())
+            && let Err(error) = self.deliver(order, &outcome).await
+        {
+            self.host.warn(&format!("what a hook's run said could not be delivered: {error}"));
         }
         if let Some(mode) = &order.wake_mode {
             let wake = WakeOrder { mode: mode.clone(), text: format!("{name}: {}", outcome.text) };

@@ -27,7 +27,8 @@ pub struct Mapping {
     pub agent: Option<String>,
     /// The session's key; may have pointers.
     pub session: Option<String>,
-    /// Whether the answer is delivered: when `to` is there, unless this says no.
+    /// Whether the answer is delivered: when `to` is there, unless this says no. Without `to`, it goes where the agent's
+    /// main session last spoke.
     pub deliver: Option<bool>,
     /// The channel that delivers it.
     pub channel: Option<String>,

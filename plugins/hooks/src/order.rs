@@ -71,9 +71,6 @@ impl AgentOrder {
         if self.wake_mode.is_some() {
             mode(self.wake_mode.as_deref())?;
         }
-        if self.deliver == Some(true) && self.to.is_none() {
-            return Err(refused(400, "deliver needs to, and channel where it is not the default one"));
-        }
         if let Some(agent) = &self.agent_id
             && !config.agents.is_empty()
             && !config.agents.iter().any(|allowed| allowed.eq_ignore_ascii_case(agent))

@@ -21,6 +21,7 @@ fn harness(config: Value) -> (Harness, Receiver<StubCall>) {
         .config(all)
         .answer("wake", json!({ "ok": true }))
         .answer("send", json!({ "messageId": "1" }))
+        .answer("send.deliver", json!({ "runId": "r", "channel": "telegram", "messageId": "1" }))
         .answer_with("agent.run", move |call| {
             if call.params()["agentId"] == "nobody" {
                 return call.finish(Err(ErrorShape::invalid_request("unknown agent")));
@@ -127,6 +128,19 @@ fn a_run_is_answered_at_once_and_its_answer_delivered() {
 }
 
 #[test]
+fn an_answer_for_nobody_in_particular_goes_where_the_main_session_last_spoke() {
+    let (plugin, runs) = open(json!({}));
+    plugin.http(ring("/hooks/agent", &json!({ "message": "look", "deliver": true, "channel": "telegram" }))).wait();
+    end(&runs.recv().expect("a run"), "red");
+    plugin.wait_until("it is delivered", |plugin| plugin.asked().iter().any(|asked| asked.method == "send.deliver"));
+    let sent = plugin.asked().into_iter().find(|asked| asked.method == "send.deliver").expect("a message").params;
+    assert_eq!(
+        (&sent["channel"], &sent["to"], &sent["sessionKey"], &sent["text"]),
+        (&json!("telegram"), &Value::Null, &json!("agent:main:main"), &json!("red"))
+    );
+}
+
+#[test]
 fn hooks_reach_no_session_or_agent_that_is_not_theirs() {
     let (plugin, _runs) = open(json!({ "agents": ["ops"] }));
     for wrong in [
@@ -134,7 +148,6 @@ fn hooks_reach_no_session_or_agent_that_is_not_theirs() {
         json!({ "message": "x", "sessionKey": "agent:ops:main" }),
         json!({ "message": "x", "sessionKey": "agent:main:hook:x" }),
         json!({ "message": "x", "agentId": "main" }),
-        json!({ "message": "x", "deliver": true }),
         json!({ "message": "x", "wakeMode": "later" }),
         json!({ "message": " " }),
         json!({ "message": 5 }),

@@ -5,6 +5,7 @@
 
 mod ledger;
 mod params;
+mod place;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ impl Plugin for Send {
             .license("MIT OR Apache-2.0")
             .summary("Sends messages to people over whichever channels there are.")
             .requires(&[extension::EXEC, extension::INVOKE, extension::CALLER, extension::KV])
-            .invokes(&["host.registry.list", "channel.*", "session.store.append", "agents.get"])
+            .invokes(&["host.registry.list", "channel.*", "session.store.append", "session.store.open", "agents.get"])
             .config::<SendConfig>()
             .methods(&METHODS)
     }
@@ -164,8 +165,11 @@ impl Send {
     }
 
     async fn deliver(self: Arc<Self>, call: Call, deliver: Deliver) -> Result<Delivered, MethodError> {
+        let is_named = deliver.to.is_some();
+        let deliver = self.placed(&call, deliver).await?;
         let route = self.route(&call, &deliver).await?;
-        let delivered = self.hand_over(&call, &route, &deliver, false).await?;
+        let mut delivered = self.hand_over(&call, &route, &deliver, false).await?;
+        delivered.to = deliver.to.clone().filter(|_| !is_named);
         if let Some(session) = &deliver.mirror_to {
             self.mirror(&call, &session.to_lowercase(), &route, &deliver).await;
         }
@@ -192,7 +196,8 @@ impl Send {
     async fn route(&self, call: &Call, deliver: &Deliver) -> Result<Route, MethodError> {
         params::check(deliver, &self.config)?;
         let channel = Routes::ask(call).await?.send(deliver.channel.as_deref(), &self.config)?;
-        self.resolve(call, channel, &deliver.to, deliver.account_id.as_deref()).await
+        let to = deliver.to.as_deref().unwrap_or_default();
+        self.resolve(call, channel, to, deliver.account_id.as_deref()).await
     }
 
     async fn resolve(
@@ -248,7 +253,7 @@ impl Send {
     ) -> Result<Delivered, MethodError> {
         let _turn = self.ledger.enter(row)?;
         match self.ledger.read(row)? {
-            Some(Entry::Sent { channel, sent }) => return Ok(Delivered { run_id: key.to_string(), channel, sent }),
+            Some(Entry::Sent { channel, sent }) => return Ok(delivered(key, channel, sent)),
             Some(Entry::HandingOver { .. }) => return Err(unknown()),
             None => self.ledger.write(row, &Entry::HandingOver { channel: channel.to_string() }).await?,
         }
@@ -262,7 +267,7 @@ impl Send {
                 if let Err(error) = self.ledger.write(row, &entry).await {
                     self.host.warn(&format!("what {channel} sent could not be written down: {error}"));
                 }
-                Ok(Delivered { run_id: key.to_string(), channel: channel.to_string(), sent })
+                Ok(delivered(key, channel.to_string(), sent))
             }
             Err(error) if surely_not_sent(&error) => {
                 self.ledger.remove(row).await?;
@@ -314,6 +319,10 @@ impl Send {
             self.host.warn(&format!("a message that was sent could not be noted in its session: {error}"));
         }
     }
+}
+
+fn delivered(key: &str, channel: String, sent: Sent) -> Delivered {
+    Delivered { run_id: key.to_string(), channel, to: None, sent }
 }
 
 /// Whether a channel said that its service has nothing: by its code, or because the request itself was refused.

@@ -92,7 +92,8 @@ impl SendParams {
             .map(|address| Media { url: Some(address.trim().to_string()), ..Media::default() });
         Ok(Deliver {
             channel: self.channel,
-            to: self.to,
+            to: Some(self.to),
+            session_key: None,
             text: self.message.unwrap_or_default(),
             media: media.collect(),
             account_id: self.account_id,
@@ -108,7 +109,7 @@ impl SendParams {
 /// What is wrong with a message whatever the channel is.
 pub(crate) fn check(deliver: &Deliver, config: &SendConfig) -> Result<(), MethodError> {
     let wrong = |why: String| Err(MethodError::invalid_request(why));
-    if deliver.to.trim().is_empty() {
+    if deliver.to.as_deref().is_none_or(|to| to.trim().is_empty()) {
         return wrong("to must not be empty".to_string());
     }
     if deliver.text.trim().is_empty() && deliver.media.is_empty() {

@@ -102,6 +102,49 @@ fn another_plugins_message_goes_out_once() {
 }
 
 #[test]
+fn who_is_not_named_is_where_the_session_last_spoke() {
+    let delivered = |entry: Option<Value>, more: Value| {
+        let harness = delivers(harness().config(json!({ "aliases": { "mail": "post" } })));
+        let send = match entry {
+            Some(entry) => harness.answer(
+                "session.store.open",
+                json!({
+                    "key": "agent:main:main", "agentId": "main", "sessionId": "s", "entry": entry,
+                }),
+            ),
+            None => harness.answer_error("session.store.open", ErrorShape::invalid_request("no session found: main")),
+        };
+        let send = send.start();
+        let mut params = json!({ "text": "hi", "idempotencyKey": "k", "sessionKey": "main" });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = send.call_as(Who::plugin("cron"), "send.deliver", params).result;
+        (answer, asked(&send, "channel.post.send").pop().unwrap_or_default())
+    };
+    let spoke = json!({ "lastChannel": "post", "lastTo": "anna", "lastAccountId": "a", "lastThreadId": "7" });
+    for channel in [json!({}), json!({ "channel": "last" }), json!({ "channel": "POST" }), json!({ "channel": "mail" })]
+    {
+        let (answer, sent) = delivered(Some(spoke.clone()), channel);
+        assert_eq!(answer.unwrap()["to"], "anna");
+        assert_eq!([&sent["to"], &sent["accountId"], &sent["threadId"]], ["#anna", "a", "7"]);
+    }
+    let (answer, sent) = delivered(Some(spoke.clone()), json!({ "channel": "last", "to": "ben", "threadId": "8" }));
+    assert_eq!((answer.unwrap().get("to"), &sent["to"], &sent["threadId"]), (None, &json!("#ben"), &json!("8")));
+    assert_eq!(sent.get("accountId"), None, "it is anna's");
+    let elsewhere = json!({ "lastChannel": "telegram", "lastTo": "anna" });
+    for (entry, more, why) in [
+        (Some(elsewhere), json!({ "channel": "post" }), "the session last spoke on telegram, not on post"),
+        (Some(json!({})), json!({}), "nobody wrote in this session yet"),
+        (None, json!({ "channel": "last" }), "nobody wrote in this session yet"),
+        (Some(spoke), json!({ "sessionKey": null }), "nobody is named"),
+    ] {
+        let (answer, sent) = delivered(entry, more);
+        let error = answer.unwrap_err();
+        assert!(error.message.contains(why), "{error:?}");
+        assert_eq!((&error.details.unwrap()["code"], sent), (&json!("NO_TARGET"), Value::Null));
+    }
+}
+
+#[test]
 fn a_message_that_surely_did_not_go_out_may_be_sent_again() {
     for (code, tries) in [(Some("NOT_SENT"), 2), (Some("OUTCOME_UNKNOWN"), 1), (None, 1)] {
         let send = failing(harness(), code).start();

@@ -217,11 +217,8 @@ fn who_runs_a_job_is_answered_as_its_version_has_it() {
 
 #[test]
 fn an_isolated_job_is_asked_delivered_and_told_of() {
-    let session = json!({ "key": "agent:ops:main", "agentId": "ops", "sessionId": "s",
-                          "entry": { "lastChannel": "telegram", "lastTo": "7", "lastThreadId": "3" } });
-    let bench = Bench::with(json!({}), NOON, None, |harness| {
-        harness.answer("session.store.open", session).answer("send.deliver", json!({ "messageId": "1" }))
-    });
+    let sent = json!({ "runId": "r", "channel": "telegram", "messageId": "1" });
+    let bench = Bench::with(json!({}), NOON, None, |harness| harness.answer("send.deliver", sent));
     let payload = json!({ "kind": "agentTurn", "message": "m", "model": "a/b", "thinking": "low", "timeoutSeconds": 9,
                           "deliver": true, "channel": "last" });
     let isolation = json!({ "postToMainPrefix": "News", "postToMainMaxChars": 3 });
@@ -240,8 +237,8 @@ fn an_isolated_job_is_asked_delivered_and_told_of() {
     bench.cron.wait_until("its end", |_| bench.runs(&id).len() == 1);
     assert_eq!(
         bench.asked("send.deliver"),
-        [json!({ "channel": "telegram", "to": "7", "threadId": "3", "text": "hello",
-                                                     "media": [], "idempotencyKey": format!("{run}:answer") })]
+        [json!({ "channel": "last", "sessionKey": "main", "text": "hello", "silent": false,
+                 "idempotencyKey": format!("{run}:answer") })]
     );
     assert_eq!(bench.asked("presence.system-events.push"), [json!({ "text": "News (j): hel", "key": run })]);
     assert_eq!(bench.asked("heartbeat.wake").len(), 1);
