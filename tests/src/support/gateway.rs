@@ -26,7 +26,8 @@ const LONG: Duration = Duration::from_secs(30);
 /// A gateway that is about to start.
 #[derive(Clone)]
 pub struct Builder {
-    program: PathBuf,
+    /// The product's own, which is built where it has to be, if nothing else is named.
+    program: Option<PathBuf>,
     config: String,
     state: Arc<TempDir>,
     token: Option<String>,
@@ -63,7 +64,7 @@ pub struct Knock {
 impl Default for Builder {
     fn default() -> Self {
         Builder {
-            program: super::clawhost().to_path_buf(),
+            program: None,
             config: String::new(),
             state: Arc::new(TempDir::new().expect("a temporary folder")),
             token: Some(TOKEN.to_string()),
@@ -82,7 +83,7 @@ impl Builder {
 
     /// Another program than the product's.
     pub fn program(mut self, path: &str) -> Self {
-        self.program = path.into();
+        self.program = Some(path.into());
         self
     }
 
@@ -154,10 +155,14 @@ impl Builder {
         let folder = self.state.path();
         let config = self.config_file();
         std::fs::write(&config, &self.config).expect("a file in a temporary folder");
-        let mut command = Command::new(&self.program);
-        if self.program == super::clawhost() {
-            command.arg("run");
-        }
+        let mut command = match &self.program {
+            Some(program) => Command::new(program),
+            None => {
+                let mut command = Command::new(super::clawhost());
+                command.arg("run");
+                command
+            }
+        };
         command.args(["--port", &self.port.to_string()]);
         command.arg("--state-dir").arg(self.state_dir()).arg("--config").arg(&config);
         if let Some(token) = &self.token {
