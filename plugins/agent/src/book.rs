@@ -119,8 +119,9 @@ impl Book {
         drop(self.db.transaction(host, move |db| Ok(begin(db, &run_id, at)?)));
     }
 
-    /// Writes how a run ended; durable when what it gives was waited for, which nobody has to.
-    pub fn end(&self, host: &Host, outcome: &RunOutcome) -> database::Answer<()> {
+    /// Writes how a run ended; durable when what it gives was waited for, which nobody has to. That is the outcome that
+    /// counts: another one if that was first.
+    pub fn end(&self, host: &Host, outcome: &RunOutcome) -> database::Answer<RunOutcome> {
         let (outcome, keep_runs) = (outcome.clone(), self.keep_runs);
         self.db.transaction(host, move |db| end(db, &outcome, keep_runs))
     }
@@ -171,26 +172,27 @@ fn begin(db: &Connection, run_id: &str, at: u64) -> SqlResult<()> {
     Ok(())
 }
 
-/// Enters an outcome, the first one of its run, and forgets the oldest runs that ended.
-fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<(), MethodError> {
+/// Enters an outcome, the first one of its run, and forgets the oldest runs that ended. The one that is in the book then.
+fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<RunOutcome, MethodError> {
     let mut update = db.prepare_cached(
         "UPDATE runs SET state = ?2, started_at = ?3, ended_at = ?4, outcome = ?5, noted = ?6
          WHERE run_id = ?1 AND outcome IS NULL",
     )?;
-    update.execute(params![
+    let is_first = update.execute(params![
         outcome.run_id,
         outcome.status,
         outcome.started_at.map(int),
         int(outcome.ended_at),
         serde_json::to_string(outcome)?,
         outcome.status != status::INTERRUPTED,
-    ])?;
+    ])? > 0;
+    let kept = if is_first { None } else { find(db, &outcome.run_id)?.and_then(|entry| entry.outcome) };
     db.prepare_cached(
         "DELETE FROM runs WHERE outcome IS NOT NULL AND noted = 1 AND place <= (SELECT max(place) FROM runs) - ?1
          AND (wish IS NULL OR delivery IS NOT NULL OR state <> 'ok')",
     )?
     .execute([int(keep_runs)])?;
-    Ok(())
+    Ok(kept.unwrap_or_else(|| outcome.clone()))
 }
 
 fn note(db: &Connection, run_id: &str) -> SqlResult<()> {
@@ -356,11 +358,12 @@ pub mod tests {
         let again = Book::open(folder.path(), 2).expect("another instance's book");
         assert_eq!(outcome_of(&again, "r0"), None);
         let end_here = |outcome: &RunOutcome| again.db.transaction_here(|db| end(db, outcome, 2)).expect("an end");
-        [1, 2, 4].iter().for_each(|place| end_here(&outcome(&format!("r{place}"))));
+        [1, 2, 4].iter().for_each(|place| drop(end_here(&outcome(&format!("r{place}")))));
         let is_there = |run_id| now(&again, |db| find(db, run_id)).is_some();
         assert!(is_there("r0") && is_there("r3") && is_there("r4"), "what has not ended stays");
         assert!(!is_there("r1") && !is_there("r2"));
-        end_here(&RunOutcome { status: status::ERROR.to_string(), ..outcome("r4") });
+        let counts = end_here(&RunOutcome { status: status::ERROR.to_string(), ..outcome("r4") });
+        assert_eq!(counts, outcome("r4"), "whoever is second is told so");
         assert_eq!(outcome_of(&again, "r4"), Some(outcome("r4")), "one end");
     }
 

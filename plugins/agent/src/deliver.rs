@@ -101,9 +101,13 @@ impl Agent {
         let (agent, run, told) = (self.clone(), run.clone(), done.clone());
         self.host.spawn(async move {
             let outcome = run.ended.wait().await;
-            let delivery = match outcome.status == status::OK && !outcome.text.is_empty() {
-                true => Some(agent.deliver(&outcome, &wish).await),
-                false => None,
+            if outcome.status != status::OK {
+                told.set(None);
+                return;
+            }
+            let delivery = match outcome.text.is_empty() {
+                true => None,
+                false => Some(agent.deliver(&outcome, &wish).await),
             };
             agent.note_delivery(run.id(), delivery.as_ref()).await;
             told.set(delivery);

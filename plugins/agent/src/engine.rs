@@ -345,9 +345,7 @@ impl Turn {
             }
         }
         let outcome = outcome(&self.run, &lock(progress), &end, partial);
-        if let Err(error) = self.agent.book().end(&self.agent.host, &outcome).await {
-            self.agent.host.error(&format!("how the run {:?} ended is not in the book: {error}", self.run.id()));
-        }
+        let outcome = self.agent.write_end(outcome).await;
         events.end(&outcome);
         self.end(outcome);
     }

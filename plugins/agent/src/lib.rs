@@ -167,10 +167,7 @@ impl Plugin for Agent {
         let left = self.desk().close();
         for run in left {
             let outcome = book::interrupted(&run.accepted, run.started_at());
-            if let Err(error) = self.book().end(&self.host, &outcome).await {
-                self.host.error(&format!("how the run {:?} ended is not in the book: {error}", run.id()));
-            }
-            run.ended.set(Arc::new(outcome));
+            run.ended.set(Arc::new(self.write_end(outcome).await));
         }
     }
 }
@@ -184,6 +181,17 @@ impl Agent {
 
     fn book(&self) -> &Book {
         self.book.get().expect("a plugin that was started has its book")
+    }
+
+    /// Writes how a run ended. What counts as its end, which may have been written before.
+    async fn write_end(&self, outcome: RunOutcome) -> RunOutcome {
+        match self.book().end(&self.host, &outcome).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.host.error(&format!("how the run {:?} ended is not in the book: {error}", outcome.run_id));
+                outcome
+            }
+        }
     }
 
     /// How the gateway names its main session. It does not change while the gateway runs.

@@ -7,7 +7,7 @@ use clawhost_tests::support::{Client, PATIENCE};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use crate::kills::work::{Run, WORDS, Work};
+use crate::kills::work::{Run, SENT, WORDS, Work};
 
 /// What was asked for and not looked at yet, and what was found.
 pub struct Remains {
@@ -186,7 +186,8 @@ async fn transcript(client: &mut Client, run: &Run, is_ok: bool) -> Found {
             let text = message["content"][0]["text"].as_str().unwrap_or_default();
             match message["role"].as_str() {
                 Some("user") => found.asked += 1,
-                Some("assistant") if text == WORDS => found.answered += 1,
+                // An echo that is asked after a message went out says that one.
+                Some("assistant") if text == WORDS || text == SENT => found.answered += 1,
                 Some("assistant") if text.starts_with("The gateway stopped") => found.noted += 1,
                 _ => panic!("{}: {message}", run.id),
             }

@@ -11,6 +11,9 @@ use crate::Chance;
 /// What an agent is told, and so its answer.
 pub const WORDS: &str = "one two three four";
 
+/// The message that is sent beside the agents' answers.
+pub const SENT: &str = "hello";
+
 /// A run that was asked for.
 pub struct Run {
     pub id: String,
@@ -37,7 +40,7 @@ impl Work {
     pub async fn begin(client: &mut Client, number: u64, chance: &mut Chance) -> Self {
         let mut runs = Vec::new();
         let spoke = format!("kills-{number}-spoke");
-        let send = json!({ "to": "anna", "channel": "post", "message": "hello", "sessionKey": spoke,
+        let send = json!({ "to": "anna", "channel": "post", "message": SENT, "sessionKey": spoke,
                            "idempotencyKey": format!("send-{number}") });
         let sent = client.request("send", send).await;
         // Two of one session, so that one waits for the other's turn.
