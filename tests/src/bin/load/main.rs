@@ -13,8 +13,10 @@ mod invokes;
 mod process;
 mod report;
 mod requests;
+mod runs;
 mod server;
 mod start;
+mod stream;
 mod wire;
 
 use std::process::ExitCode;
@@ -60,6 +62,8 @@ enum Scenario {
     Fanout(fanout::FanoutArguments),
     /// Questions to a node and their answers.
     Invokes(invokes::InvokesArguments),
+    /// A crowd of agents' answers at once.
+    Runs(runs::RunsArguments),
     /// Memory of connections that do nothing.
     Idle(idle::IdleArguments),
     /// Starts a gateway and the bare server and runs every scenario against both.
@@ -93,6 +97,7 @@ async fn main() -> ExitCode {
         Scenario::Handshakes(scenario) => handshakes::run(&target, scenario).await,
         Scenario::Fanout(scenario) => fanout::run(&target, scenario).await,
         Scenario::Invokes(scenario) => invokes::run(&target, scenario).await,
+        Scenario::Runs(scenario) => runs::run(&target, scenario).await,
         Scenario::Idle(scenario) => idle::run(&target, scenario).await,
         Scenario::Compare(_) | Scenario::Start(_) => unreachable!("handled above"),
     };

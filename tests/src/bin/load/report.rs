@@ -29,6 +29,15 @@ pub struct Report {
     /// Latency in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Percentiles>,
+    /// The same up to the first words of an answer; `runs` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_delta: Option<Percentiles>,
+    /// The same of `health`, asked by somebody else meanwhile; `runs` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bystander: Option<Percentiles>,
+    /// The most server memory in between, in KiB; `runs` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_rss_kib: Option<u64>,
     /// Server CPU time per unit, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_us: Option<f64>,
@@ -77,6 +86,11 @@ impl fmt::Display for Report {
         if let Some(Percentiles { p50, p99, p999 }) = self.latency {
             write!(f, ", latency p50 {p50:.0} p99 {p99:.0} p99.9 {p999:.0} µs")?;
         }
+        for (what, percentiles) in [("first words", self.first_delta), ("health meanwhile", self.bystander)] {
+            if let Some(Percentiles { p50, p99, .. }) = percentiles {
+                write!(f, ", {what} p50 {p50:.0} p99 {p99:.0} µs")?;
+            }
+        }
         if let Some(cpu) = self.server_cpu_us {
             write!(f, ", server CPU {cpu:.2} µs each")?;
         }
@@ -85,6 +99,9 @@ impl fmt::Display for Report {
         }
         if let Some((before, after)) = self.server_rss_kib {
             write!(f, ", resident {before} to {after} KiB")?;
+            if let Some(peak) = self.peak_rss_kib {
+                write!(f, " with a peak of {peak}")?;
+            }
         }
         if self.count < self.expected {
             write!(f, ", {} MISSING", self.expected - self.count)?;

@@ -80,6 +80,15 @@ impl Target {
         node.open(Some(identity)).await
     }
 
+    /// Connects as somebody who hears nothing of what agents say.
+    pub async fn open_deaf(&self) -> Outcome<Socket> {
+        let mut deaf = self.clone();
+        let mut params = self.params();
+        params["scopes"] = json!(["operator.pairing"]);
+        deaf.connect = frame("connect", "connect", &params);
+        deaf.open(None).await
+    }
+
     /// Opens many connections, a few at a time.
     pub async fn open_many(&self, count: usize) -> Outcome<Vec<Socket>> {
         process::check_descriptors(count)?;
