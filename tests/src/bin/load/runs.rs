@@ -21,8 +21,8 @@ pub struct RunsArguments {
     /// Runs at once. The gateway's agent begins `max_runs` of them; the others wait for their turn.
     #[arg(long, default_value_t = 1000)]
     pub runs: usize,
-    /// Connections that ask for them; each hears all of them.
-    #[arg(long, default_value_t = 4)]
+    /// Connections that ask for them; each hears all of them, and gateways let each ask for so many (`max_in_flight`).
+    #[arg(long, default_value_t = 16)]
     pub connections: usize,
     /// Words of each answer.
     #[arg(long, default_value_t = 40)]
