@@ -130,7 +130,7 @@ impl Channels {
         let Person { channel, account, .. } = &knock.person;
         Deliver {
             channel: Some(channel.clone()),
-            to: knock.chat.clone(),
+            to: Some(knock.chat.clone()),
             account_id: (account != crate::report::DEFAULT_ACCOUNT).then(|| account.clone()),
             ..Deliver::default()
         }
@@ -183,7 +183,7 @@ impl Channels {
     pub(crate) fn reply_to(&self, message: &Inbound) -> Deliver {
         Deliver {
             channel: Some(message.channel.clone()),
-            to: message.chat.id.clone(),
+            to: Some(message.chat.id.clone()),
             account_id: message.account_id.clone(),
             thread_id: message.chat.thread_id.clone(),
             // Among several it is seen whom the answer is for.
@@ -209,7 +209,7 @@ fn find(db: &Connection, config: &ChannelsConfig, message: Inbound, now: u64) ->
         return Ok(Found::Duplicate(seen.run_id));
     }
     let session = rule.session_key(&message);
-    if is_stop_word(&message.text) {
+    if is_stop_word(&message.text) && is_for_the_agent(&message) {
         let dropped = book::close_all(db, &session)?;
         book::note(db, &key, &session, now, config.keep_messages)?;
         return Ok(Found::Stop(session, dropped));
@@ -234,6 +234,11 @@ fn find(db: &Connection, config: &ChannelsConfig, message: Inbound, now: u64) ->
     };
     book::open(db, &key, &open, now)?;
     Ok(Found::Run { session, run_id })
+}
+
+/// Whether a word is meant for the agent, and not for somebody else of a group.
+fn is_for_the_agent(message: &Inbound) -> bool {
+    message.chat.kind == DIRECT || message.mentioned || message.text.trim_start().starts_with('/')
 }
 
 /// Whether somebody may begin a conversation anew: their own, or one in which a rule names them.

@@ -133,6 +133,21 @@ fn groups_hear_an_agent_that_has_something_to_say() {
     assert!(!runs[0]["extraSystemPrompt"].as_str().unwrap().contains("Club"), "people choose that name");
 }
 
+#[test]
+fn people_of_a_group_say_wait_to_one_another() {
+    let plugin = with_echo(json!({ "rules": [{ "chats": ["-1"], "when": "always" }] }))
+        .answer("agent.abort", json!({ "runIds": [] }))
+        .start();
+    let says = |id: &str, text: &str, mentioned: bool| {
+        message(id, json!({ "text": text, "mentioned": mentioned, "chat": { "id": "-1", "kind": "group" } }))
+    };
+    for (id, text, mentioned, verdict) in
+        [("1", "wait", false, "run"), ("2", "wait", true, "stop"), ("3", "/stop", false, "stop")]
+    {
+        assert_eq!(takes(&plugin, says(id, text, mentioned)), verdict, "{text}");
+    }
+}
+
 /// Runs that end when the test says so.
 fn held(config: Value) -> (Running, Arc<Mutex<Vec<StubCall>>>) {
     let held: Arc<Mutex<Vec<StubCall>>> = Arc::default();
