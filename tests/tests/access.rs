@@ -116,6 +116,7 @@ const SERVED: &[(&str, Need)] = &[
 const NOT_SERVED: &[&str] = &[
     "agent.abort",
     "agent.backend.echo.run",
+    "agent.hold",
     "agent.run",
     "agent.runs",
     "agents.get",

@@ -1,6 +1,7 @@
 //! Runs of agents from outside: both answers, events, what survives a disconnect and a crash. The backend is `echo`, with
 //! pauses long enough that a run goes on while the test does something else; no test waits for a pause to end unless said.
 
+use clawhost_tests::reloading::reload;
 use clawhost_tests::support::{Client, Gateway};
 use schemas::frame::ResponseFrame;
 use serde_json::{Value, json};
@@ -87,6 +88,35 @@ async fn a_crash_during_a_run_is_no_answer_and_no_second_run() {
     }
     let again = client.refused("agent", run("r", "one two three")).await;
     assert_eq!((&*again.code, &again.details.expect("details")["code"]), ("UNAVAILABLE", &json!("OUTCOME_UNKNOWN")));
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_run_goes_on_when_the_agent_is_reloaded_and_can_still_be_stopped() {
+    let gateway = Gateway::with_config(SLOW).await;
+    let mut client = gateway.admin().await;
+    let say = |key: &str| json!({ "sessionKey": "main", "message": "one two three", "idempotencyKey": key });
+    client.ok("chat.send", say("r")).await;
+    begun(&mut client, "r").await;
+    client.ok("chat.send", say("next")).await;
+    reload(&mut client, "agent").await;
+    client.ok("chat.send", say("last")).await;
+    assert_eq!(client.ok("agent.wait", json!({ "runId": "r", "timeoutMs": 0 })).await["status"], "timeout");
+
+    // In the order in which they came, whichever instance has them.
+    for key in ["r", "next", "last"] {
+        if key != "r" {
+            begun(&mut client, key).await;
+        }
+        let stopped = client.ok("chat.abort", json!({ "sessionKey": "main", "runId": key })).await;
+        assert_eq!((&stopped["aborted"], &stopped["runIds"]), (&json!(true), &json!([key])));
+        client.event_with("chat", |event| event["runId"] == key && event["state"] == "aborted").await;
+        assert_eq!(client.ok("agent.wait", json!({ "runId": key })).await["error"], "the run was stopped");
+        let history = client.ok("chat.history", json!({ "sessionKey": "main" })).await;
+        let of_run = |message: &&Value| message["runId"] == key;
+        let said: Vec<_> = history["messages"].as_array().expect("messages").iter().filter(of_run).collect();
+        assert_eq!((said.len(), &said[0]["role"], &said[1]["content"][0]["text"]), (2, &json!("user"), &json!("one")));
+    }
     client.close().await;
 }
 

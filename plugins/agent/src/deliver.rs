@@ -16,6 +16,7 @@ use crate::Agent;
 use crate::book::Undelivered;
 use crate::desk::Run;
 use crate::params::AgentParams;
+use crate::shared::Delivering;
 use crate::signal::Signal;
 use crate::store::is_unknown;
 
@@ -99,9 +100,11 @@ impl Agent {
     pub fn deliver_later(self: &Arc<Self>, run: &Arc<Run>, wish: Wish) -> Arc<Signal<Option<Delivery>>> {
         let done: Arc<Signal<Option<Delivery>>> = Arc::default();
         let (agent, run, told) = (self.clone(), run.clone(), done.clone());
+        let duty = Delivering::new(self, run.id());
         self.host.spawn(async move {
             let outcome = run.ended.wait().await;
             if outcome.status != status::OK {
+                duty.done();
                 told.set(None);
                 return;
             }
@@ -110,12 +113,13 @@ impl Agent {
                 false => Some(agent.deliver(&outcome, &wish).await),
             };
             agent.note_delivery(run.id(), delivery.as_ref()).await;
+            duty.done();
             told.set(delivery);
         });
         done
     }
 
-    /// Sends out what was to be sent out when the gateway stopped. A message that is known to `send` is not sent again.
+    /// Sends out what was to be sent out when the gateway, or the instance before this one, stopped. A message that is known to `send` is not sent again.
     pub async fn deliver_left(self: Arc<Self>) {
         let mut wait = WAIT;
         for turn in 1..=TRIES {
@@ -123,6 +127,8 @@ impl Agent {
                 Ok(left) => left,
                 Err(error) => return self.host.error(&format!("answers to deliver could not be read: {error}")),
             };
+            let left: Vec<_> =
+                left.into_iter().filter(|left| !self.shared.is_delivering(&left.outcome.run_id)).collect();
             if left.is_empty() {
                 return;
             }

@@ -1,7 +1,7 @@
 //! Which runs there are: those that go on, those that wait for their turn, and the outcomes of those that ended lately. Runs
 //! of one session go one after the other in the order in which they came; runs of different sessions go side by side.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use plugin_api::contracts::run::{ActiveRun, RunOutcome};
 use plugin_api::{MethodError, Principal};
 use serde_json::json;
 
+use crate::Agent;
 use crate::book::Accepted;
 use crate::config::AgentConfig;
 use crate::signal::Signal;
@@ -36,6 +37,10 @@ pub struct Run {
     pub principal: Option<Principal>,
     /// Set when it shall stop: why.
     pub stop: Signal<String>,
+    /// Set when the instance that has it stops.
+    pub cut: Signal<()>,
+    /// The instance that has it.
+    pub owner: Weak<Agent>,
     /// How it ended.
     pub ended: Arc<Signal<Arc<RunOutcome>>>,
     /// When it began, in milliseconds since the epoch.
@@ -83,14 +88,13 @@ pub struct Desk {
     order: VecDeque<String>,
     /// Those that wait for their turn, in order.
     waiting: VecDeque<Arc<Run>>,
-    /// Sessions in which a run goes on.
-    busy: HashSet<String>,
+    /// Sessions in which a run goes on, each with that run.
+    busy: HashMap<String, String>,
     /// Outcomes of runs that ended lately, and until when they are remembered.
     remembered: HashMap<String, (Instant, Arc<RunOutcome>)>,
     forgetting: VecDeque<String>,
     /// Who waits for a run that is not known yet. Each is a call, which the host bounds.
     expected: HashMap<String, Weak<Signal<Arc<RunOutcome>>>>,
-    is_closed: bool,
 }
 
 impl Desk {
@@ -131,9 +135,6 @@ impl Desk {
         run_id: &str,
         session_key: &str,
     ) -> Result<Arc<Run>, MethodError> {
-        if self.is_closed {
-            return Err(MethodError::unavailable("agents are being stopped; try again in a moment").retryable());
-        }
         let of_session = self.active.values().filter(|run| run.accepted.session_key == session_key).count();
         // One of them goes on or is about to, so it does not wait.
         for (count, most, limit) in [
@@ -160,12 +161,12 @@ impl Desk {
 
     /// The next run whose turn it is; its session is busy from now on.
     pub fn next(&mut self, max_runs: usize) -> Option<Arc<Run>> {
-        if self.busy.len() >= max_runs || self.is_closed {
+        if self.busy.len() >= max_runs {
             return None;
         }
-        let place = self.waiting.iter().position(|run| !self.busy.contains(&run.accepted.session_key))?;
+        let place = self.waiting.iter().position(|run| !self.busy.contains_key(&run.accepted.session_key))?;
         let run = self.waiting.remove(place)?;
-        self.busy.insert(run.accepted.session_key.clone());
+        self.busy.insert(run.accepted.session_key.clone(), run.id().to_string());
         Some(run)
     }
 
@@ -175,9 +176,9 @@ impl Desk {
         place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
-    /// A run is over. `went` says that it was its session's turn.
-    pub fn end(&mut self, run: &Run, went: bool) {
-        if went {
+    /// A run is over, whether or not it was its turn.
+    pub fn end(&mut self, run: &Run) {
+        if self.busy.get(&run.accepted.session_key).is_some_and(|busy| busy == run.id()) {
             self.busy.remove(&run.accepted.session_key);
         }
         self.active.remove(run.id());
@@ -203,10 +204,8 @@ impl Desk {
         }
     }
 
-    /// Takes no more runs and begins none; those that have not ended.
-    pub fn close(&mut self) -> Vec<Arc<Run>> {
-        self.is_closed = true;
-        self.waiting.clear();
-        self.order.iter().filter_map(|id| self.active.get(id).cloned()).collect()
+    /// An instance stops: its runs that have not ended, of which those that wait begin no more.
+    pub fn of(&self, owner: &Agent) -> Vec<Arc<Run>> {
+        self.all().filter(|run| std::ptr::eq(run.owner.as_ptr(), owner)).cloned().collect()
     }
 }

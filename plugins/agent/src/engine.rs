@@ -23,6 +23,9 @@ use crate::tools::{self, Answered, Tool};
 /// What an agent is run with when nobody keeps agents.
 const FALLBACK_MODEL: &str = "echo/echo";
 
+/// How long a run that is cut short may take to say so.
+const CUT: Duration = Duration::from_millis(500);
+
 /// How far a run has come.
 #[derive(Default)]
 struct Progress {
@@ -45,7 +48,7 @@ enum End {
     Failed(Failure),
     Stopped(String),
     TooLate(Duration),
-    /// The gateway stops, and with it what the run needs.
+    /// The gateway stops, and with it what the run needs; or the instance that a reload replaced does.
     CutShort,
 }
 
@@ -53,8 +56,6 @@ enum End {
 struct Turn {
     agent: Arc<Agent>,
     run: Arc<Run>,
-    /// Whether the session is the run's.
-    went: bool,
 }
 
 impl Turn {
@@ -62,7 +63,7 @@ impl Turn {
         let outcome = Arc::new(outcome);
         {
             let mut desk = self.agent.desk();
-            desk.end(&self.run, self.went);
+            desk.end(&self.run);
             desk.remember(&self.agent.config, outcome.clone());
         }
         self.run.ended.set(outcome);
@@ -82,13 +83,14 @@ impl Drop for Turn {
 }
 
 impl Agent {
-    /// Begins the runs whose turn it is.
+    /// Begins the runs whose turn it is, each in the instance that has it.
     pub fn pump(self: &Arc<Self>) {
         loop {
             let next = self.desk().next(self.config.max_runs);
             let Some(run) = next else { return };
-            let turn = Turn { agent: self.clone(), run, went: true };
-            self.host.spawn(turn.go());
+            let agent = run.owner.upgrade().unwrap_or_else(|| self.clone());
+            let host = agent.host.clone();
+            host.spawn(Turn { agent, run }.go());
         }
     }
 
@@ -97,7 +99,7 @@ impl Agent {
         let is_new = run.stop.set(reason.to_string());
         let is_waiting = self.desk().withdraw(run);
         if is_waiting {
-            let turn = Turn { agent: self.clone(), run: run.clone(), went: false };
+            let turn = Turn { agent: self.clone(), run: run.clone() };
             let reason = reason.to_string();
             self.host.spawn(async move {
                 let events = turn.events();
@@ -105,6 +107,17 @@ impl Agent {
             });
         }
         is_new
+    }
+
+    /// Ends a run because its instance stops; whether it was in time.
+    pub async fn cut_short(&self, run: &Arc<Run>) -> bool {
+        run.cut.set(());
+        let is_waiting = self.desk().withdraw(run);
+        if let (true, Some(agent)) = (is_waiting, run.owner.upgrade()) {
+            let turn = Turn { agent, run: run.clone() };
+            turn.finish(&turn.events(), &Mutex::default(), End::CutShort).await;
+        }
+        matches!(first(run.ended.wait(), self.host.sleep(CUT)).await, First::Left(_))
     }
 
     /// How an agent is run.
@@ -153,9 +166,14 @@ impl Turn {
                 First::Right(()) => End::TooLate(time),
             }
         };
-        let end = match first(self.run.stop.wait(), events.keep_telling(work)).await {
-            First::Left(reason) => End::Stopped(reason),
-            First::Right(end) => end,
+        let stopped = async {
+            match first(self.run.stop.wait(), self.run.cut.wait()).await {
+                First::Left(reason) => End::Stopped(reason),
+                First::Right(()) => End::CutShort,
+            }
+        };
+        let end = match first(stopped, events.keep_telling(work)).await {
+            First::Left(end) | First::Right(end) => end,
         };
         self.finish(&events, &progress, end).await;
     }

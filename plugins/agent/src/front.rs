@@ -1,6 +1,7 @@
 //! Takes runs in: what was asked is checked, the session is opened, and the run is in the book before it is accepted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plugin_api::contracts::Part;
@@ -63,7 +64,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.is_queued {
-            self.agent.desk().end(&self.run, false);
+            self.agent.desk().end(&self.run);
             let outcome = crate::book::interrupted(&self.run.accepted, None);
             drop(self.agent.book().end(&self.agent.host, &outcome));
             self.run.ended.set(Arc::new(outcome));
@@ -260,11 +261,17 @@ impl Agent {
             hidden: asked.hidden,
             principal: asked.principal,
             stop: Signal::default(),
+            cut: Signal::default(),
+            owner: Arc::downgrade(self),
             ended,
             started_at: Default::default(),
         };
         let run = {
             let mut desk = self.desk();
+            if self.is_closed.load(Ordering::Acquire) {
+                let message = "agents are being stopped; try again in a moment";
+                return Err(MethodError::unavailable(message).retryable());
+            }
             if let Some(Known::Active(run)) = desk.find(&run_id) {
                 // Somebody else was faster since the look before.
                 return Ok(Taken::Known(self::accepted(&run.accepted), run.ended.clone()));

@@ -15,11 +15,13 @@ mod events;
 mod front;
 mod model;
 mod params;
+mod shared;
 mod signal;
 mod store;
 mod tools;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ use config::AgentConfig;
 use desk::{Desk, Run};
 use events::{AGENT, AgentEvent};
 use params::{AgentParams, AgentResult, WaitParams, Waited};
+use shared::Shared;
+use signal::Signal;
 use store::Store;
 use tools::Registry;
 
@@ -48,13 +52,19 @@ const REGISTRY_CHANGED: &str = "host.registry.changed";
 const NOTE_TRIES: u32 = 6;
 const NOTE_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a call to the instance itself may take to arrive.
+const HOLD: Duration = Duration::from_secs(1);
+
 /// The plugin.
 pub struct Agent {
     host: Host,
     config: AgentConfig,
     folder: PathBuf,
     book: OnceLock<Book>,
-    desk: Mutex<Desk>,
+    shared: Arc<Shared>,
+    is_closed: AtomicBool,
+    /// A call of its own keeps it here.
+    held: Signal<()>,
     registry: Registry,
     store: Store,
     sessions: OnceLock<SessionDefaults>,
@@ -83,6 +93,14 @@ static METHODS: LazyLock<Methods<Agent>> = LazyLock::new(|| {
             Agent::run,
         )
         .add(Method::internal("agent.abort").summary("Stops a run, or those of a session.").effects().timeout_ms(0), Agent::abort)
+        .add(
+            Method::internal("agent.hold")
+                .summary("Ends with the runs of the instance that is asked.")
+                .description("An instance that a reload replaces asks itself, since it stays for as long as it has calls.")
+                .detached()
+                .timeout_ms(0),
+            Agent::hold,
+        )
         .add(Method::internal("agent.runs").summary("Runs that have not ended."), Agent::runs)
 });
 
@@ -125,11 +143,14 @@ impl Plugin for Agent {
 
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
         let config: AgentConfig = setup.config()?;
+        let folder = setup.data_dir()?.to_path_buf();
         Ok(Agent {
             config,
-            folder: setup.data_dir()?.to_path_buf(),
+            shared: Shared::of(&folder),
+            is_closed: AtomicBool::new(false),
+            held: Signal::default(),
+            folder,
             book: OnceLock::new(),
-            desk: Mutex::default(),
             registry: Registry::new(host.clone()),
             store: Store::new(host.clone()),
             sessions: OnceLock::new(),
@@ -141,6 +162,7 @@ impl Plugin for Agent {
     fn start(self: Arc<Self>) -> Result<(), StartError> {
         let book = Book::open(&self.folder, self.config.keep_runs).map_err(StartError::new)?;
         let _ = self.book.set(book);
+        self.shared.begin(&self);
         let agent = Arc::downgrade(&self);
         let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {
             if let Some(agent) = agent.upgrade() {
@@ -162,12 +184,37 @@ impl Plugin for Agent {
         }
     }
 
+    async fn quiesce(&self) {
+        if self.desk().of(self).is_empty() {
+            return;
+        }
+        let mut replies = self.host.invoke("agent.hold", &NoParams {}).replies();
+        self.host.spawn(async move { drop(replies.next().await) });
+        // Once it is here it is this instance's; before, it could become that of the next one.
+        signal::first(self.held.wait(), self.host.sleep(HOLD)).await;
+    }
+
     async fn stop(&self) {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let left = self.desk().close();
-        for run in left {
-            let outcome = book::interrupted(&run.accepted, run.started_at());
-            run.ended.set(Arc::new(self.write_end(outcome).await));
+        let left = {
+            let desk = self.desk();
+            self.is_closed.store(true, Ordering::Release);
+            desk.of(self)
+        };
+        for run in &left {
+            run.cut.set(());
+        }
+        for run in &left {
+            if !self.cut_short(run).await {
+                let outcome = book::interrupted(&run.accepted, run.started_at());
+                let outcome = Arc::new(self.write_end(outcome).await);
+                self.desk().end(run);
+                run.ended.set(outcome);
+            }
+        }
+        // Otherwise the next start does it.
+        if let Some(next) = self.shared.successor(self).filter(|_| !left.is_empty()) {
+            next.host.clone().spawn(next.note_interrupted());
         }
     }
 }
@@ -176,7 +223,7 @@ plugin_api::plugin!(Agent);
 
 impl Agent {
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.desk()
     }
 
     fn book(&self) -> &Book {
@@ -300,6 +347,14 @@ impl Agent {
             }
         };
         Ok(RunOutcome::clone(&*ended.wait().await))
+    }
+
+    async fn hold(self: Arc<Self>, _: Call, _: NoParams) -> Result<NoParams, MethodError> {
+        self.held.set(());
+        loop {
+            let Some(run) = self.desk().of(&self).pop() else { return Ok(NoParams {}) };
+            run.ended.wait().await;
+        }
     }
 
     async fn wait(self: Arc<Self>, _: Call, params: WaitParams) -> Result<Waited, MethodError> {

@@ -345,6 +345,7 @@ fn who_waits_for_a_run_that_is_not_known_yet_hears_of_it() {
     let in_vain = plugin.begin("agent.wait", json!({ "runId": "never", "timeoutMs": 2_000 }));
     plugin.settle();
     let call = own(&plugin, "r", json!({ "hidden": true }));
+    assert_eq!(call.next_interim()["status"], "accepted");
     let joined = own(&plugin, "r", json!({}));
     nth(&plugin, &calls, 0).finish(Ok(answer("yes")));
     assert_eq!(call.wait().payload()["text"], "yes");
