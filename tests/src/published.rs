@@ -41,6 +41,7 @@ use plugin_openai as _;
 use plugin_presence as _;
 use plugin_send as _;
 use plugin_sessions as _;
+use plugin_signal as _;
 use plugin_status as _;
 use plugin_system as _;
 use plugin_telegram as _;

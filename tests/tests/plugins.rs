@@ -29,6 +29,7 @@ const ALL: [&str; 29] = [
     "presence",
     "send",
     "sessions",
+    "signal",
     "status",
     "system",
     "telegram",

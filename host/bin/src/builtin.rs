@@ -40,6 +40,7 @@ builtin! {
     "presence" => plugin_presence,
     "send" => plugin_send,
     "sessions" => plugin_sessions,
+    "signal" => plugin_signal,
     "status" => plugin_status,
     "system" => plugin_system,
     "telegram" => plugin_telegram,

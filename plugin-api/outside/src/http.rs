@@ -130,6 +130,15 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A request for what is at an address, which is told nothing but who asks; `None` if it is no address.
+pub fn get(address: &str) -> Option<Request<Full<Bytes>>> {
+    let request = Request::builder().uri(address.trim());
+    let request = request.header("user-agent", concat!("clawhost/", env!("CARGO_PKG_VERSION")));
+    let request = request.body(Full::default()).ok()?;
+    let has_host = request.uri().authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    has_host.then_some(request)
+}
+
 /// The answer to a request.
 pub struct Answer {
     response: Response<Incoming>,
@@ -234,6 +243,18 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         retry_after(&headers, now).map(|time| time.as_millis())
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_asked_for() {
+        let request = get(" https://example.org/a?b=c ").unwrap();
+        assert_eq!(
+            (request.method().as_str(), request.uri().to_string().as_str()),
+            ("GET", "https://example.org/a?b=c")
+        );
+        for wrong in ["", "/a", "a b", "https://", "https://me:key@example.org/"] {
+            assert!(get(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Parser {
         last.or_else(|| self.end_event())
     }
 
+    /// How many bytes it keeps of an event that has not ended.
+    pub fn kept(&self) -> usize {
+        self.line.len() + self.event.kind.len() + self.event.data.len()
+    }
+
     fn end_line(&mut self) -> Option<Event> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
@@ -102,7 +107,10 @@ mod tests {
     fn an_event_ends_with_its_empty_line_and_not_before() {
         let mut parser = Parser::default();
         assert_eq!(parser.push(b"data: 1\n"), []);
-        assert_eq!(parser.push(b"\n"), [event("", "1")]);
-        assert_eq!(parser.finish(), None);
+        assert_eq!(parser.push(b"data: 23"), []);
+        assert_eq!(parser.kept(), "1".len() + "data: 23".len());
+        assert_eq!(parser.push(b"\n\n"), [event("", "1\n23")]);
+        assert_eq!((parser.finish(), parser.kept()), (None, 0));
+        assert_eq!((parser.push(b": a comment\n"), parser.kept()), (vec![], 0), "comments are not kept");
     }
 }
