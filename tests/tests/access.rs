@@ -120,6 +120,8 @@ const NOT_SERVED: &[&str] = &[
     "agent.run",
     "agent.runs",
     "agents.get",
+    "channel.signal.login",
+    "channel.signal.send",
     "channel.webchat.send",
     "channels.inbound",
     "node.call",

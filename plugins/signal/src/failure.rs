@@ -49,7 +49,12 @@ pub fn of_send(failure: Failure) -> MethodError {
         Failure::Status(status) => not_sent(status_sentence(status)),
         Failure::Refused(refusal) => {
             let (error, words) = (of_refusal(&refusal), for_log(&refusal.message));
-            error.log(format!("signal-cli: {} ({words})", refusal.code))
+            // Whoever solves a challenge needs its token.
+            let tokens = refusal.data["response"]["results"].as_array().into_iter().flatten();
+            let tokens: Vec<&str> = tokens.filter_map(|outcome| outcome["token"].as_str()).collect();
+            let challenge =
+                if tokens.is_empty() { String::new() } else { format!("; challenge {}", for_log(&tokens.join(" "))) };
+            error.log(format!("signal-cli: {} ({words}){challenge}", refusal.code))
         }
     }
 }

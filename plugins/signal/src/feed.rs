@@ -153,12 +153,16 @@ impl Signal {
         }
     }
 
-    /// Takes what has come and was not read yet.
+    /// Takes what has come and was not read yet. It is read first, since writing it down takes longer.
     async fn linger(self: &Arc<Self>, mut source: Source) {
         let until = Instant::now() + LINGER_AT_MOST;
+        let mut left = Vec::new();
         while Instant::now() < until
             && let Ok(Ok(told)) = timeout(LINGER, source.next()).await
         {
+            left.push(told);
+        }
+        for told in left {
             let room = self.inbox.room.clone().try_acquire_owned().ok();
             self.take(told, room).await;
         }

@@ -119,7 +119,8 @@ impl Signal {
         let told: Told = match serde_json::from_value(told) {
             Ok(told) => told,
             Err(error) => {
-                self.host.warn(&format!("a message of signal-cli was not understood and is passed over: {error}"));
+                let fault = schemas::json::fault(&error);
+                self.host.warn(&format!("a message of signal-cli was not understood and is passed over: it {fault}"));
                 return None;
             }
         };
