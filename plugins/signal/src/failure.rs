@@ -216,13 +216,13 @@ mod tests {
     #[test]
     fn a_rate_limit_says_when_and_what_to_do() {
         let limited = json!([{ "type": "RATE_LIMIT_FAILURE", "retryAfterSeconds": 90 }]);
-        let (code, _, wait, retryable) = told(-5, "rate", limited);
+        let (code, _, wait, retryable) = told(-5, "Slow down", limited);
         assert_eq!((code.as_str(), wait, retryable), (NOT_SENT, Some(90_000), Some(true)));
         let challenge = json!([{ "type": "RATE_LIMIT_FAILURE", "token": "a-token", "retryAfterSeconds": 86_400 }]);
-        let (code, sentence, wait, _) = told(-1, "rate", challenge);
+        let (code, sentence, wait, _) = told(-1, "Slow down", challenge);
         assert_eq!((code.as_str(), wait), (NOT_SENT, Some(86_400_000)));
         assert!(sentence.contains(CAPTCHA) && !sentence.contains("a-token"), "{sentence}");
-        assert_eq!(told(-5, "rate", Value::Null).3, Some(true));
+        assert_eq!(told(-5, "Slow down", Value::Null).3, Some(true));
     }
 
     #[test]
