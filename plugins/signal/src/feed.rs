@@ -203,7 +203,7 @@ impl Source {
         let broke = |why: String| Over::Broke(BROKE, why);
         match self {
             Source::Http { answer, parser, events, most } => loop {
-                while let Some(event) = events.pop_front() {
+                if let Some(event) = events.pop_front() {
                     match serde_json::from_str(&event) {
                         Ok(told) => return Ok(told),
                         Err(error) => return Err(broke(format!("an event is no JSON: {error}"))),
