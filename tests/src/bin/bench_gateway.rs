@@ -11,8 +11,7 @@ use {
     plugin_cron as _, plugin_devices as _, plugin_discovery as _, plugin_doors as _, plugin_echo as _,
     plugin_health as _, plugin_heartbeat as _, plugin_hooks as _, plugin_logs as _, plugin_models as _,
     plugin_node as _, plugin_openai as _, plugin_presence as _, plugin_send as _, plugin_sessions as _,
-    plugin_status as _, plugin_system as _, plugin_telegram as _, plugin_voice as _,
-    plugin_signal as _, plugin_status as _, plugin_system as _, plugin_voice as _,
+    plugin_signal as _, plugin_status as _, plugin_system as _, plugin_telegram as _, plugin_voice as _,
 };
 
 fn main() -> std::process::ExitCode {
