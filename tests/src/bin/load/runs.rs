@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -27,6 +27,10 @@ pub struct RunsArguments {
     /// Words of each answer.
     #[arg(long, default_value_t = 40)]
     pub words: usize,
+    /// Seconds over which they are asked for: 0 asks for all of them at once. Longer than an answer takes, they are not all
+    /// there at a time.
+    #[arg(long, default_value_t = 0.0)]
+    pub ramp: f64,
     /// How they are asked for.
     #[arg(long, value_enum, default_value = "both")]
     pub by: By,
@@ -61,15 +65,16 @@ pub async fn run(target: &Target, arguments: &RunsArguments) -> Outcome<Report> 
     let cpu = target.cpu();
     let name = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
     let started = Instant::now();
+    let step = Duration::from_secs_f64(arguments.ramp / arguments.runs.max(1) as f64);
     let mut asking = tokio::task::JoinSet::new();
     let count = sockets.len();
     for (place, socket) in sockets.into_iter().enumerate() {
         let mine = (place..arguments.runs).step_by(count);
-        let streams: HashMap<String, Stream> = mine
+        let streams: Vec<(String, Stream)> = mine
             .map(|number| {
                 let is_chat = arguments.by == By::Chat || arguments.by == By::Both && number % 2 == 0;
                 let words: Vec<String> = (0..arguments.words).map(|word| format!("{word}-of-{number}")).collect();
-                (format!("load-{name}-{number}"), Stream::new(words.join(" "), is_chat))
+                (format!("load-{name}-{number}"), Stream::new(words.join(" "), is_chat, started + step * number as u32))
             })
             .collect();
         asking.spawn(follow(socket, streams, Duration::from_secs_f64(arguments.patience)));
@@ -109,23 +114,34 @@ pub async fn run(target: &Target, arguments: &RunsArguments) -> Outcome<Report> 
     Ok(report.measured(elapsed, cpu))
 }
 
-/// Asks for the runs, all at once, and reads until their streams are over. Those that are not in time have a fault.
-async fn follow(mut socket: Socket, mut streams: HashMap<String, Stream>, patience: Duration) -> Outcome<Vec<Stream>> {
-    for (id, stream) in &mut streams {
+/// Asks for each run when its time has come, and reads until their streams are over. Those that are not in time have a
+/// fault.
+async fn follow(socket: Socket, streams: Vec<(String, Stream)>, patience: Duration) -> Outcome<Vec<Stream>> {
+    let (mut sink, mut source) = socket.split();
+    let mut requests = Vec::new();
+    for (id, stream) in &streams {
         let session = format!("agent:main:{id}");
         let (method, params) = match stream.is_chat {
             true => ("chat.send", json!({ "sessionKey": session, "message": stream.expected, "idempotencyKey": id })),
             false => ("agent", json!({ "sessionKey": session, "message": stream.expected, "idempotencyKey": id })),
         };
-        let request = frame(id, method, &params);
-        stream.asked = Instant::now();
-        socket.feed(Message::text(request)).await.map_err(|error| error.to_string())?;
+        requests.push((stream.asked, frame(id, method, &params)));
     }
-    socket.flush().await.map_err(|error| error.to_string())?;
+    let ask = async move {
+        for (when, request) in requests {
+            if when > Instant::now() {
+                sink.flush().await.map_err(|error| error.to_string())?;
+                tokio::time::sleep_until(when.into()).await;
+            }
+            sink.feed(Message::text(request)).await.map_err(|error| error.to_string())?;
+        }
+        sink.flush().await.map_err(|error| error.to_string())
+    };
+    let mut streams: HashMap<String, Stream> = streams.into_iter().collect();
     let mut left = streams.len();
     let read = async {
         while left > 0 {
-            let text = next_text(&mut socket).await?;
+            let text = next_text(&mut source).await?;
             let is_over = match look(&text) {
                 Some(Seen::Event("agent" | "chat")) => {
                     let event: Event<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
@@ -147,7 +163,7 @@ async fn follow(mut socket: Socket, mut streams: HashMap<String, Stream>, patien
         }
         Ok::<(), String>(())
     };
-    let ended = timeout(patience, read).await;
+    let ended = timeout(patience, async { tokio::try_join!(ask, read) }).await;
     if let Ok(Err(why)) = &ended {
         eprintln!("a connection ended amid its runs: {why}");
     }

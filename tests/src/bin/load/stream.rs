@@ -40,6 +40,7 @@ pub struct Stream {
     pub expected: String,
     /// Whether `chat` events tell of it, too.
     pub is_chat: bool,
+    /// When it is asked for.
     pub asked: Instant,
     /// From the question to the first words.
     pub first: Option<Duration>,
@@ -55,11 +56,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(expected: String, is_chat: bool) -> Self {
+    pub fn new(expected: String, is_chat: bool, asked: Instant) -> Self {
         Stream {
             expected,
             is_chat,
-            asked: Instant::now(),
+            asked,
             first: None,
             ended: None,
             fault: None,
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     fn heard(events: &[&str]) -> Stream {
-        let mut stream = Stream::new("one two".to_string(), false);
+        let mut stream = Stream::new("one two".to_string(), false, Instant::now());
         for event in events {
             stream.hear(&serde_json::from_str(event).expect("an event"));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use client::{Challenge, Identity, PayloadForm};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt};
 use schemas::connect::ConnectParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::process;
 use crate::report::Outcome;
@@ -211,7 +211,9 @@ pub fn look(text: &str) -> Option<Seen<'_>> {
 }
 
 /// The next text; a close is an error with its reason.
-pub async fn next_text(socket: &mut Socket) -> Outcome<String> {
+pub async fn next_text(
+    socket: &mut (impl Stream<Item = Result<Message, tungstenite::Error>> + Unpin),
+) -> Outcome<String> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_string()),
