@@ -3,7 +3,7 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 29] = [
+const ALL: [&str; 30] = [
     "acp",
     "agent",
     "agents",
