@@ -131,7 +131,7 @@ async fn it_runs_only_where_it_is_configured_and_as_long_as_its_operator_wants()
     client.ok("channels.stop", json!({ "channel": "signal" })).await;
     daemon.wait_deaf();
     client.close().await;
-    let gateway = gateway.stop().await.restart().await;
+    let gateway = gateway.stop().await.builder().config(&table(&daemon.http)).start().await;
     let mut client = gateway.admin().await;
     assert_eq!(account(&mut client).await["running"], false, "it stays stopped");
     client.ok("channels.start", json!({ "channel": "signal" })).await;
