@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -171,11 +172,15 @@ fn letters(folder: &Path) -> Vec<(PathBuf, Letter)> {
     files.into_iter().filter_map(read).collect()
 }
 
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
+
 /// Leaves a letter under the next number. It is there whole, or not at all.
 fn leave(folder: &Path, letter: &str) -> std::io::Result<String> {
     let mut number = std::fs::read_dir(folder)?.count();
     loop {
-        let (draft, file) = (folder.join(format!(".{number}")), folder.join(format!("{number:06}.json")));
+        // Several letters may be left at once, so each has a draft of its own.
+        let draft = folder.join(format!(".draft-{}-{}", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed)));
+        let file = folder.join(format!("{number:06}.json"));
         let mut writing = std::fs::File::create(&draft)?;
         writing.write_all(letter.as_bytes())?;
         writing.sync_all()?;
