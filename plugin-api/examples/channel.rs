@@ -186,7 +186,8 @@ fn leave(folder: &Path, letter: &str) -> std::io::Result<String> {
         writing.sync_all()?;
         // Unlike a renaming, this takes no other letter's place.
         let linked = std::fs::hard_link(&draft, &file);
-        std::fs::remove_file(&draft)?;
+        // It lies there now, or does not: a draft that stays behind changes nothing about that.
+        let _ = std::fs::remove_file(&draft);
         match linked {
             Ok(()) => return Ok(format!("{number:06}")),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,

@@ -119,7 +119,8 @@ impl Agent {
         done
     }
 
-    /// Sends out what was to be sent out when the gateway, or the instance before this one, stopped. A message that is known to `send` is not sent again.
+    /// Sends out what was to be sent out when the gateway, or the instance before this one, stopped. A message that is known
+    /// to `send` is not sent again.
     pub async fn deliver_left(self: Arc<Self>) {
         let mut wait = WAIT;
         for turn in 1..=TRIES {
