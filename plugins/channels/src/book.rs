@@ -117,6 +117,14 @@ pub fn answer_by(db: &Connection, place: i64, run_id: &str) -> Result<(), Method
     Ok(())
 }
 
+/// Its conversation has begun anew, once: what is left of the message is to be answered in it.
+pub fn begun_anew(db: &Connection, place: i64, message: &Inbound) -> Result<(), MethodError> {
+    let text = serde_json::to_string(message)?;
+    let update = "UPDATE messages SET message = ?2, may_reset = 0 WHERE place = ?1 AND message IS NOT NULL";
+    db.execute(update, params![place, text])?;
+    Ok(())
+}
+
 /// Whether its answer is still wanted.
 pub fn is_open(db: &Connection, place: i64) -> Result<bool, MethodError> {
     Ok(db.prepare_cached("SELECT 1 FROM messages WHERE place = ?1 AND message IS NOT NULL")?.exists([place])?)

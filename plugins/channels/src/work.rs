@@ -69,6 +69,9 @@ async fn begin_anew(plugin: &Arc<Channels>, open: &Open, rest: &str) -> Result<O
         return Ok(Some(words::ANEW.to_string()));
     }
     let message = Inbound { text: rest.to_string(), ..open.message.clone() };
+    // Begun again after a crash, the conversation would lose what was said in it since.
+    let (place, kept) = (open.place, message.clone());
+    keep(plugin, "that a conversation has begun anew", move |db| book::begun_anew(db, place, &kept)).await;
     ask(plugin, open, words::message(&message)).await
 }
 

@@ -341,6 +341,18 @@ fn a_conversation_begins_anew_for_whom_it_belongs_to() {
 }
 
 #[test]
+fn a_conversation_begins_anew_once_also_across_a_crash() {
+    let (before, _held) = held(open_to_all());
+    takes(&before, message("1", json!({ "text": "/new tell me more" })));
+    wait_for(&before, "agent.run", 1);
+    assert_eq!(asked(&before, "sessions.reset").len(), 1);
+    // As a crash would leave it, perhaps with an answer in the new conversation already.
+    let plugin = with_echo(open_to_all()).data_of(before.data_dir()).start();
+    assert_eq!(wait_for(&plugin, "send.deliver", 1)[0]["text"], "you said tell me more");
+    assert_eq!(asked(&plugin, "sessions.reset").len(), 0);
+}
+
+#[test]
 fn what_is_too_large_is_cut_and_mentioned() {
     let plugin =
         with_echo(json!({ "rules": [{ "admit": "anyone" }], "max_text_bytes": 100, "max_media_bytes": 6 })).start();
