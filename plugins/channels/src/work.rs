@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use database::rusqlite::Connection;
-use plugin_api::contracts::channel::{Deliver, Delivered, Inbound, OUTCOME_UNKNOWN, Typing};
+use plugin_api::contracts::channel::{BAD_TARGET, Deliver, Delivered, Inbound, NOT_SENT, OUTCOME_UNKNOWN, Typing};
 use plugin_api::contracts::run::{AbortRuns, RunOutcome, RunRequest, status};
 use plugin_api::contracts::session::{OpenSession, SessionOpened};
 use plugin_api::{InvokeReply, MethodError, Spawned};
+use schemas::error::code::UNAVAILABLE;
 use serde_json::{Map, Value, json};
 
 use crate::book::Open;
@@ -139,7 +140,7 @@ async fn run(plugin: &Arc<Channels>, open: &Open, request: &RunRequest) -> Resul
             }
         };
         // An agent that is being replaced may answer in a moment.
-        let may_pass = error.shape().code == schemas::error::code::UNAVAILABLE;
+        let may_pass = error.shape().code == UNAVAILABLE;
         if !patience.wait(plugin, &error, may_pass).await {
             return Err(error);
         }
@@ -225,13 +226,22 @@ async fn show_typing(plugin: &Arc<Channels>, message: &Inbound) -> Option<Spawne
 async fn send(plugin: &Arc<Channels>, message: &Inbound, deliver: &Deliver) {
     let mut patience = Patience::new(plugin.config.retry_for_ms);
     while let Err(error) = plugin.deliver(deliver).await {
-        let code = error.shape().details.as_ref().and_then(|details| details["code"].as_str());
-        let may_pass = code != Some(OUTCOME_UNKNOWN) && error.shape().retryable == Some(true);
-        if !patience.wait(plugin, &error, may_pass).await {
+        if !patience.wait(plugin, &error, may_go_out_later(&error)).await {
             return plugin
                 .host
                 .warn(&format!("the answer to a message on {} did not go out: {error}", message.channel));
         }
+    }
+}
+
+/// Whether another try may send what this one did not. It goes out once in any case, by its key.
+fn may_go_out_later(error: &MethodError) -> bool {
+    let shape = error.shape();
+    match shape.details.as_ref().and_then(|details| details["code"].as_str()) {
+        Some(OUTCOME_UNKNOWN) => false,
+        Some(NOT_SENT | BAD_TARGET) => shape.retryable == Some(true),
+        // No channel has said anything: `send` is full, is being replaced, or is not there.
+        _ => shape.code == UNAVAILABLE,
     }
 }
 
