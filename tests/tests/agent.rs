@@ -1,6 +1,8 @@
 //! Runs of agents from outside: both answers, events, what survives a disconnect and a crash. The backend is `echo`, with
 //! pauses long enough that a run goes on while the test does something else; no test waits for a pause to end unless said.
 
+use std::time::Duration;
+
 use clawhost_tests::reloading::reload;
 use clawhost_tests::support::{Client, Gateway};
 use schemas::frame::ResponseFrame;
@@ -88,6 +90,23 @@ async fn a_crash_during_a_run_is_no_answer_and_no_second_run() {
     }
     let again = client.refused("agent", run("r", "one two three")).await;
     assert_eq!((&*again.code, &again.details.expect("details")["code"]), ("UNAVAILABLE", &json!("OUTCOME_UNKNOWN")));
+
+    // Nothing that was said is missing, also of the run whose turn never came.
+    let expected = ["r/user", "r/interrupted", "queued/user", "queued/interrupted"];
+    let in_time = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let history = client.ok("chat.history", json!({ "sessionKey": "main" })).await;
+            let messages = history["messages"].as_array().expect("messages").clone();
+            if messages.last().is_some_and(|last| last["id"] == expected[3]) {
+                return messages;
+            }
+        }
+    });
+    let messages = in_time.await.expect("both runs in the transcript");
+    let has = |id: &&str| messages.iter().filter(|message| message["id"] == *id).count() == 1;
+    assert!(expected.iter().all(has), "{messages:?}");
+    let of_queued = messages.iter().find(|message| message["id"] == "queued/user").expect("found above");
+    assert_eq!(of_queued["content"][0]["text"], "never");
     client.close().await;
 }
 

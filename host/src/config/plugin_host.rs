@@ -130,7 +130,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "gateway.plugins.drain_detached_ms",
         kind: Kind::Whole { min: 0, max: 3_600_000 },
-        fallback: Fallback::Whole(60_000),
+        fallback: Fallback::Whole(600_000),
         doc: "How long runs whose caller has gone may take to end when their plugin is replaced.",
     },
 ];

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use database::rusqlite::{Connection, OptionalExtension, Result as SqlResult, Row, params};
 use database::{Database, Shape, int, optional_uint, uint};
+use plugin_api::contracts::Part;
 use plugin_api::contracts::run::{RunOutcome, status};
 use plugin_api::{Host, MethodError};
 
@@ -67,7 +68,7 @@ pub struct Book {
 }
 
 /// A step that has been released never changes. Books of before the numbers have the first one.
-const SHAPE: Shape = Shape::new("runs.db", "runs", &[FIRST, DELIVERIES]).first_table("runs");
+const SHAPE: Shape = Shape::new("runs.db", "runs", &[FIRST, DELIVERIES, MESSAGES]).first_table("runs");
 
 const FIRST: &str = "
 CREATE TABLE runs (
@@ -94,6 +95,9 @@ ALTER TABLE runs ADD COLUMN delivery TEXT;
 CREATE INDEX runs_undelivered ON runs (place) WHERE wish IS NOT NULL AND delivery IS NULL;
 ";
 
+/// What was said to an agent, for as long as the transcript may lack it.
+const MESSAGES: &str = "ALTER TABLE runs ADD COLUMN message TEXT;";
+
 impl Book {
     /// Opens the book and marks what another process left unfinished. The error is for the operator.
     pub fn open(folder: &Path, keep_runs: u64) -> Result<Self, String> {
@@ -108,9 +112,10 @@ impl Book {
         Ok(Book { db, keep_runs })
     }
 
-    /// Writes that a run was accepted; durable when it returns.
-    pub async fn accept(&self, host: &Host, run: Accepted) -> Result<(), MethodError> {
-        self.db.transaction(host, move |db| accept(db, &run)).await
+    /// Writes that a run was accepted, and for what message; durable when it returns.
+    pub async fn accept(&self, host: &Host, run: Accepted, message: &[Part]) -> Result<(), MethodError> {
+        let message = serde_json::to_string(message)?;
+        self.db.transaction(host, move |db| accept(db, &run, &message)).await
     }
 
     /// Writes that a run began, some time.
@@ -149,20 +154,28 @@ impl Book {
         self.db.read(host, move |db| Ok(find(db, &run_id)?)).await
     }
 
+    /// What was said to the agent, of a run that goes on or was interrupted and whose transcript does not say so yet.
+    pub async fn message(&self, host: &Host, run_id: &str) -> Result<Option<Vec<Part>>, MethodError> {
+        let run_id = run_id.to_string();
+        let text = self.db.read(host, move |db| Ok(message(db, &run_id)?)).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
     /// Interrupted runs whose transcripts do not say so yet, the oldest first.
     pub async fn unnoted(&self, host: &Host) -> Result<Vec<Entry>, MethodError> {
         self.db.read(host, |db| Ok(unnoted(db)?)).await
     }
 }
 
-fn accept(db: &Connection, run: &Accepted) -> Result<(), MethodError> {
+fn accept(db: &Connection, run: &Accepted, message: &str) -> Result<(), MethodError> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at, wish)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7, ?8)",
+        "INSERT INTO runs (run_id, session_key, session_id, agent_id, origin, process, state, accepted_at, wish, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7, ?8, ?9)",
     )?;
     let Accepted { run_id, session_key, session_id, agent_id, origin, accepted_at, wish } = run;
     let wish = wish.as_ref().map(serde_json::to_string).transpose()?;
-    insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, int(*accepted_at), wish])?;
+    let at = int(*accepted_at);
+    insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, at, wish, message])?;
     Ok(())
 }
 
@@ -175,8 +188,8 @@ fn begin(db: &Connection, run_id: &str, at: u64) -> SqlResult<()> {
 /// Enters an outcome, the first one of its run, and forgets the oldest runs that ended. The one that is in the book then.
 fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<RunOutcome, MethodError> {
     let mut update = db.prepare_cached(
-        "UPDATE runs SET state = ?2, started_at = ?3, ended_at = ?4, outcome = ?5, noted = ?6
-         WHERE run_id = ?1 AND outcome IS NULL",
+        "UPDATE runs SET state = ?2, started_at = ?3, ended_at = ?4, outcome = ?5, noted = ?6,
+         message = iif(?6, NULL, message) WHERE run_id = ?1 AND outcome IS NULL",
     )?;
     let is_first = update.execute(params![
         outcome.run_id,
@@ -196,8 +209,13 @@ fn end(db: &Connection, outcome: &RunOutcome, keep_runs: u64) -> Result<RunOutco
 }
 
 fn note(db: &Connection, run_id: &str) -> SqlResult<()> {
-    db.prepare_cached("UPDATE runs SET noted = 1 WHERE run_id = ?1")?.execute([run_id])?;
+    db.prepare_cached("UPDATE runs SET noted = 1, message = NULL WHERE run_id = ?1")?.execute([run_id])?;
     Ok(())
+}
+
+fn message(db: &Connection, run_id: &str) -> SqlResult<Option<String>> {
+    let text = db.prepare_cached("SELECT message FROM runs WHERE run_id = ?1")?.query_row([run_id], |row| row.get(0));
+    text.optional().map(Option::flatten)
 }
 
 fn delivered(db: &Connection, run_id: &str, what: &str) -> SqlResult<()> {
@@ -310,7 +328,7 @@ pub mod tests {
     pub fn leave_behind(folder: &Path, run_id: &str, session_key: &str) {
         let book = Book::open_for(folder, 10, "another").expect("a book");
         let run = Accepted { session_key: session_key.to_string(), ..accepted(run_id) };
-        now(&book, |db| accept(db, &run));
+        now(&book, |db| accept(db, &run, r#"[{"type":"text","text":"hello"}]"#));
         now(&book, |db| {
             begin(db, run_id, 2)?;
             db.execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", [run_id])
@@ -322,7 +340,7 @@ pub mod tests {
         let book = Book::open_for(folder, 10, "another").expect("a book");
         let wish = serde_json::json!({ "channel": "pigeon", "to": "anna", "account_id": null, "thread_id": null });
         let wish = Some(serde_json::from_value(wish).expect("a wish"));
-        now(&book, |db| accept(db, &Accepted { wish, ..accepted(run_id) }));
+        now(&book, |db| accept(db, &Accepted { wish, ..accepted(run_id) }, "[]"));
         now(&book, |db| end(db, &RunOutcome { text: text.to_string(), ..outcome(run_id) }, 10));
         now(&book, |db| db.execute("UPDATE runs SET process = 'dead' WHERE run_id = ?1", [run_id]));
     }
@@ -352,7 +370,7 @@ pub mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let book = Book::open(folder.path(), 2).expect("a book");
         for place in 0..5 {
-            now(&book, |db| accept(db, &accepted(&format!("r{place}"))));
+            now(&book, |db| accept(db, &accepted(&format!("r{place}")), "[]"));
         }
         let again = Book::open(folder.path(), 2).expect("another instance's book");
         assert_eq!(outcome_of(&again, "r0"), None);
@@ -395,6 +413,6 @@ pub mod tests {
         drop(old);
         let book = Book::open(folder.path(), 10).expect("a book");
         assert_eq!(outcome_of(&book, "r").expect("an outcome").status, "interrupted");
-        now(&book, |db| accept(db, &accepted("s")));
+        now(&book, |db| accept(db, &accepted("s"), "[]"));
     }
 }

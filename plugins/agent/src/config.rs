@@ -69,7 +69,7 @@ pub struct AgentConfig {
 impl Default for AgentConfig {
     fn default() -> Self {
         AgentConfig {
-            max_runs: 64,
+            max_runs: 1_024,
             max_queued: 2_048,
             max_queued_per_session: 32,
             timeout_ms: 600_000,

@@ -12,7 +12,7 @@ use schemas::error::STOPPING;
 use serde_json::{Map, Value, json};
 
 use crate::Agent;
-use crate::book::interrupted;
+use crate::book::{Accepted, interrupted};
 use crate::desk::Run;
 use crate::events::Events;
 use crate::model::{self, Failure, tool_data};
@@ -284,14 +284,7 @@ impl Turn {
             agent.host.warn(&format!("the run {:?} could not use its session: {error}", run.id()));
             Failure::of(&error)
         };
-        let message = Message {
-            id: Some(format!("{}/user", run.id())),
-            content: run.content.clone(),
-            timestamp: Some(schemas::now_ms()),
-            run_id: Some(run.id().to_string()),
-            role: role::USER.to_string(),
-            ..Message::default()
-        };
+        let message = said(&run.accepted, run.content.clone(), schemas::now_ms());
         let opened = agent.store.open(key, &run.accepted.agent_id, Map::new()).await.map_err(failed)?;
         let Some(opened) = opened else { return Ok((vec![message], Map::new())) };
         let session_id = Some(opened.session_id.clone()).filter(|id| !id.is_empty());
@@ -371,6 +364,18 @@ impl Turn {
 
 fn failed(failure: Failure) -> End {
     if failure.code.as_deref() == Some(STOPPING) { End::CutShort } else { End::Failed(failure) }
+}
+
+/// What was said to the agent, as it stands in the transcript: at most once, because its id says of which run it is.
+pub fn said(run: &Accepted, content: Vec<Part>, at: u64) -> Message {
+    Message {
+        id: Some(format!("{}/user", run.run_id)),
+        content,
+        timestamp: Some(at),
+        run_id: Some(run.run_id.clone()),
+        role: role::USER.to_string(),
+        ..Message::default()
+    }
 }
 
 fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {

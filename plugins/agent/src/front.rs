@@ -278,8 +278,8 @@ impl Agent {
             }
             desk.take(&self.config, make, &run_id, &key)?
         };
-        let place = Place { agent: self.clone(), run, is_queued: false };
-        self.book().accept(&self.host, accepted).await?;
+        let place = Place { agent: self.clone(), run: run.clone(), is_queued: false };
+        self.book().accept(&self.host, accepted, &run.content).await?;
         Ok(Taken::New(place))
     }
 

@@ -261,7 +261,12 @@ impl Agent {
             let mut has_failed = false;
             for entry in left {
                 let run = &entry.accepted;
-                let message = Message {
+                // Passed over where the run came so far as to write it.
+                let said = match self.book().message(&self.host, &run.run_id).await {
+                    Ok(said) => said.map(|content| engine::said(run, content, run.accepted_at)),
+                    Err(error) => return self.host.error(&format!("interrupted runs could not be read: {error}")),
+                };
+                let end = Message {
                     id: Some(format!("{}/interrupted", run.run_id)),
                     role: role::ASSISTANT.to_string(),
                     content: vec![Part::Text { text: book::INTERRUPTED.to_string() }],
@@ -273,7 +278,8 @@ impl Agent {
                 };
                 let set = json!({ "abortedLastRun": true }).as_object().cloned().unwrap_or_default();
                 let key = &run.session_key;
-                match self.store.append(key, run.session_id.as_deref(), vec![message], set).await {
+                let messages = said.into_iter().chain([end]).collect();
+                match self.store.append(key, run.session_id.as_deref(), messages, set).await {
                     Ok(()) => {
                         if let Err(error) = self.book().noted(&self.host, &run.run_id).await {
                             return self.host.error(&format!("interrupted runs could not be noted: {error}"));

@@ -419,7 +419,8 @@ fn what_a_crash_cut_short_is_interrupted_and_its_transcript_says_so_once() {
     plugin.advance(60 * SECOND);
     let appended = appended(&plugin);
     assert_eq!(appended.len(), 2, "once it is written it is not written again");
-    let message = &appended[1].params["messages"][0];
-    assert_eq!((&message["id"], &message["stopReason"]), (&json!("r/interrupted"), &json!("error")));
+    let messages = &appended[1].params["messages"];
+    assert_eq!((&messages[0]["id"], &messages[0]["content"][0]["text"]), (&json!("r/user"), &json!("hello")));
+    assert_eq!((&messages[1]["id"], &messages[1]["stopReason"]), (&json!("r/interrupted"), &json!("error")));
     assert_eq!(appended[1].params["sessionId"], "s-1");
 }
