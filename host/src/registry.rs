@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use plugin_api::catalogue::{self, PluginState, RegistryEntry};
-use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect};
+use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect, SchemaText};
 use schemas::hello::Features;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub struct MethodEntry {
     pub access: Access,
     /// What it counts.
     pub metrics: Arc<MethodMetrics>,
-    params: ParamsCheck,
+    params: OnceLock<ParamsCheck>,
 }
 
 /// Who answers a method.
@@ -88,15 +88,21 @@ enum ParamsCheck {
     AnyObject,
     /// Against the schema; `{}` may be known to be valid.
     Schema { validator: Validator, empty_is_valid: bool },
+    /// Nothing passes: the schema is none. Loaded plugins' were tried before; those of linked ones are by a test.
+    Broken(String),
 }
 
 impl MethodEntry {
     /// What is wrong with these parameters, in the words of the wire; `None` when nothing is.
     pub fn params_fault(&self, params: &str) -> Option<String> {
-        match &self.params {
+        match self.params() {
             ParamsCheck::AnyObject if params.starts_with('{') => None,
             ParamsCheck::AnyObject => Some("must be object".to_string()),
             ParamsCheck::Schema { empty_is_valid: true, .. } if params == "{}" => None,
+            ParamsCheck::Broken(why) => {
+                tracing::error!(method = self.spec.name, why, "the schema of a method is broken");
+                Some("cannot be checked".to_string())
+            }
             ParamsCheck::Schema { validator, .. } => match serde_json::from_str::<Value>(params) {
                 Ok(value) => validator.describe(&value),
                 // They are JSON when they come this far, but not all of that can be read.
@@ -105,9 +111,14 @@ impl MethodEntry {
         }
     }
 
+    /// How its parameters are checked. A schema is compiled when it is first needed: most never are.
+    fn params(&self) -> &ParamsCheck {
+        self.params.get_or_init(|| ParamsCheck::new(&self.spec.params).unwrap_or_else(ParamsCheck::Broken))
+    }
+
     /// These parameters without what the method does not know, if there is such a thing in them.
     pub fn without_extra(&self, params: &str) -> Option<String> {
-        let ParamsCheck::Schema { validator, .. } = &self.params else { return None };
+        let ParamsCheck::Schema { validator, .. } = self.params() else { return None };
         let mut value: Value = serde_json::from_str(params).ok()?;
         validator.leave_out_extra(&mut value).then(|| value.to_string())
     }
@@ -143,7 +154,7 @@ impl Registry {
         }
         for notice in catalogue::NOTICES {
             let mut spec = EventSpec::internal(notice.name).summary(notice.summary);
-            spec.payload = Some((notice.payload)());
+            spec.payload = Some((notice.payload)().into());
             registry.add_event(None, spec).map_err(|fault| RegistryError::new("host", fault))?;
         }
         for service in HostService::all() {
@@ -262,8 +273,8 @@ impl Registry {
             return Err(format!("method {name:?} is claimed by {:?} and by {owner:?}", other.owner()));
         }
         let access = Access::new(spec.role, &spec.scopes).map_err(|error| format!("method {name:?}: {error}"))?;
-        let params = ParamsCheck::new(&spec.params).map_err(|error| format!("method {name:?}: params: {error}"))?;
         let metrics = metrics.of_method(&name, &owner);
+        let params = OnceLock::new();
         self.methods.insert(name.into(), Arc::new(MethodEntry { spec, handler, access, metrics, params }));
         Ok(())
     }
@@ -311,7 +322,8 @@ impl Registry {
 }
 
 impl ParamsCheck {
-    fn new(schema: &Value) -> Result<Self, String> {
+    fn new(schema: &SchemaText) -> Result<Self, String> {
+        let schema = schema.value();
         let constrains = |schema: &serde_json::Map<String, Value>| {
             schema.iter().any(|(key, value)| match key.as_str() {
                 "$schema" | "$id" | "title" | "description" | "$comment" => false,
@@ -326,7 +338,7 @@ impl ParamsCheck {
             Some(_) => {}
             None => return Err("the schema is not an object".to_string()),
         }
-        let validator = Validator::new(schema)?;
+        let validator = Validator::new(&schema)?;
         let empty_is_valid = validator.is_valid(&serde_json::json!({}));
         Ok(ParamsCheck::Schema { validator, empty_is_valid })
     }

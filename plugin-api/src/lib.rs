@@ -62,6 +62,7 @@ mod kv;
 pub mod lenient;
 mod manifest;
 mod methods;
+mod schema_text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +80,7 @@ pub use manifest::{
     Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, OnDisconnect, Replies, schema_of,
 };
 pub use methods::{AnyParams, Method, Methods, NoParams};
+pub use schema_text::SchemaText;
 
 /// `gwp.h`, the interface for authors who write in C: the text of the header.
 pub const HEADER: &str = include_str!("../include/gwp.h");

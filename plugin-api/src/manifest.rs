@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::HttpSpec;
+use crate::schema_text::SchemaText;
 
 /// A plugin's manifest. [`Manifest::new`] and the builder methods make one; [`Manifest::parse`] reads one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +47,7 @@ pub struct Manifest {
     pub max_concurrent: u32,
     /// JSON Schema of `[plugins.<id>.config]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Value>,
+    pub config: Option<SchemaText>,
     /// Methods it serves.
     #[serde(default)]
     pub methods: Vec<MethodSpec>,
@@ -93,10 +94,10 @@ pub struct MethodSpec {
     #[serde(default)]
     pub tool: bool,
     /// JSON Schema of its parameters.
-    pub params: Value,
+    pub params: SchemaText,
     /// JSON Schema of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Value>,
+    pub result: Option<SchemaText>,
 }
 
 /// An event of a manifest.
@@ -117,7 +118,7 @@ pub struct EventSpec {
     pub to: Audience,
     /// JSON Schema of its payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Value>,
+    pub payload: Option<SchemaText>,
 }
 
 /// Who may call a method or see an event: `operator`, `node`, a list of both, or `internal`.
@@ -327,7 +328,7 @@ impl Manifest {
 
     /// The type of `[plugins.<id>.config]`; unknown keys are refused if the type refuses them.
     pub fn config<T: JsonSchema>(mut self) -> Self {
-        self.config = Some(schema_of::<T>());
+        self.config = Some(schema_of::<T>().into());
         self
     }
 
@@ -390,7 +391,7 @@ impl EventSpec {
 
     /// The type of its payload.
     pub fn payload<T: JsonSchema>(mut self) -> Self {
-        self.payload = Some(schema_of::<T>());
+        self.payload = Some(schema_of::<T>().into());
         self
     }
 

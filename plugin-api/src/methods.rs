@@ -64,8 +64,8 @@ impl<P: Send + Sync + 'static> Methods<P> {
         Fut: Future<Output = Result<Out, MethodError>> + Send + 'static,
     {
         let mut spec = method.spec;
-        spec.params = schema_of::<In>();
-        spec.result = Some(schema_of::<Out>());
+        spec.params = schema_of::<In>().into();
+        spec.result = Some(schema_of::<Out>().into());
         let handler: Handler<P> = Box::new(move |plugin, call| match call.params::<In>() {
             Ok(params) => {
                 let answer = handler(plugin, call, params);
@@ -195,7 +195,7 @@ impl Method {
                 on_disconnect: OnDisconnect::Cancel,
                 timeout_ms: None,
                 tool: false,
-                params: serde_json::json!({}),
+                params: serde_json::json!({}).into(),
                 result: None,
             },
         }

@@ -65,7 +65,7 @@ impl Plugin for Clerk {
     fn manifest() -> Manifest {
         let partial = METHODS.specs().next().unwrap().clone();
         let partial =
-            plugin_api::MethodSpec { name: "clerk.partial".into(), result: None, params: json!({}), ..partial };
+            plugin_api::MethodSpec { name: "clerk.partial".into(), result: None, params: json!({}).into(), ..partial };
         Manifest::new("clerk", "1.0.0").config::<Config>().methods(&METHODS).method(partial)
     }
 

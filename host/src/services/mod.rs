@@ -48,8 +48,8 @@ impl HostService {
             on_disconnect: OnDisconnect::Cancel,
             timeout_ms: None,
             tool: false,
-            params: (self.0.params)(),
-            result: Some((self.0.result)()),
+            params: (self.0.params)().into(),
+            result: Some((self.0.result)().into()),
         }
     }
 

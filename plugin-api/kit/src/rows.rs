@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jsonschema::Validator;
 use plugin_api::abi::extension;
 use plugin_api::catalogue;
-use plugin_api::{Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec};
+use plugin_api::{Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, SchemaText};
 use schemas::ErrorShape;
 use serde_json::Value;
 
@@ -111,7 +111,7 @@ pub(crate) fn compile(manifest: &Manifest) -> Result<(Vec<MethodRow>, Vec<EventR
         let name = &spec.name;
         Ok(MethodRow {
             spec: spec.clone(),
-            params: schema(&spec.params).map_err(|why| format!("{id}: params of {name}: {why}"))?,
+            params: schema(&spec.params.value()).map_err(|why| format!("{id}: params of {name}: {why}"))?,
             result: optional(&spec.result).map_err(|why| format!("{id}: result of {name}: {why}"))?,
         })
     });
@@ -157,7 +157,7 @@ pub(crate) fn check_notice(name: &str, payload: &Value) -> Result<(), String> {
 /// Whether a configuration fits the manifest's schema.
 pub(crate) fn check_config(manifest: &Manifest, config: &Value) -> Result<(), String> {
     match &manifest.config {
-        Some(wanted) => check(&schema(wanted)?, config),
+        Some(wanted) => check(&schema(&wanted.value())?, config),
         None if config.as_object().is_some_and(|keys| keys.is_empty()) => Ok(()),
         None => Err("the manifest declares no configuration".into()),
     }
@@ -182,8 +182,8 @@ fn schema(schema: &Value) -> Result<Validator, String> {
     jsonschema::draft202012::new(schema).map_err(|error| format!("the schema does not compile: {error}"))
 }
 
-fn optional(value: &Option<Value>) -> Result<Option<Validator>, String> {
-    value.as_ref().map(schema).transpose()
+fn optional(text: &Option<SchemaText>) -> Result<Option<Validator>, String> {
+    text.as_ref().map(|text| schema(&text.value())).transpose()
 }
 
 fn check(schema: &Validator, value: &Value) -> Result<(), String> {

@@ -129,13 +129,14 @@ impl<const FAULT: usize> Plugin for Faulty<FAULT> {
         assert!(Self::IS != Fault::ManifestPanics, "planted");
         let mut manifest =
             Manifest::new("faulty", "1.0.0").methods(&methods::<FAULT>()).event(EventSpec::operator("changed", &[]));
-        manifest.config = Some(json!({ "type": "object", "properties": { "volume": { "type": "integer" } } }));
-        manifest.methods[0].result = Some(json!({ "type": "integer" }));
+        manifest.config = Some(json!({ "type": "object", "properties": { "volume": { "type": "integer" } } }).into());
+        manifest.methods[0].result = Some(json!({ "type": "integer" }).into());
         match Self::IS {
             Fault::ReservedName => manifest.methods[0].name = "host.mine".into(),
             Fault::NoParameters => {
                 manifest.methods[0].params = json!({ "type": "object", "required": ["code"],
-                    "properties": { "code": { "type": "string", "pattern": "^\\d{17}[A-Z]$" } } });
+                    "properties": { "code": { "type": "string", "pattern": "^\\d{17}[A-Z]$" } } })
+                .into();
             }
             _ => {}
         }

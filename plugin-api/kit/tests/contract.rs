@@ -38,7 +38,7 @@ impl Plugin for Rogue {
             .event(EventSpec::operator("number", &[]).payload::<u64>())
             .event(EventSpec::operator("whisper", &[]).targeted());
         let result = manifest.methods.iter_mut().find(|method| method.name == "result").unwrap();
-        result.result = Some(json!({ "type": "object", "properties": { "deep": { "items": { "type": "string" } } } }));
+        result.result = Some(json!({ "type": "object", "properties": { "deep": { "items": { "type": "string" } } } }).into());
         manifest
     }
 
@@ -215,7 +215,7 @@ impl<const CASE: usize> Plugin for Declared<CASE> {
             2 => Manifest::new("declared", "1.0.0").method(named("host.mine")),
             3 => Manifest::new("declared", "1.0.0").method(named("twice")).method(named("twice")),
             4 => Manifest::new("declared", "1.0.0")
-                .method(plugin_api::MethodSpec { params: json!({ "type": "nothing" }), ..named("schema") }),
+                .method(plugin_api::MethodSpec { params: json!({ "type": "nothing" }).into(), ..named("schema") }),
             5 => Manifest::new("declared", "1.0.0").requires(&["gwp.telepathy/1"]),
             6 => Manifest::new("declared", "1.0.0").event(EventSpec::operator("tick", &[])),
             _ => Manifest::new("declared", "1.0.0").requires(&["gwp.kv/1"]).method(named("emit")),
@@ -262,7 +262,7 @@ fn what_a_test_may_ask_of_a_started_plugin() {
     shared(&plugin);
     assert_eq!(plugin.manifest().id, "rogue");
     assert_eq!(plugin.manifest().events[1].to, Audience::Targeted);
-    assert_eq!(plugin.manifest().events[0].payload, Some(schema_of::<u64>()));
+    assert_eq!(plugin.manifest().events[0].payload, Some(schema_of::<u64>().into()));
     assert_eq!((plugin.timers(), plugin.subscriptions(), plugin.retained()), (0, 0, 0));
     plugin.call("emit", json!({ "name": "number", "payload": 1 })).payload();
     plugin.call("emit", json!({ "name": "number", "payload": 2 })).payload();

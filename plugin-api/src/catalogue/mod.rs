@@ -145,6 +145,16 @@ pub struct ConnectionOpened {
     pub replay: bool,
 }
 
+/// The part of `host.connection.opened` and `.closed` that says whom they are about. Who hears both for a few connections
+/// only reads this first: the rest is skipped unread, and there is much of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Party {
+    /// Number of the connection.
+    pub conn: u64,
+    /// `operator` or `node`.
+    pub role: String,
+}
+
 /// Payload of `host.connection.closed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -120,8 +120,8 @@ fn agent_row() -> MethodSpec {
         on_disconnect: OnDisconnect::Detach,
         timeout_ms: Some(0),
         tool: false,
-        params: schema_of::<AgentParams>(),
-        result: Some(schema_of::<AgentResult>()),
+        params: schema_of::<AgentParams>().into(),
+        result: Some(schema_of::<AgentResult>().into()),
     }
 }
 

@@ -107,7 +107,7 @@ fn tools(specs: Vec<MethodSpec>) -> Vec<Arc<Tool>> {
             let ending = format!("_{count}");
             name = format!("{}{ending}", &base[..base.len().min(LONGEST_NAME - ending.len())]);
         }
-        let (parameters, takes_key) = parameters(spec.params, spec.idempotency == Idempotency::Replay);
+        let (parameters, takes_key) = parameters(spec.params.value(), spec.idempotency == Idempotency::Replay);
         let description = [spec.summary.trim(), spec.description.trim()].join(" ").trim().to_string();
         Arc::new(Tool { method: spec.name, offer: ToolOffer { name, description, parameters }, takes_key })
     };

@@ -47,14 +47,15 @@ async fn invoke(doors: &Doors, body: &Value) -> Result<Response, Response> {
         .chain([tool])
         .find_map(|name| specs.iter().find(|spec| is_named(spec, name) && is_open(spec, &doors.config)));
     let spec = found.ok_or_else(|| failed(404, "not_found", "there is no such tool, or it is not open here"))?;
+    let schema = spec.params.value();
     for (name, value) in [("action", action), ("sessionKey", session)] {
         if let Some(value) = value
-            && spec.params["properties"].get(name).is_some()
+            && schema["properties"].get(name).is_some()
         {
             args.entry(name).or_insert_with(|| json!(value));
         }
     }
-    let keyed = spec.params["required"].as_array().is_some_and(|names| names.contains(&json!("idempotencyKey")));
+    let keyed = schema["required"].as_array().is_some_and(|names| names.contains(&json!("idempotencyKey")));
     if keyed {
         args.entry("idempotencyKey").or_insert_with(|| json!(uuid::Uuid::new_v4().to_string()));
     }

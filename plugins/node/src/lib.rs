@@ -24,7 +24,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened, PairingList, PairingOf};
+use plugin_api::catalogue::{ConnectionOpened, PairingList, PairingOf, Party};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, Manifest, Method, MethodError, Methods,
     Plugin, Reply, Setup, StartError, Subscription,
@@ -261,10 +261,14 @@ impl Node {
         self.quiesced.load(Ordering::Relaxed)
     }
 
+    /// Most connections are nobody's node, so who it is comes first.
     fn heard(self: &Arc<Self>, event: &HeardEvent) {
         let heard = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<ConnectionOpened>().map(|opened| self.opened(opened)),
-            "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| self.closed(closed.conn)),
+            "host.connection.opened" => event.payload::<Party>().and_then(|party| match &*party.role {
+                "node" => event.payload::<ConnectionOpened>().map(|opened| self.opened(opened)),
+                _ => Ok(()),
+            }),
+            "host.connection.closed" => event.payload::<Party>().map(|closed| self.closed(closed.conn)),
             _ => Ok(()),
         };
         if let Err(error) = heard {
@@ -273,9 +277,6 @@ impl Node {
     }
 
     fn opened(self: &Arc<Self>, opened: ConnectionOpened) {
-        if opened.connection.role != "node" {
-            return;
-        }
         let session = Session::of(opened.connection, &self.policy);
         let (conn, has_device) = (session.conn, session.has_device);
         let (wakers, asks) = {

@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use database::Database;
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionClosed, GatewayInfo};
+use plugin_api::catalogue::{GatewayInfo, Party};
 use plugin_api::{
     Call, CreateError, EventSpec, HeardEvent, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply,
     Setup, StartError, Subscription,
@@ -239,7 +239,7 @@ impl Sessions {
             *lock(&self.names) = None;
             return;
         }
-        match event.payload::<ConnectionClosed>() {
+        match event.payload::<Party>() {
             Ok(closed) => self.watch.closed(closed.conn),
             Err(error) => self.host.warn(&format!("{} could not be read: {error}", event.event)),
         }

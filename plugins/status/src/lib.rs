@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plugin_api::catalogue::GatewayInfo;
+use plugin_api::catalogue::{GatewayInfo, Party};
 use plugin_api::{
     AnyParams, Call, CreateError, HeardEvent, Host, InvokeReplies, InvokeReply, Manifest, Method, MethodError, Methods,
     NoParams, Plugin, Reply, Setup, StartError, Subscription,
@@ -223,13 +223,6 @@ struct SessionModel {
     model: Option<String>,
     /// How much that model reads.
     context_tokens: Option<u64>,
-}
-
-/// What of `host.connection.opened` and `.closed` matters here; their other fields are skipped unread.
-#[derive(Deserialize)]
-struct Party {
-    conn: u64,
-    role: String,
 }
 
 /// What of `agents.list` matters here.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened};
+use plugin_api::catalogue::{ConnectionOpened, Party};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, HostError, Manifest, Method, MethodError,
     Methods, Plugin, Reply, Setup, StartError, Subscription,
@@ -200,10 +200,14 @@ impl Voice {
         }
     }
 
+    /// Most connections are nobody's node, so who it is comes first.
     fn heard(&self, event: &HeardEvent) {
         let heard = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<ConnectionOpened>().map(|opened| self.opened(&opened)),
-            "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| {
+            "host.connection.opened" => event.payload::<Party>().and_then(|party| match &*party.role {
+                "node" => event.payload::<ConnectionOpened>().map(|opened| self.opened(&opened)),
+                _ => Ok(()),
+            }),
+            "host.connection.closed" => event.payload::<Party>().map(|closed| {
                 lock(&self.nodes).remove(&closed.conn);
             }),
             _ => Ok(()),
@@ -215,9 +219,6 @@ impl Voice {
 
     fn opened(&self, opened: &ConnectionOpened) {
         let connection = &opened.connection;
-        if connection.role != "node" {
-            return;
-        }
         let platform = connection.client["platform"].as_str().unwrap_or_default().trim().to_ascii_lowercase();
         let is_mobile = ["ios", "ipados", "android"].iter().any(|name| platform.starts_with(name));
         let _telling = lock(&self.telling);

@@ -83,7 +83,8 @@ impl<'s> Bench<'s> {
     /// The configuration: the one that was given, an empty one, or one that is made up.
     pub(super) fn config(&self, manifest: &Manifest) -> Value {
         let fits = |config: &Value| crate::rows::check_config(manifest, config).is_ok();
-        let made_up = || manifest.config.as_ref().and_then(|schema| made_up::values(schema).into_iter().find(fits));
+        let made_up =
+            || manifest.config.as_ref().and_then(|schema| made_up::values(&schema.value()).into_iter().find(fits));
         let own = self.subject.config.clone().or_else(|| Some(json!({})).filter(fits));
         own.or_else(made_up).unwrap_or_else(|| json!({}))
     }
@@ -99,7 +100,7 @@ impl<'s> Bench<'s> {
                 Exposure::Operator | Exposure::OperatorAndNode => Who::admin(),
             };
             let keyed = spec.idempotency == Idempotency::Replay;
-            cases.extend(made_up::values(&spec.params).into_iter().map(|params| Case {
+            cases.extend(made_up::values(&spec.params.value()).into_iter().map(|params| Case {
                 method: spec.name.clone(),
                 params,
                 who: who.clone(),

@@ -43,7 +43,7 @@ pub(super) fn bad_config(bench: &mut Bench) -> Done {
     let trying = Trying::new(bench.harness(&manifest));
     let setup =
         |config: Value| json!({ "config": config, "dataDir": trying.data_dir(), "id": manifest.id }).to_string();
-    let reads_config = manifest.config.as_ref().and_then(|schema| schema.get("properties")).is_some();
+    let reads_config = manifest.config.as_ref().is_some_and(|schema| schema.value().get("properties").is_some());
     let wrong = [("a number", json!(7)), ("a text", json!("text")), ("a flag", json!(true))];
     let mut failing = None;
     for (what, config) in wrong {

@@ -50,14 +50,14 @@ pub(super) fn manifest(bench: &mut Bench) -> Done {
         return Ok(());
     }
     if let Some(schema) = &manifest.config
-        && let Err(why) = jsonschema::draft202012::new(schema)
+        && let Err(why) = jsonschema::draft202012::new(&schema.value())
     {
         bench.find(format!("{}: the schema of its configuration does not compile: {why}", manifest.id));
     }
     if manifest.version.is_empty() {
         bench.find(format!("{}: the version is empty", manifest.id));
     }
-    for spec in manifest.methods.iter().filter(|spec| made_up::values(&spec.params).is_empty()) {
+    for spec in manifest.methods.iter().filter(|spec| made_up::values(&spec.params.value()).is_empty()) {
         bench.find(unmade(&spec.name));
     }
     Ok(())
