@@ -12,7 +12,7 @@ use schemas::ErrorShape;
 use schemas::error::STOPPING;
 use schemas::protocol::{Version, close};
 use serde_json::json;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -32,9 +32,11 @@ use crate::gateway_key::{self, GatewayKey};
 use crate::handshake::{ControlUi, HandshakeSettings};
 use crate::host_side::PluginBooks;
 use crate::idempotency::{Idempotency, IdempotencyLimits};
+use crate::listener::Listener;
 use crate::mailbox::Room;
 use crate::metrics::Metrics;
 use crate::outbox::{self, OutboxLimits};
+use crate::own_ports::{self, OwnPorts};
 use crate::pairing::{Pairing, PairingSettings};
 use crate::plugin::Freeing;
 use crate::plugins::live::{self, Plugins, Reread};
@@ -111,10 +113,9 @@ pub async fn start(
     let ticker =
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
     let mut tasks = vec![tokio::spawn(keep_house(gateway.clone()))];
-    let (heads, handshakes) = (gateway.metrics.pending_heads.clone(), gateway.metrics.pending_handshakes.clone());
-    let doorkeeper = Doorkeeper::new(heads, handshakes, gateway.metrics.http_exchanges.clone());
+    gateway.own_ports.open(&gateway);
     for listener in listeners {
-        tasks.push(tokio::spawn(http::accept(gateway.clone(), doorkeeper.clone(), listener)));
+        tasks.push(tokio::spawn(http::accept(gateway.clone(), Arc::new(Listener::new(listener, None)))));
     }
     let running = Running { gateway, ticker: Some(ticker), tasks, state };
     running.announce()?;
@@ -302,10 +303,14 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
     let outboxes = Arc::new(outbox::Shared::new(outbox_limits, &metrics));
     let plugin_books = PluginBooks::new(Room::new(limits, &metrics));
     let capabilities = Capabilities::new(limits.surface_ttl_ms);
+    let (heads, handshakes) = (metrics.pending_heads.clone(), metrics.pending_handshakes.clone());
+    let doorkeeper = Doorkeeper::new(heads, handshakes, metrics.http_exchanges.clone());
     Ok(Gateway {
         metrics,
         registry: ArcSwap::from_pointee(Registry::default()),
         connections: Connections::new(),
+        doorkeeper,
+        own_ports: OwnPorts::default(),
         calls: Calls::new(),
         exchanges: Exchanges::default(),
         capabilities,
@@ -349,7 +354,7 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
         {
             address.set_port(bound.port());
         }
-        match bind(address) {
+        match own_ports::bind(address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if listeners.is_empty() && error.kind() == std::io::ErrorKind::AddrInUse => {
                 let scheme = if tls::is_spoken_at(reachable(address)).await { "wss" } else { "ws" };
@@ -362,14 +367,6 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
         }
     }
     Ok(listeners)
-}
-
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A port in TIME_WAIT after a restart is free; one that somebody listens on is still refused.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(4096)
 }
 
 /// An address that a client on this machine can use.

@@ -82,6 +82,8 @@ async fn take_over(gateway: &Arc<Gateway>, files: bool, whole: Option<String>) {
     if let Err(error) = live::follow_disk(gateway, files, whole.as_deref()).await {
         tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
     }
+    // A port that was taken may be free by now.
+    gateway.own_ports.settle(gateway);
 }
 
 /// Shows what the operator's certificate files hold now. Local clients go by its fingerprint, so they are told.

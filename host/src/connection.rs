@@ -4,7 +4,6 @@
 //! close in the outbox like any other.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -21,7 +20,6 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use crate::authority::Authority;
 use crate::connections::{Connection, Fallen};
 use crate::doorkeeper::{Open, Pending};
-use crate::exchange::serve;
 use crate::gateway::Gateway;
 use crate::handshake::{Accepted, Challenged, Refusal, Stage};
 use crate::hello::{self, Newcomer};
@@ -29,7 +27,8 @@ use crate::locality::Peer;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
-use crate::{audit, capabilities, dispatch, events, record, services};
+use crate::surfaces::{self, Addresses, Vantage};
+use crate::{audit, dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.
 const OPENED_PATIENCE: Duration = Duration::from_millis(500);
@@ -170,13 +169,13 @@ async fn join<S: Stream>(
 ) -> Arc<Connection> {
     services::publish_pairing_events(gateway, &accepted.events).await;
     let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
-    let surface = surface(gateway, &connection, peer);
+    let surfaces = surfaces(gateway, &connection, peer);
     gateway.connections.join(connection.clone(), |connection| {
         let newcomer = Newcomer {
             connection,
             presence: entry.as_ref(),
             granted: accepted.granted.as_ref(),
-            surface: surface.as_deref(),
+            surfaces: &surfaces,
         };
         let payload = hello::hello_ok(gateway, &newcomer);
         let _ = connection.outbox.response(|out| write::response_ok(out, &accepted.request_id, &payload));
@@ -206,14 +205,15 @@ async fn join<S: Stream>(
     connection
 }
 
-/// The gateway's address as this peer sees it, with a capability of its own, if a plugin shows anything there.
-fn surface(gateway: &Gateway, connection: &Connection, peer: &Peer) -> Option<String> {
-    if !gateway.registry.load().routes().has_surfaces() {
-        return None;
+/// Where this client finds what plugins show, if there is anything and it may see it.
+fn surfaces(gateway: &Gateway, connection: &Connection, peer: &Peer) -> Addresses {
+    if !surfaces::any(gateway) {
+        return Addresses::new();
     }
-    let capability = gateway.capabilities.told(connection, schemas::now_ms())?;
-    let port = gateway.facts.addresses.first().map_or(gateway.config.gateway.port, SocketAddr::port);
-    Some(format!("{}{}{capability}", serve::address(gateway, peer, port), capabilities::PREFIX))
+    let capability = gateway.capabilities.told(connection, schemas::now_ms());
+    capability.map_or_else(Addresses::new, |capability| {
+        surfaces::addresses(gateway, connection, &Vantage::of(gateway, peer), &capability)
+    })
 }
 
 /// Takes leave: what waits for the connection ends, then plugins hear that it has gone.

@@ -14,6 +14,7 @@ use crate::calls::Calls;
 use crate::capabilities::Capabilities;
 use crate::config::{Config, Limits};
 use crate::connections::Connections;
+use crate::doorkeeper::Doorkeeper;
 use crate::events::Subscriptions;
 use crate::exchange::Exchanges;
 use crate::failures::FailureLimiter;
@@ -22,6 +23,7 @@ use crate::host_side::PluginBooks;
 use crate::idempotency::Idempotency;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Outbox};
+use crate::own_ports::OwnPorts;
 use crate::pairing::Pairing;
 use crate::plugin::Freeing;
 use crate::plugins::live::Plugins;
@@ -50,6 +52,10 @@ pub struct Gateway {
     pub registry: ArcSwap<Registry>,
     /// Who has joined.
     pub connections: Connections,
+    /// Who counts sockets at its ports.
+    pub doorkeeper: Arc<Doorkeeper>,
+    /// Ports that plugins have to themselves.
+    pub own_ports: OwnPorts,
     /// Calls that run.
     pub calls: Calls,
     /// HTTP that plugins answer.
@@ -113,6 +119,11 @@ impl Gateway {
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.config.gateway.limits
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.facts.addresses.first().map_or(self.config.gateway.port, std::net::SocketAddr::port)
     }
 
     /// An outbox for a new connection.

@@ -1,7 +1,6 @@
 //! Writes hello-ok: the snapshot as the bytes plugins published, the features as the bytes the registry keeps.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use schemas::PresenceEntry;
 use schemas::frame::{StateVersion, write};
@@ -13,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::connections::Connection;
 use crate::gateway::{Gateway, VERSION};
+use crate::surfaces::Addresses;
 
 /// What hello-ok needs to know of the one it greets.
 pub struct Newcomer<'a> {
@@ -22,8 +22,8 @@ pub struct Newcomer<'a> {
     pub presence: Option<&'a PresenceEntry>,
     /// Its device token, if it has one.
     pub granted: Option<&'a Granted>,
-    /// The address of the gateway as it sees it, with its capability: where what plugins show it lies.
-    pub surface: Option<&'a str>,
+    /// Where what plugins show it lies.
+    pub surfaces: &'a Addresses,
 }
 
 /// The one surface that protocol 3 has a word for.
@@ -55,10 +55,10 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
         state_dir: shown_to_admins(gateway.config.gateway.state_dir.display().to_string()),
         session_defaults: gateway.session_defaults(),
     };
-    let surfaces = surfaces(connection, registry.routes().surfaces(), newcomer.surface);
+    let surfaces = newcomer.surfaces;
     let end = End {
-        canvas_host_url: (connection.version == Version::V3).then(|| surfaces.get(CANVAS).copied()).flatten(),
-        plugin_surface_urls: (connection.version == Version::V4 && !surfaces.is_empty()).then_some(&surfaces),
+        canvas_host_url: (connection.version == Version::V3).then(|| surfaces.get(CANVAS)).flatten(),
+        plugin_surface_urls: (connection.version == Version::V4 && !surfaces.is_empty()).then_some(surfaces),
         auth: auth(connection, newcomer.granted),
         policy: Policy {
             max_payload: limits.max_payload as u64,
@@ -164,27 +164,13 @@ struct SnapshotRest {
     session_defaults: SessionDefaults,
 }
 
-/// Who is told which surfaces: nodes of protocol 4 those that they say they show, everybody else all.
-fn surfaces<'a>(
-    connection: &Connection,
-    offered: impl Iterator<Item = &'a str>,
-    address: Option<&'a str>,
-) -> BTreeMap<&'a str, &'a str> {
-    let Some(address) = address else { return BTreeMap::new() };
-    let caller = connection.authority.caller();
-    let shown = |name: &&str| {
-        connection.version == Version::V3 || caller.role != "node" || caller.caps.iter().any(|cap| cap == name)
-    };
-    offered.filter(shown).map(|name| (name, address)).collect()
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct End<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    canvas_host_url: Option<&'a str>,
+    canvas_host_url: Option<&'a String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    plugin_surface_urls: Option<&'a BTreeMap<&'a str, &'a str>>,
+    plugin_surface_urls: Option<&'a Addresses>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Granted>,
     policy: Policy,

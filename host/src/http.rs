@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,39 +16,42 @@ use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use schemas::connect::Credentials;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth;
 use crate::connection::{self, Upgraded};
-use crate::doorkeeper::{Doorkeeper, Open, Pending, Sender};
+use crate::doorkeeper::{Open, Pending, Sender};
 use crate::doors;
 use crate::doorway::{Doorway, Holding};
 use crate::exchange::serve::{self, Accepted, Claimed, Served};
 use crate::exchange::{Body, Exchange};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
+use crate::listener::Listener;
 use crate::locality::Peer;
+use crate::own_ports::OwnPort;
 use crate::tailscale::Claim;
 use crate::tls::Transport;
 
-/// Accepts sockets until the gateway stops.
-pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener: TcpListener) {
+/// Accepts sockets until the gateway stops or the port is closed.
+pub async fn accept(gateway: Arc<Gateway>, listener: Arc<Listener>) {
     /// How long to wait when the system has no descriptors left.
     const EXHAUSTED: Duration = Duration::from_millis(100);
     let mut stopping = gateway.stopping.subscribe();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.next() => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
+        let Some(accepted) = accepted else { return };
         match accepted {
-            Ok((stream, address)) => match let_in(&gateway, &doorkeeper, address) {
+            Ok((stream, address)) => match let_in(&gateway, address) {
                 Ok((open, waiting)) => {
                     let visit = Visit {
                         gateway: gateway.clone(),
-                        doorkeeper: doorkeeper.clone(),
+                        own: listener.own.clone(),
                         address,
                         accepted_at: Instant::now(),
                     };
@@ -66,12 +69,8 @@ pub async fn accept(gateway: Arc<Gateway>, doorkeeper: Arc<Doorkeeper>, listener
 }
 
 /// A place for a socket that has said nothing yet; the error is the limit that stands against it.
-fn let_in(
-    gateway: &Gateway,
-    doorkeeper: &Arc<Doorkeeper>,
-    address: SocketAddr,
-) -> Result<(Open, Pending), &'static str> {
-    let limits = gateway.limits();
+fn let_in(gateway: &Gateway, address: SocketAddr) -> Result<(Open, Pending), &'static str> {
+    let (limits, doorkeeper) = (gateway.limits(), &gateway.doorkeeper);
     let open = doorkeeper.open(limits.max_connections).ok_or("max_connections")?;
     let sender = Sender::before_head(address.ip(), &gateway.config.gateway.trusted_proxies);
     Ok((open, doorkeeper.before_head(sender, limits)?))
@@ -80,7 +79,8 @@ fn let_in(
 /// One socket, as long as it speaks HTTP.
 struct Visit {
     gateway: Arc<Gateway>,
-    doorkeeper: Arc<Doorkeeper>,
+    /// The plugin's port that it came to; without one it came to the gateway's.
+    own: Option<Arc<OwnPort>>,
     address: SocketAddr,
     accepted_at: Instant,
 }
@@ -150,7 +150,7 @@ impl Visit {
             .max_buf_size(16 * 1024)
             .serve_connection(TokioIo::new(Doorway::new(stream, holding)), service)
             .with_upgrades();
-        self.until_cut(connection, &desk, deadline).await;
+        self.until_cut(connection, |connection| connection.graceful_shutdown(), &desk, deadline).await;
         let DeskState { granted, .. } = desk.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let gateway = self.gateway;
         // On a task of its own, so that what HTTP needed is given back.
@@ -173,10 +173,11 @@ impl Visit {
         }
     }
 
-    /// Lets HTTP run to its end, or to the moment at which the socket is cut.
-    async fn until_cut<T, E: std::fmt::Display>(
+    /// Lets HTTP run to its end, or to the moment at which the socket is cut. `wind_up` lets no more requests come.
+    async fn until_cut<C: Future<Output = Result<T, E>>, T, E: std::fmt::Display>(
         &self,
-        connection: impl Future<Output = Result<T, E>>,
+        connection: C,
+        wind_up: impl Fn(Pin<&mut C>),
         desk: &Desk,
         deadline: Instant,
     ) {
@@ -184,9 +185,20 @@ impl Visit {
         let stall = Duration::from_millis(limits.http_stall_ms);
         let idle = Duration::from_millis(limits.http_keep_alive_ms);
         let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(deadline)));
+        let mut closed = pin!(async {
+            match &self.own {
+                Some(port) => port.closed().await,
+                None => std::future::pending().await,
+            }
+        });
+        let mut is_open = true;
         let mut set = Some(deadline);
         let ended = std::future::poll_fn(|context| {
             loop {
+                if is_open && closed.as_mut().poll(context).is_ready() {
+                    is_open = false;
+                    wind_up(connection.as_mut());
+                }
                 if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                     return Poll::Ready(Some(ended));
                 }
@@ -229,12 +241,19 @@ impl Visit {
         let gateway = &self.gateway;
         let mut peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
         let is_upgrade = asks_for_websocket(request.headers());
-        match serve::claim(gateway, &request) {
+        match serve::claim(gateway, &request, self.own.as_deref()) {
             Err(turned) => return serve::answer(turned),
             // Upgrades of all paths are the gateway's own protocol, but for those whose plugin takes them.
             Ok(Some(claimed)) if !is_upgrade || claimed.takes_upgrades() => {
                 return match self.check_doors(request.headers(), &peer) {
                     Ok(()) => self.served(claimed, request, &peer, desk).await,
+                    Err(turned) => *turned,
+                };
+            }
+            // Nothing else is there.
+            Ok(_) if self.own.is_some() => {
+                return match self.check_doors(request.headers(), &peer) {
+                    Ok(()) => text(StatusCode::NOT_FOUND, "Not Found"),
                     Err(turned) => *turned,
                 };
             }
@@ -273,7 +292,7 @@ impl Visit {
             Ok(admitted) => admitted,
             Err(refused) => return *refused,
         };
-        let place = match self.doorkeeper.exchange(Sender::of(peer), limits) {
+        let place = match gateway.doorkeeper.exchange(Sender::of(peer), limits) {
             Ok(place) => place,
             Err(limit) => {
                 gateway.metrics.limit_hit(limit);
@@ -298,7 +317,7 @@ impl Visit {
                 // would keep it for long.
                 let known = answer.headers().contains_key(header::CONTENT_LENGTH);
                 let place = (known && limits.http_keep_alive_ms > 0)
-                    .then(|| self.doorkeeper.before_head(Sender::of(peer), limits).ok())
+                    .then(|| gateway.doorkeeper.before_head(Sender::of(peer), limits).ok())
                     .flatten();
                 if place.is_none() {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -339,7 +358,7 @@ impl Visit {
             return Err(Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing")));
         };
         self.check_doors(headers, peer)?;
-        let pending = self.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
+        let pending = self.gateway.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
             self.gateway.metrics.limit_hit(limit);
             let mut answer =
                 text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
@@ -353,7 +372,7 @@ impl Visit {
     fn check_doors(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Box<Answer>> {
         let gateway = &self.gateway;
         let settings = &gateway.config.gateway;
-        let port = gateway.facts.addresses.first().map_or(settings.port, SocketAddr::port);
+        let port = self.own.as_ref().map_or_else(|| gateway.port(), |own| own.number);
         doors::check(headers, peer, &settings.allowed_origins, &settings.allowed_hosts, port).map_err(|turned| {
             gateway.metrics.turned_away.increment(1);
             tracing::info!(ip = %peer.client_ip, why = turned.sentence, "turned away before the upgrade");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use plugin_api::Manifest;
-use plugin_api::catalogue::PluginState;
+use plugin_api::catalogue::{HttpPort, PluginState};
 use plugin_api::hosting::{CallRequest, HttpRequest, Instance};
 use tokio::sync::{oneshot, watch};
 
@@ -77,6 +77,10 @@ pub struct RunningPlugin {
     pub may_invoke: Vec<String>,
     /// Events it may hear.
     pub may_hear: Vec<String>,
+    /// The port that its HTTP has to itself. It holds for the life of the instance: another one needs another instance.
+    pub own_port: Option<u16>,
+    /// Why nobody listens on its own port.
+    port_fault: Mutex<Option<String>>,
     /// Calls that run, apart from those that are being handed over this moment.
     pub in_flight: AtomicUsize,
     /// Calls answered with an error.
@@ -105,6 +109,7 @@ impl RunningPlugin {
         place: Place,
         may_invoke: Vec<String>,
         may_hear: Vec<String>,
+        own_port: Option<u16>,
         freeing: Freeing,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -117,6 +122,8 @@ impl RunningPlugin {
             place,
             may_invoke,
             may_hear,
+            own_port,
+            port_fault: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -247,6 +254,19 @@ impl RunningPlugin {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Notes why nobody listens on its own port; `None` when somebody does.
+    pub fn note_port(&self, fault: Option<String>) {
+        *lock(&self.port_fault) = fault;
+    }
+
+    /// The port at which its HTTP is served, `main` being the gateway's; `None` while nobody listens on its own.
+    pub fn port_of_http(&self, main: u16) -> Option<u16> {
+        match self.own_port {
+            None => Some(main),
+            Some(port) => lock(&self.port_fault).is_none().then_some(port),
+        }
+    }
+
     /// Counts a call that panicked. True when that makes `limit` of them within `window`; counting then begins anew.
     pub fn panicked(&self, limit: usize, window: Duration) -> bool {
         self.panics.fetch_add(1, Ordering::Relaxed);
@@ -269,6 +289,7 @@ impl RunningPlugin {
             error: failure,
             errors: self.errors.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
+            http_port: self.own_port.map(|port| HttpPort { port, error: lock(&self.port_fault).clone() }),
             ..described(&self.manifest, self.origin)
         }
     }
@@ -359,6 +380,7 @@ pub fn described(manifest: &Manifest, origin: Origin) -> PluginState {
         calls: 0,
         errors: 0,
         panics: 0,
+        http_port: None,
     }
 }
 
@@ -375,6 +397,7 @@ mod tests {
             place,
             Vec::new(),
             Vec::new(),
+            None,
             Freeing::default(),
         );
         let minute = Duration::from_secs(60);

@@ -28,6 +28,8 @@ pub struct PluginSettings {
     pub grants: Option<Grants>,
     /// Where its calls run, where the operator says so.
     pub isolation: Option<Isolation>,
+    /// The port that its HTTP has to itself, if it has one.
+    pub http_port: Option<u16>,
     /// The author's keys, always an object.
     pub config: Value,
     /// Where its table begins in the file.
@@ -37,7 +39,8 @@ pub struct PluginSettings {
 /// Where a table stands in the file is no part of what it says.
 impl PartialEq for PluginSettings {
     fn eq(&self, other: &Self) -> bool {
-        let PluginSettings { enabled, path, sha256, signature, methods, grants, isolation, config, line: _ } = self;
+        let PluginSettings { enabled, path, sha256, signature, methods, grants, isolation, http_port, config, line: _ } =
+            self;
         *enabled == other.enabled
             && *path == other.path
             && *sha256 == other.sha256
@@ -45,6 +48,7 @@ impl PartialEq for PluginSettings {
             && *methods == other.methods
             && *grants == other.grants
             && *isolation == other.isolation
+            && *http_port == other.http_port
             && *config == other.config
     }
 }
@@ -77,6 +81,7 @@ impl Default for PluginSettings {
             methods: None,
             grants: None,
             isolation: None,
+            http_port: None,
             config: Value::Object(Map::new()),
             line: None,
         }
@@ -131,6 +136,13 @@ pub(super) const KEYS: &[Key] = &[
               linked-in plugin's run inline and a loaded one's on the pool.",
     },
     Key {
+        path: "plugins.<id>.http_port",
+        kind: Kind::Whole { min: 0, max: 65_535 },
+        fallback: Fallback::Whole(0),
+        doc: "A port that its HTTP has to itself, at the addresses that the gateway listens on; it is then not served on \
+              the gateway's port. 0: none.",
+    },
+    Key {
         path: "plugins.<id>.grants.invoke",
         kind: Kind::List,
         fallback: Fallback::List(&[]),
@@ -155,6 +167,9 @@ impl PluginSettings {
             "methods" => self.methods = Some(texts(value)),
             "isolation" => {
                 self.isolation = Some(if value == "pool" { Isolation::Pool } else { Isolation::Inline });
+            }
+            "http_port" => {
+                self.http_port = value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
             }
             "invoke" => self.grants.get_or_insert_default().invoke = texts(value),
             "hear" => self.grants.get_or_insert_default().hear = texts(value),
@@ -182,6 +197,9 @@ impl PluginSettings {
         }
         if let Some(isolation) = self.isolation {
             shown["isolation"] = json!(if isolation == Isolation::Pool { "pool" } else { "inline" });
+        }
+        if let Some(port) = self.http_port {
+            shown["http_port"] = json!(port);
         }
         shown
     }

@@ -1,6 +1,6 @@
 //! Which plugin answers which path: the `http` rows of all manifests. The longest path that fits is taken.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use metrics::Counter;
@@ -13,7 +13,8 @@ use crate::plugin::RunningPlugin;
 #[derive(Default)]
 pub struct Routes {
     by_prefix: HashMap<Box<str>, Arc<Route>>,
-    surfaces: BTreeSet<String>,
+    /// Who shows them: the first that named one.
+    surfaces: BTreeMap<String, Arc<RunningPlugin>>,
 }
 
 /// A row, ready to be answered.
@@ -36,7 +37,9 @@ impl Routes {
         let labels = [("plugin", &*plugin.id), ("path", spec.path.as_str())];
         let requests = metrics.counter("clawhost_http_requests_total", &labels);
         self.by_prefix.insert(prefix.into(), Arc::new(Route { spec: spec.clone(), plugin: plugin.clone(), requests }));
-        self.surfaces.extend(spec.surface.iter().filter(|_| spec.admit == Admission::Capability).cloned());
+        if let Some(surface) = spec.surface.as_ref().filter(|_| spec.admit == Admission::Capability) {
+            self.surfaces.entry(surface.clone()).or_insert_with(|| plugin.clone());
+        }
         Ok(())
     }
 
@@ -52,14 +55,9 @@ impl Routes {
         }
     }
 
-    /// Names of addresses that hello-ok tells, sorted.
-    pub fn surfaces(&self) -> impl Iterator<Item = &str> {
-        self.surfaces.iter().map(String::as_str)
-    }
-
-    /// Whether there are any.
-    pub fn has_surfaces(&self) -> bool {
-        !self.surfaces.is_empty()
+    /// Names of addresses that hello-ok tells, sorted, and who shows what is there.
+    pub fn surfaces(&self) -> impl Iterator<Item = (&str, &RunningPlugin)> {
+        self.surfaces.iter().map(|(name, plugin)| (name.as_str(), &**plugin))
     }
 
     /// Whether there are no rows at all.

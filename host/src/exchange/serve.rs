@@ -24,6 +24,7 @@ use crate::gateway::Gateway;
 use crate::http::asks_for_websocket;
 use crate::locality::Peer;
 use crate::mailbox::{Asked, Ear, REQUEST};
+use crate::own_ports::{self, OwnPort};
 
 /// Bytes of a path and query that are read at most.
 const LONGEST_TARGET: usize = 8 * 1024;
@@ -64,8 +65,12 @@ pub enum Admitted {
     Bearer(Bearer),
 }
 
-/// Whether a plugin serves this path; an error for paths that nobody should send.
-pub fn claim(gateway: &Gateway, request: &Request<Incoming>) -> Result<Option<Claimed>, Turned> {
+/// Whether a plugin serves this path here, on its own port or on the gateway's; an error for paths that nobody should send.
+pub fn claim(
+    gateway: &Gateway,
+    request: &Request<Incoming>,
+    here: Option<&OwnPort>,
+) -> Result<Option<Claimed>, Turned> {
     let registry = gateway.registry.load();
     let routes = registry.routes();
     if routes.is_empty() {
@@ -76,7 +81,8 @@ pub fn claim(gateway: &Gateway, request: &Request<Incoming>) -> Result<Option<Cl
         Some((secret, path)) => (Some(secret.to_string()), path),
         None => (None, sent),
     };
-    let Some(route) = routes.find(path).cloned() else {
+    // Of the table as it is now: the port outlives the instance that it was opened for.
+    let Some(route) = routes.find(path).filter(|route| own_ports::is_served(&route.plugin, here)).cloned() else {
         return match secret {
             Some(_) => Err(Turned::new(StatusCode::NOT_FOUND, "Not Found")),
             None => Ok(None),
@@ -385,25 +391,6 @@ fn stall(gateway: &Gateway) -> Duration {
 /// How the peer sees the gateway: over TLS, its own or a proxy's, or not.
 pub fn scheme(gateway: &Gateway, peer: &Peer) -> &'static str {
     if gateway.tls.is_some() || peer.forwarded_proto_https { "https" } else { "http" }
-}
-
-/// The gateway's address as the peer sees it: the name that it asked for and the gateway's own port, or behind a proxy that
-/// speaks TLS, whatever it asked for.
-pub fn address(gateway: &Gateway, peer: &Peer, port: u16) -> String {
-    let scheme = scheme(gateway, peer);
-    let asked =
-        peer.host.as_deref().filter(|host| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)));
-    if peer.forwarded_proto_https
-        && gateway.tls.is_none()
-        && let Some(asked) = asked
-    {
-        return format!("{scheme}://{asked}");
-    }
-    match peer.host_name.as_deref().filter(|_| asked.is_some()) {
-        Some(name) if name.contains(':') => format!("{scheme}://[{name}]:{port}"),
-        Some(name) => format!("{scheme}://{name}:{port}"),
-        None => format!("{scheme}://127.0.0.1:{port}"),
-    }
 }
 
 /// An answer of the host's own.

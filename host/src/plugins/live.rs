@@ -254,6 +254,7 @@ pub fn panicked_too_often(gateway: &Arc<Gateway>, plugin: &Arc<RunningPlugin>) {
         );
         tracing::error!(plugin = id, why, "a plugin is out of service");
         plugin.fail(why);
+        gateway.own_ports.settle(&gateway);
         quiesce(&gateway, &plugin).await;
         tell(&gateway, &mut book, vec![id]);
         drop(book);
@@ -505,8 +506,9 @@ fn table_with(
     build_registry(gateway, config, running, idle)
 }
 
-fn publish(gateway: &Gateway, registry: Registry) {
+fn publish(gateway: &Arc<Gateway>, registry: Registry) {
     gateway.registry.store(Arc::new(registry));
+    gateway.own_ports.settle(gateway);
     gateway.connections.each(|connection| connection.authority.recount());
 }
 

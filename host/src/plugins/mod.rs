@@ -233,7 +233,7 @@ fn prepare(
         Some(threads) => Place::pool(id, workers, threads).map_err(|error| format!("no threads for it: {error}"))?,
     };
     let freeing = gateway.freeing.clone();
-    let plugin = Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, freeing));
+    let plugin = Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, settings.http_port, freeing));
     let data_dir = gateway.folders.data(id).map_err(|error| error.to_string())?;
     let setup = json!({ "id": id, "dataDir": data_dir, "config": settings.config }).to_string();
     Ok(Prepared { plugin, setup })
@@ -281,6 +281,9 @@ fn check_table(manifest: &Manifest, settings: &PluginSettings) -> Result<(), Str
             let hint = crate::config::suggest::hint(name, manifest.methods.iter().map(|method| method.name.as_str()));
             return Err(format!("methods: the plugin has no method {name:?}{hint}"));
         }
+    }
+    if settings.http_port.is_some() && manifest.http.is_empty() {
+        return Err("http_port: the plugin answers no HTTP".to_string());
     }
     check_config(manifest, &settings.config)
 }

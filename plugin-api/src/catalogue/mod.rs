@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use invites::{Invite, Invited};
 pub use registry::{
-    ConfigChanged, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+    ConfigChanged, HttpPort, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
 };
 
 use crate::manifest::{Manifest, schema_of};

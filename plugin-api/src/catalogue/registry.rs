@@ -61,6 +61,19 @@ pub struct PluginState {
     pub errors: u64,
     /// Calls that panicked.
     pub panics: u64,
+    /// The port that its HTTP has to itself, while it runs and the configuration gives it one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<HttpPort>,
+}
+
+/// A port that a plugin's HTTP has to itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HttpPort {
+    /// Its number.
+    pub port: u16,
+    /// Why nobody listens there, if nobody does. The plugin's HTTP is then served nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Payload of `host.registry.changed`.

@@ -117,18 +117,18 @@ struct RecentSession {
 struct PluginsHealth {
     /// Ids of those that run.
     loaded: Vec<String>,
-    /// Those that could not run or were stopped, and why.
+    /// Those that could not run or were stopped, and those whose HTTP is not served, and why.
     errors: Vec<FailedPlugin>,
 }
 
-/// A plugin that does not run although it should.
+/// A plugin that does not run although it should, or not as it should.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct FailedPlugin {
     /// Its id.
     id: String,
     /// `linked` or `loaded`.
     origin: String,
-    /// Whether it runs: it does not.
+    /// Whether it runs: then nobody listens on the port that its HTTP has to itself.
     activated: bool,
     /// Why, without paths; the log has all of it.
     error: String,
@@ -216,15 +216,17 @@ impl Registry {
 
     fn plugins_health(&self) -> PluginsHealth {
         let running = self.plugins.iter().filter(|plugin| plugin.state == "running");
-        let failed = self.plugins.iter().filter(|plugin| plugin.state == "failed");
-        let errors = failed
-            .map(|plugin| FailedPlugin {
-                id: plugin.id.clone(),
-                origin: plugin.origin.clone(),
-                activated: false,
-                error: plugin.error.as_deref().map_or_else(|| "failed".to_string(), for_peers),
-            })
-            .collect();
+        let errors = self.plugins.iter().filter_map(|plugin| {
+            let port_fault = plugin.http_port.as_ref().and_then(|port| port.error.as_deref());
+            let (activated, error) = match plugin.state.as_str() {
+                "failed" => (false, plugin.error.as_deref().unwrap_or("failed")),
+                "running" => (true, port_fault?),
+                _ => return None,
+            };
+            let (id, origin) = (plugin.id.clone(), plugin.origin.clone());
+            Some(FailedPlugin { id, origin, activated, error: for_peers(error) })
+        });
+        let errors = errors.collect();
         PluginsHealth { loaded: running.map(|plugin| plugin.id.clone()).collect(), errors }
     }
 }

@@ -23,6 +23,7 @@ fn registry(methods: &[&str]) -> RegistryList {
         calls: 0,
         errors: 0,
         panics: 0,
+        http_port: None,
     };
     let entry = |name: &&str| RegistryEntry {
         kind: "method".into(),

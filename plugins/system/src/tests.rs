@@ -21,6 +21,7 @@ fn plugin(id: &str, state: &str, error: Option<&str>) -> PluginState {
         calls: 3,
         errors: 1,
         panics: 0,
+        http_port: None,
     }
 }
 

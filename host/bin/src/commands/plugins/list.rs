@@ -36,7 +36,8 @@ fn render(plugins: &[PluginState], style: Style) -> String {
     }
     let mut text = table.render(style);
     for plugin in plugins {
-        if let Some(error) = &plugin.error {
+        let port_fault = plugin.http_port.as_ref().and_then(|port| port.error.as_ref());
+        for error in plugin.error.iter().chain(port_fault) {
             text.push_str(&format!("{} {}\n", style.red(&format!("{}:", clean(&plugin.id))), clean(error)));
         }
     }
@@ -53,7 +54,8 @@ mod tests {
     fn why_a_plugin_failed_is_below() {
         let list = json!({"plugins": [
             {"id": "health", "version": "1.0.0", "summary": "How it is.", "origin": "linked", "state": "running",
-             "methods": ["health"], "events": ["health"], "calls": 12, "errors": 1, "panics": 0},
+             "methods": ["health"], "events": ["health"], "calls": 12, "errors": 1, "panics": 0,
+             "httpPort": {"port": 18793, "error": "taken"}},
             {"id": "voice", "version": "2.0.0", "origin": "loaded", "state": "failed", "error": "no\u{7}file",
              "methods": [], "events": [], "calls": 0, "errors": 0, "panics": 0},
         ]});
@@ -61,6 +63,7 @@ mod tests {
         let expected = "PLUGIN  VERSION  ORIGIN  STATE    METHODS  CALLS  ERRORS  PANICS  SUMMARY\n\
                         health  1.0.0    linked  running  1        12     1       0       How it is.\n\
                         voice   2.0.0    loaded  failed   0        0      0       0       -\n\
+                        health: taken\n\
                         voice: no\\u{7}file\n";
         assert_eq!(render(&list.plugins, Style::plain()), expected);
     }

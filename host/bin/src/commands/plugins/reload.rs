@@ -50,10 +50,13 @@ pub fn sentence(id: &str, outcome: &PluginReloaded) -> String {
     }
     let plugin = &outcome.plugin;
     // A plugin that the configuration has switched off is anew without any instance.
-    match plugin.methods.is_empty() {
-        true => format!("reloaded {id} {}: {}", clean(&plugin.version), clean(&plugin.state)),
-        false => format!("reloaded {id} {}: {}", clean(&plugin.version), clean(&plugin.methods.join(", "))),
-    }
+    let what = match plugin.methods.is_empty() {
+        true => clean(&plugin.state),
+        false => clean(&plugin.methods.join(", ")),
+    };
+    let port_fault = plugin.http_port.as_ref().and_then(|port| port.error.as_deref());
+    let but = port_fault.map(|fault| format!("; but its HTTP is not served: {}", clean(fault))).unwrap_or_default();
+    format!("reloaded {id} {}: {what}{but}", clean(&plugin.version))
 }
 
 #[cfg(test)]
@@ -72,5 +75,12 @@ mod tests {
         assert_eq!(failed, "weather was not reloaded: no\\u{7}file");
         assert_eq!(told(true, None, "running", &["a", "b"]), "reloaded weather 1.1.0: a, b");
         assert_eq!(told(true, None, "disabled", &[]), "reloaded weather 1.1.0: disabled");
+        let unserved = json!({ "reloaded": true, "plugin": { "id": "weather", "version": "1.1.0", "origin": "linked",
+            "state": "running", "methods": [], "events": [], "calls": 0, "errors": 0, "panics": 0,
+            "httpPort": { "port": 18793, "error": "taken" } } });
+        assert_eq!(
+            sentence("weather", &serde_json::from_value(unserved).unwrap()),
+            "reloaded weather 1.1.0: running; but its HTTP is not served: taken"
+        );
     }
 }
