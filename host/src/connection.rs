@@ -27,7 +27,7 @@ use crate::locality::Peer;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
-use crate::surfaces::{self, Addresses, Vantage};
+use crate::surfaces::{self, Vantage};
 use crate::{audit, dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.
@@ -169,7 +169,7 @@ async fn join<S: Stream>(
 ) -> Arc<Connection> {
     services::publish_pairing_events(gateway, &accepted.events).await;
     let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
-    let surfaces = surfaces(gateway, &connection, peer);
+    let surfaces = surfaces::told(gateway, &connection);
     gateway.connections.join(connection.clone(), |connection| {
         let newcomer = Newcomer {
             connection,
@@ -203,17 +203,6 @@ async fn join<S: Stream>(
         tracing::warn!(conn = connection.number, "a plugin takes long to hear of a connection");
     }
     connection
-}
-
-/// Where this client finds what plugins show, if there is anything and it may see it.
-fn surfaces(gateway: &Gateway, connection: &Connection, peer: &Peer) -> Addresses {
-    if !surfaces::any(gateway) {
-        return Addresses::new();
-    }
-    let capability = gateway.capabilities.told(connection, schemas::now_ms());
-    capability.map_or_else(Addresses::new, |capability| {
-        surfaces::addresses(gateway, connection, &Vantage::of(gateway, peer), &capability)
-    })
 }
 
 /// Takes leave: what waits for the connection ends, then plugins hear that it has gone.
@@ -416,6 +405,8 @@ fn newcomer(
         presence_key,
         id,
         announced: AtomicBool::new(false),
+        vantage: Vantage::of(gateway, peer),
+        has_capability: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
         idle: Default::default(),
         refusals: Refusals::new(),

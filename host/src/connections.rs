@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::authority::Authority;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
+use crate::surfaces::Vantage;
 
 /// Locks are taken a shard at a time, so that joining and broadcasting rarely wait for each other.
 const SHARDS: usize = 16;
@@ -36,6 +37,10 @@ pub struct Connection {
     pub announced: AtomicBool,
     /// Key of its presence row, if it has one.
     pub presence_key: Option<String>,
+    /// How its client reaches the gateway.
+    pub vantage: Vantage,
+    /// Whether a capability is held for it.
+    pub has_capability: AtomicBool,
     /// Requests that run.
     pub in_flight: AtomicUsize,
     /// Wakes whoever waits until none does.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use plugin_api::catalogue::SurfaceAddress;
+use schemas::ErrorShape;
 use schemas::protocol::Version;
 
 use crate::capabilities;
@@ -10,6 +12,7 @@ use crate::connections::Connection;
 use crate::exchange::serve;
 use crate::gateway::Gateway;
 use crate::locality::Peer;
+use crate::plugin::RunningPlugin;
 
 /// How a client reaches the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,23 +52,47 @@ impl Vantage {
     }
 }
 
-/// Whether there is anything to show.
-pub fn any(gateway: &Gateway) -> bool {
-    gateway.registry.load().routes().surfaces().next().is_some()
+/// Where a client that has just connected finds what plugins show, if there is anything and it may see it.
+pub fn told(gateway: &Gateway, connection: &Connection) -> Addresses {
+    if gateway.registry.load().routes().surfaces().next().is_none() {
+        return Addresses::new();
+    }
+    let capability = gateway.capabilities.told(connection, schemas::now_ms());
+    capability.map_or_else(Addresses::new, |capability| addresses(gateway, connection, &capability))
+}
+
+/// A fresh address of one surface, for a client that was perhaps told another one before; an error where it is told none.
+/// `observed` is the one that it knows.
+pub fn renewed(
+    gateway: &Gateway,
+    connection: &Connection,
+    name: &str,
+    observed: Option<&str>,
+) -> Result<SurfaceAddress, ErrorShape> {
+    let none = || ErrorShape::unavailable(format!("surface {name:?} is not available to this connection"));
+    // Looked at first: a capability that leads nowhere is not made.
+    if !addresses(gateway, connection, "").contains_key(name) {
+        return Err(none());
+    }
+    let observed = observed.map(|observed| capabilities::of_address(observed).unwrap_or_default());
+    let renewed = gateway.capabilities.renewed(connection, observed, schemas::now_ms()).ok_or_else(none)?;
+    let url = addresses(gateway, connection, &renewed.secret).remove(name).ok_or_else(none)?;
+    let (capability, good_until_ms) = (renewed.secret, renewed.good_until_ms);
+    Ok(SurfaceAddress { surface: name.to_string(), url, capability, good_until_ms })
 }
 
 /// Where this client finds what plugins show, with this capability of its. Nodes of protocol 4 are told what they say they
 /// show, everybody else all; nobody is told of a plugin whose port nobody listens on.
-pub fn addresses(gateway: &Gateway, connection: &Connection, vantage: &Vantage, capability: &str) -> Addresses {
+fn addresses(gateway: &Gateway, connection: &Connection, capability: &str) -> Addresses {
     let caller = connection.authority.caller();
     let shown = |name: &str| {
         connection.version == Version::V3 || caller.role != "node" || caller.caps.iter().any(|cap| cap == name)
     };
     let main = gateway.port();
     let registry = gateway.registry.load();
-    let of = |(name, plugin): (&str, &crate::plugin::RunningPlugin)| {
+    let of = |(name, plugin): (&str, &RunningPlugin)| {
         let port = plugin.port_of_http(main).filter(|_| shown(name))?;
-        Some((name.to_string(), format!("{}{}{capability}", vantage.at(port, main), capabilities::PREFIX)))
+        Some((name.to_string(), format!("{}{}{capability}", connection.vantage.at(port, main), capabilities::PREFIX)))
     };
     registry.routes().surfaces().filter_map(of).collect()
 }

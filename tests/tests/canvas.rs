@@ -152,6 +152,67 @@ async fn an_address_ends_with_what_it_stands_on() {
 }
 
 #[tokio::test]
+async fn who_is_told_an_address_gets_a_fresh_one_before_it_ends() {
+    let files = folder(&[("a.txt", "shown")]);
+    let gateway = Gateway::with_config(&format!(
+        "[gateway.limits]\nsurface_ttl_ms = 60000\n[plugins.canvas.config]\nroot = {:?}\n",
+        files.path()
+    ))
+    .await;
+    let key = Key::new(1);
+    let shown = async |base: &str| get(&gateway, &format!("{base}/__openclaw__/canvas/a.txt")).await.status;
+    let node = of_protocol(Connect::node().device(&key).with("caps", json!(["canvas"])), 4);
+    let mut first = gateway.connect(&node).await;
+    let told = first.hello["pluginSurfaceUrls"]["canvas"].clone();
+    let fresh = first.ok("node.pluginSurface.refresh", json!({ "surface": "canvas", "observedUrl": told })).await;
+    let now = fresh["pluginSurfaceUrls"]["canvas"].clone();
+    assert!(fresh["surface"] == "canvas" && now != told, "{fresh}");
+    let left = fresh["expiresAtMs"].as_u64().expect("a time").saturating_sub(schemas::now_ms());
+    assert!((50_000..=60_000).contains(&left), "{left} ms");
+    let (told, now) = (base(&gateway, &told), base(&gateway, &now));
+    assert_eq!((shown(&told).await, shown(&now).await), (200, 200), "a page that is open is not cut off");
+
+    // Another connection of the device is told the same, and who asks with an address that is not in force learns of it.
+    let mut second = gateway.connect(&node).await;
+    assert_eq!(base(&gateway, &second.hello["pluginSurfaceUrls"]["canvas"]), now);
+    let stale = json!({ "surface": "canvas", "observedUrl": format!("http://127.0.0.1:1{told}") });
+    let same = second.ok("node.pluginSurface.refresh", stale).await;
+    assert_eq!(base(&gateway, &same["pluginSurfaceUrls"]["canvas"]), now);
+    // Of those before it only the last one is good.
+    let third = second.ok("node.pluginSurface.refresh", json!({ "surface": "canvas" })).await;
+    let third = base(&gateway, &third["pluginSurfaceUrls"]["canvas"]);
+    assert_eq!((shown(&told).await, shown(&now).await, shown(&third).await), (401, 200, 200));
+
+    for (surface, wrong) in [("camera", "UNAVAILABLE"), ("", "INVALID_REQUEST")] {
+        assert_eq!(first.refused("node.pluginSurface.refresh", json!({ "surface": surface })).await.code, wrong);
+    }
+    let mut elsewhere = gateway.connect(&of_protocol(Connect::node().device(&Key::new(2)), 4)).await;
+    let refused = elsewhere.refused("node.pluginSurface.refresh", json!({ "surface": "canvas" })).await;
+    assert_eq!(refused.code, "UNAVAILABLE", "it does not say that it shows a canvas");
+
+    // Protocol 3 has words of its own, and operators a method.
+    let mut older = gateway.connect(&of_protocol(Connect::node().device(&Key::new(3)), 3)).await;
+    let fresh = older.ok("node.canvas.capability.refresh", json!({})).await;
+    let of_older = base(&gateway, &fresh["canvasHostUrl"]);
+    assert!(of_older.ends_with(fresh["canvasCapability"].as_str().expect("a capability")), "{fresh}");
+    assert!(fresh["canvasCapabilityExpiresAtMs"].is_u64() && of_older != base_of(&gateway, &older), "{fresh}");
+    assert_eq!(shown(&of_older).await, 200);
+    let mut reader = gateway.operator(&["operator.read"]).await;
+    let fresh = reader.ok("plugin.surface.refresh", json!({ "surface": "canvas" })).await;
+    let of_reader = base(&gateway, &fresh["pluginSurfaceUrls"]["canvas"]);
+    let before = base_of(&gateway, &reader);
+    assert_eq!((shown(&before).await, shown(&of_reader).await), (200, 200));
+
+    // They end with what they stand on, those before them too.
+    reader.close().await;
+    let end = async { while shown(&before).await != 401 || shown(&of_reader).await != 401 {} };
+    timeout(PATIENCE, end).await.expect("without a device they end with the connection");
+    let mut admin = gateway.admin().await;
+    admin.ok("device.pair.remove", json!({ "deviceId": key.id() })).await;
+    assert_eq!((shown(&now).await, shown(&third).await), (401, 401));
+}
+
+#[tokio::test]
 async fn files_are_shown_under_every_name_of_the_product() {
     let files = folder(&[("a b/é.css", "x"), ("a b/index.html", "<body>page</body>"), ("index.html", "<p>top")]);
     let gateway = showing(files.path(), "").await;

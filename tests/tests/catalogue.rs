@@ -13,6 +13,7 @@ use clawhost::secret::Secret;
 use clawhost::state::StateDir;
 use client::{ClientError, ConnectOptions, Connection, Identity};
 use plugin_api::catalogue::{NOTICES, SERVICES};
+use plugin_api::http::HttpSpec;
 use plugin_api::{
     AnyParams, Call, CreateError, HeardEvent, Host, Manifest, Method, MethodError, Methods, Plugin, Reply, Setup,
     StartError, Subscription,
@@ -70,6 +71,10 @@ async fn the_host_serves_its_catalogue() {
     asker.ask("host.connections.close", json!({ "conn": guest_number, "code": 4000, "reason": "enough" })).await;
     let closed = tokio::time::timeout(PATIENCE, guest.closed()).await.expect("it is closed");
     assert!(matches!(closed, ClientError::Closed { code: 4000, .. }), "{closed:?}");
+
+    let own = asker.ask("host.connections.list", json!({})).await["connections"][0]["conn"].clone();
+    let fresh = asker.ask("host.surfaces.renew", json!({ "conn": own, "surface": "probe" })).await;
+    assert!(fresh["url"].as_str().is_some_and(|url| url.ends_with(fresh["capability"].as_str().unwrap_or("?"))));
 
     let device = laptop.device_id();
     asker.ask("host.pairing.rename", json!({ "deviceId": device, "label": "Laptop" })).await;
@@ -220,7 +225,8 @@ static METHODS: LazyLock<Methods<Probe>> = LazyLock::new(|| {
 
 impl Plugin for Probe {
     fn manifest() -> Manifest {
-        Manifest::new("probe", "1.0.0").invokes(&["host.*"]).hears(&["host.*"]).methods(&METHODS)
+        let shown = HttpSpec::capability("/probe").surface("probe");
+        Manifest::new("probe", "1.0.0").invokes(&["host.*"]).hears(&["host.*"]).methods(&METHODS).http(shown)
     }
 
     fn create(host: Host, _: Setup) -> Result<Self, CreateError> {

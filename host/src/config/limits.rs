@@ -105,7 +105,7 @@ limits! {
     http_stall_ms: u64 = 30_000, 50..=DAY_MS;
     /// How long an HTTP connection is kept open for another request.
     http_keep_alive_ms: u64 = 10_000, 0..=600_000;
-    /// How long an address with a capability is good when its device has gone.
+    /// How long an address with a capability is good when its device has gone, or has asked for a fresh one.
     surface_ttl_ms: u64 = 600_000, 0..=DAY_MS;
     /// Time between two tick events.
     tick_interval_ms: u64 = protocol::TICK_INTERVAL_MS, 50..=3_600_000;

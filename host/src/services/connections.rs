@@ -1,10 +1,13 @@
-//! `host.connections.*`
+//! `host.connections.*`, and what a connection is told anew.
 
-use plugin_api::catalogue::{CloseConnection, Connection, ConnectionId, Connections, Done};
+use plugin_api::catalogue::{
+    CloseConnection, Connection, ConnectionId, Connections, Done, SurfaceAddress, SurfaceOf,
+};
 use schemas::ErrorShape;
 use schemas::protocol::close as codes;
 
 use crate::gateway::Gateway;
+use crate::surfaces;
 
 pub(super) fn list(gateway: &Gateway) -> Connections {
     let connections = gateway.connections.list();
@@ -23,6 +26,11 @@ pub(super) fn close(gateway: &Gateway, asked: CloseConnection) -> Result<Done, E
     let connection = gateway.connections.find(asked.conn).ok_or_else(unknown)?;
     connection.outbox.close(code, asked.reason.as_deref().unwrap_or(""));
     Ok(Done { ok: true })
+}
+
+pub(super) fn renew_surface(gateway: &Gateway, asked: SurfaceOf) -> Result<SurfaceAddress, ErrorShape> {
+    let connection = gateway.connections.find(asked.conn).ok_or_else(unknown)?;
+    surfaces::renewed(gateway, &connection, &asked.surface, asked.observed_url.as_deref())
 }
 
 fn unknown() -> ErrorShape {

@@ -90,6 +90,7 @@ impl HostService {
                 answer(&entry.ok_or_else(|| ErrorShape::invalid_request(format!("unknown name: {name}")))?)
             }
             "host.registry.list" => RawValue::from_string(gateway.registry.load().list_json()).map_err(unanswerable),
+            "host.surfaces.renew" => answer(&connections::renew_surface(gateway, parse(params)?)?),
             name => pairing::call(gateway, authority, name, params).await,
         }
     }

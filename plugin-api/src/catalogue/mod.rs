@@ -5,6 +5,7 @@
 
 mod invites;
 mod registry;
+mod surface;
 
 use schemars::JsonSchema;
 use schemas::PresenceEntry;
@@ -15,6 +16,7 @@ pub use invites::{Invite, Invited};
 pub use registry::{
     ConfigChanged, HttpPort, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
 };
+pub use surface::{SurfaceAddress, SurfaceOf};
 
 use crate::manifest::{Manifest, schema_of};
 use crate::methods::NoParams;
@@ -75,6 +77,7 @@ pub const SERVICES: &[Service] = &[
     ),
     service::<NamedThing, RegistryEntry>("host.registry.describe", "One method or event, with its schemas."),
     service::<NoParams, RegistryList>("host.registry.list", "Every plugin, method and event."),
+    service::<SurfaceOf, SurfaceAddress>("host.surfaces.renew", "A fresh address of what a plugin shows, for a client."),
 ];
 
 /// Every event of the host, sorted.

@@ -15,6 +15,7 @@ mod params;
 mod policy;
 mod queue;
 mod sessions;
+mod shown;
 mod sleeping;
 mod surface;
 
@@ -153,6 +154,18 @@ static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
         .add(Method::node("node.runnerInventory.update").summary("What a node can run; not kept."), Node::inventory)
         .add(Method::node("node.skills.update").summary("Skills of a node; not kept."), Node::inventory)
         .add(Method::node("node.pluginTools.update").summary("Tools of a node; not kept."), Node::inventory)
+        .add(
+            Method::node("node.pluginSurface.refresh")
+                .summary("A fresh address of what a plugin shows on nodes; the one before is good for a while.")
+                .effects(),
+            Node::refresh_surface,
+        )
+        .add(
+            Method::node("node.canvas.capability.refresh")
+                .summary("The same for the canvas, as protocol 3 says it.")
+                .effects(),
+            Node::refresh_canvas,
+        )
         .add(Method::node("skills.bins").summary("Programs that skills need: none."), Node::bins)
         .add(pairing("node.pair.list").summary("Surfaces that wait for approval, and approved ones."), Node::pair_list)
         .add(
@@ -181,7 +194,7 @@ impl Plugin for Node {
             .license("MIT OR Apache-2.0")
             .summary("Knows the nodes, has what they offer approved, and asks them to do it.")
             .requires(&[extension::EXEC, extension::INVOKE, extension::EVENTS, extension::CALLER, extension::KV])
-            .invokes(&["host.pairing.list", "host.pairing.rename"])
+            .invokes(&["host.pairing.list", "host.pairing.rename", "host.surfaces.renew"])
             .hears(&["host.connection.*"])
             .config::<NodeConfig>()
             .methods(&METHODS)

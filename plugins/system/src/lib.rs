@@ -1,10 +1,12 @@
 //! The gateway about itself, for operators and programs: which methods and events there are with their schemas, which
 //! plugins run, who is connected. Everything comes from the host when asked; nothing is kept here.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use plugin_api::catalogue::{
-    Connections, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+    Connections, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList, SurfaceAddress,
+    SurfaceOf,
 };
 use plugin_api::{
     Call, CreateError, EventSpec, Exposure, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
@@ -55,6 +57,12 @@ static METHODS: LazyLock<Methods<System>> = LazyLock::new(|| {
                 .effects(),
             System::reload,
         )
+        .add(
+            Method::operator("plugin.surface.refresh", &[READ])
+                .summary("A fresh address of what a plugin shows; the one before is good for a while.")
+                .effects(),
+            System::refresh_surface,
+        )
 });
 
 /// The event that tells of other methods, events or plugins.
@@ -66,7 +74,7 @@ impl Plugin for System {
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
             .summary("What the gateway serves, which plugins run, and who is connected.")
-            .invokes(&["host.registry.list", "host.connections.list", "host.plugins.reload"])
+            .invokes(&["host.registry.list", "host.connections.list", "host.plugins.reload", "host.surfaces.renew"])
             .hears(&["host.registry.changed"])
             .methods(&METHODS)
             .event(
@@ -151,6 +159,15 @@ impl System {
     /// With the caller's rights, so that the account of decisions says who it was.
     async fn reload(self: Arc<Self>, call: Call, plugin: PluginId) -> Result<PluginReloaded, MethodError> {
         call.invoke("host.plugins.reload", &plugin).send().await
+    }
+
+    async fn refresh_surface(self: Arc<Self>, call: Call, asked: Refresh) -> Result<Fresh, MethodError> {
+        let conn = call.conn().ok_or_else(|| MethodError::invalid_request("only a connected client is told addresses"))?;
+        let asked = SurfaceOf { conn, surface: asked.surface, observed_url: asked.observed_url };
+        let fresh = self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send();
+        let SurfaceAddress { surface, url, good_until_ms, .. } = fresh.await?;
+        let plugin_surface_urls = BTreeMap::from([(surface.clone(), url)]);
+        Ok(Fresh { surface, plugin_surface_urls, expires_at_ms: good_until_ms })
     }
 
     async fn registry(&self) -> Result<RegistryList, MethodError> {
@@ -295,6 +312,31 @@ impl From<RegistryEntry> for Description {
 struct Plugins {
     /// Sorted by id.
     plugins: Vec<PluginState>,
+}
+
+/// Parameters of `plugin.surface.refresh`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Refresh {
+    /// Name of the surface.
+    #[schemars(length(min = 1, max = 128))]
+    surface: String,
+    /// The address that the client knows. If it is not the one in force, the one in force is the answer.
+    #[serde(default)]
+    #[schemars(length(max = 2048))]
+    observed_url: Option<String>,
+}
+
+/// Result of `plugin.surface.refresh`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Fresh {
+    /// Name of the surface.
+    surface: String,
+    /// Its address, by its name.
+    plugin_surface_urls: BTreeMap<String, String>,
+    /// How long the address is good at least, in milliseconds since the epoch.
+    expires_at_ms: u64,
 }
 
 fn is_internal(entry: &RegistryEntry) -> bool {
