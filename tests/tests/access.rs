@@ -109,6 +109,7 @@ const SERVED: &[(&str, Need)] = &[
     ("talk.mode", Need::Talk),
     ("voicewake.get", Need::Read),
     ("voicewake.routing.get", Need::Read),
+    ("voicewake.routing.set", Need::Write),
     ("voicewake.set", Need::Write),
     ("wake", Need::Write),
     ("web.login.start", Need::Admin),

@@ -1,7 +1,7 @@
 //! Voice from outside: words that wake an assistant, and whether somebody talks.
 
 use clawhost_tests::support::{Connect, Gateway, Key};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn words_are_kept_and_told_to_operators_and_nodes() {
@@ -34,6 +34,18 @@ async fn words_are_kept_and_told_to_operators_and_nodes() {
         assert_eq!(node.event("voicewake.changed").await.payload, Some(words.clone()));
     }
 
+    let rules = json!({ "routes": [{ "trigger": "anna", "target": { "agentId": "ops" } }] });
+    let routing = writer.ok("voicewake.routing.set", json!({ "config": rules })).await;
+    for client in [&mut writer, &mut reader] {
+        let told = client.event("voicewake.routing.changed").await;
+        assert!(told.seq.is_some() && told.payload == Some(routing.clone()));
+    }
+    let is_new = |payload: &Value| *payload == routing;
+    let told = nodes[1].event_with("voicewake.routing.changed", is_new).await;
+    assert_eq!(told.seq, None);
+    nodes[0].refused("no.such.method", json!({})).await;
+    assert!(nodes[0].heard("voicewake.routing.changed").is_empty(), "protocol 3 knows no rules");
+
     writer.ok("talk.mode", json!({ "enabled": true, "phase": "listening" })).await;
     for client in nodes.iter_mut().chain([&mut writer]) {
         let mode = client.event("talk.mode").await.payload.expect("a payload");
@@ -51,6 +63,7 @@ async fn words_are_kept_and_told_to_operators_and_nodes() {
     let gateway = gateway.stop().await.restart().await;
     let mut reader = gateway.operator(&["operator.read"]).await;
     assert_eq!(reader.ok("voicewake.get", json!({})).await, words);
+    assert_eq!(reader.ok("voicewake.routing.get", json!({})).await, routing);
     reader.close().await;
 }
 

@@ -1,8 +1,10 @@
-//! Voice, as far as the gateway has a part in it: it keeps the words that wake an assistant, and passes on whether somebody
-//! talks. Listening and speaking are done by the apps.
+//! Voice, as far as the gateway has a part in it: it keeps the words that wake an assistant and the rules where what is said
+//! after them goes to, and passes on whether somebody talks. Listening and speaking are done by the apps.
 //!
 //! Broadcasts reach operators who may see them. Nodes have no scopes; phones that listen are nodes, so each is told by
 //! itself, and a node that connects learns the words at once.
+
+mod routing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -13,20 +15,22 @@ use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, HostError, Manifest, Method, MethodError,
     Methods, Plugin, Reply, Setup, StartError, Subscription,
 };
+use routing::{Routing, Rules};
 use schemars::JsonSchema;
 use schemas::scope::{READ, TALK, WRITE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Key of the plugin's state.
+/// Keys of the plugin's state.
 const TRIGGERS: &str = "triggers";
+const RULES: &str = "routing";
 /// Most words, and the longest one in characters; the protocol fixes both.
 const MAX_TRIGGERS: usize = 32;
 const MAX_TRIGGER: usize = 64;
 
 /// The words have changed, or a node has just connected.
 const CHANGED: &str = "voicewake.changed";
-/// Where what was said goes to; told to nodes that connect.
+/// The rules where what was said goes to have changed, or a node has just connected.
 const ROUTING: &str = "voicewake.routing.changed";
 /// Somebody talks, or has stopped.
 const MODE: &str = "talk.mode";
@@ -50,11 +54,20 @@ impl Default for VoiceConfig {
 pub struct Voice {
     host: Host,
     default_triggers: Vec<String>,
-    /// Connected nodes, and whether each is a phone or a tablet.
-    nodes: Mutex<BTreeMap<u64, bool>>,
+    /// Connected nodes.
+    nodes: Mutex<BTreeMap<u64, Node>>,
     /// One event at a time, so that the last one tells what holds.
     telling: Mutex<()>,
     subscription: Mutex<Option<Subscription>>,
+}
+
+/// What matters here of a node.
+#[derive(Clone, Copy)]
+struct Node {
+    /// Whether it is a phone or a tablet.
+    is_mobile: bool,
+    /// Whether it knows of rules: those of protocol 3 do not.
+    knows_rules: bool,
 }
 
 static METHODS: LazyLock<Methods<Voice>> = LazyLock::new(|| {
@@ -76,8 +89,18 @@ static METHODS: LazyLock<Methods<Voice>> = LazyLock::new(|| {
         )
         .add(
             Method::operator("voicewake.routing.get", &[READ])
-                .summary("Where what was said after such a word goes to: always to the current session."),
+                .summary("Where what was said after such a word goes to."),
             Voice::routing,
+        )
+        .add(
+            Method::operator("voicewake.routing.set", &[WRITE])
+                .summary("Sets where it goes to, also beyond a restart. Apps go by it.")
+                .description(
+                    "`config` is required: `defaultTarget` and up to 32 `routes` of a `trigger` and its `target`. A target \
+                     is the current session (`mode`: `current`), an agent (`agentId`) or a session (`sessionKey`).",
+                )
+                .effects(),
+            Voice::set_routing,
         )
 });
 
@@ -100,8 +123,8 @@ impl Plugin for Voice {
                     .payload::<Triggers>(),
             )
             .event(
-                EventSpec { role: Exposure::Node, ..EventSpec::everyone(ROUTING).targeted() }
-                    .summary("Where what was said goes to, for a node that has just connected.")
+                with_nodes(ROUTING, READ)
+                    .summary("Where what was said goes to; also to a node that has just connected.")
                     .payload::<Routing>(),
             )
     }
@@ -154,24 +177,34 @@ impl Voice {
         let _telling = lock(&self.telling);
         // Whoever set them in the same moment tells the same.
         let stored = self.triggers()?;
-        self.tell(CHANGED, &stored);
+        self.tell(CHANGED, &stored, |_| true);
         Ok(Triggers { triggers: self.or_default(wanted) })
     }
 
     async fn routing(self: Arc<Self>, _: Call, _: AnyParams) -> Result<Routing, MethodError> {
-        Ok(Routing::current())
+        Ok(self.rules()?)
+    }
+
+    async fn set_routing(self: Arc<Self>, _: Call, wish: RoutingWish) -> Result<Routing, MethodError> {
+        let config =
+            Rules::wanted(&wish.config, schemas::now_ms()).map_err(MethodError::invalid_request)?;
+        self.host.kv().set_json(RULES, &config).await?;
+        let _telling = lock(&self.telling);
+        let stored = self.rules()?;
+        self.tell(ROUTING, &stored, |node| node.knows_rules);
+        Ok(Routing { config })
     }
 
     async fn mode(self: Arc<Self>, call: Call, params: ModeParams) -> Result<Mode, MethodError> {
         let caller = call.caller()?;
         let is_webchat =
             caller.client_mode.as_deref() == Some("webchat") || caller.client_id.as_deref() == Some("webchat-ui");
-        if is_webchat && !lock(&self.nodes).values().any(|is_mobile| *is_mobile) {
+        if is_webchat && !lock(&self.nodes).values().any(|node| node.is_mobile) {
             return Err(MethodError::unavailable("talk disabled: no connected iOS/Android nodes"));
         }
         let _telling = lock(&self.telling);
         let mode = Mode { enabled: params.enabled, phase: params.phase, ts: schemas::now_ms() };
-        self.tell(MODE, &mode);
+        self.tell(MODE, &mode, |_| true);
         Ok(mode)
     }
 
@@ -180,13 +213,17 @@ impl Voice {
         Ok(Triggers { triggers: self.or_default(stored) })
     }
 
+    fn rules(&self) -> Result<Routing, HostError> {
+        Ok(Routing { config: self.host.kv().json::<Rules>(RULES)?.unwrap_or_default() })
+    }
+
     fn or_default(&self, triggers: Vec<String>) -> Vec<String> {
         if triggers.is_empty() { self.default_triggers.clone() } else { triggers }
     }
 
-    /// To operators, and to each node.
-    fn tell<T: Serialize>(&self, event: &str, payload: &T) {
-        let nodes: Vec<u64> = lock(&self.nodes).keys().copied().collect();
+    /// To operators, and to each node that wants it.
+    fn tell<T: Serialize>(&self, event: &str, payload: &T, wants: impl Fn(Node) -> bool) {
+        let nodes: Vec<u64> = lock(&self.nodes).iter().filter(|(_, node)| wants(**node)).map(|(conn, _)| *conn).collect();
         let to_nodes = (!nodes.is_empty()).then(|| self.host.event(event).droppable().send_to(&nodes, payload));
         self.sent(event, self.host.event(event).droppable().send(payload));
         self.sent(event, to_nodes.unwrap_or(Ok(())));
@@ -222,7 +259,8 @@ impl Voice {
         let platform = connection.client["platform"].as_str().unwrap_or_default().trim().to_ascii_lowercase();
         let is_mobile = ["ios", "ipados", "android"].iter().any(|name| platform.starts_with(name));
         let _telling = lock(&self.telling);
-        lock(&self.nodes).insert(connection.conn, is_mobile);
+        let knows_rules = connection.protocol >= 4;
+        lock(&self.nodes).insert(connection.conn, Node { is_mobile, knows_rules });
         if opened.replay {
             return;
         }
@@ -232,10 +270,11 @@ impl Voice {
             }
             Err(error) => self.host.warn(&format!("the words that wake an assistant could not be read: {error}")),
         }
-        // Nodes of protocol 3 know of no routing.
-        if connection.protocol >= 4 {
-            let routing = Routing::current();
-            self.sent(ROUTING, self.host.event(ROUTING).send_to(&[connection.conn], &routing));
+        if knows_rules {
+            match self.rules() {
+                Ok(rules) => self.sent(ROUTING, self.host.event(ROUTING).send_to(&[connection.conn], &rules)),
+                Err(error) => self.host.warn(&format!("the rules where it goes to could not be read: {error}")),
+            }
         }
     }
 }
@@ -266,6 +305,14 @@ struct Wish {
     triggers: Value,
 }
 
+/// Parameters of `voicewake.routing.set`: open, and checked by hand for the same reason.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct RoutingWish {
+    /// The rules.
+    #[serde(default)]
+    config: Value,
+}
+
 /// Parameters of `talk.mode`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -286,41 +333,6 @@ struct Mode {
     phase: Option<String>,
     /// When it was said, in milliseconds since the epoch.
     ts: u64,
-}
-
-/// Where what was said goes to.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Routing {
-    /// The rules.
-    config: RoutingConfig,
-}
-
-/// Rules by which what was said finds its session.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct RoutingConfig {
-    /// Always 1.
-    version: u32,
-    /// Where it goes if no rule says otherwise.
-    default_target: RoutingTarget,
-    /// Rules; there are none.
-    routes: [(); 0],
-    /// When they last changed; 0 is never.
-    updated_at_ms: u64,
-}
-
-/// A place that it goes to.
-#[derive(Debug, Serialize, JsonSchema)]
-struct RoutingTarget {
-    /// Always `current`: the session that is open.
-    mode: &'static str,
-}
-
-impl Routing {
-    fn current() -> Self {
-        let default_target = RoutingTarget { mode: "current" };
-        Routing { config: RoutingConfig { version: 1, default_target, routes: [], updated_at_ms: 0 } }
-    }
 }
 
 #[cfg(test)]

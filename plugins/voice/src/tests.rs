@@ -92,6 +92,84 @@ fn a_node_learns_the_words_when_it_connects_and_when_they_change() {
 }
 
 #[test]
+fn rules_are_kept_and_told() {
+    let voice = start();
+    voice.open_connection(&node(7, "linux", 3));
+    voice.open_connection(&node(8, "linux", 4));
+    voice.wait_event("voicewake.routing.changed");
+    let writer = || Who::operator(&["operator.write"]);
+    let wanted = json!({
+        "version": 1, "defaultTarget": { "agentId": "Ops" }, "updatedAtMs": 5, "more": 1,
+        "routes": [
+            { "trigger": " Hey, Robot!", "target": { "sessionKey": "agent:main:telegram:7" } },
+            { "trigger": "anna", "target": { "mode": "current" } },
+        ],
+    });
+    let stored = voice.call_as(writer(), "voicewake.routing.set", json!({ "config": wanted, "more": 1 })).payload();
+    let config = &stored["config"];
+    assert_eq!(
+        (&config["version"], &config["defaultTarget"], &config["routes"]),
+        (
+            &json!(1),
+            &json!({ "agentId": "ops" }),
+            &json!([
+                { "trigger": "Hey, Robot!", "target": { "sessionKey": "agent:main:telegram:7" } },
+                { "trigger": "anna", "target": { "mode": "current" } },
+            ])
+        )
+    );
+    assert!(config["updatedAtMs"].as_u64().is_some_and(|at| at > 5), "{config}");
+    let told = [voice.wait_event("voicewake.routing.changed"), voice.wait_event("voicewake.routing.changed")];
+    assert!(told.iter().all(|event| event.payload == stored));
+    let to = told.each_ref().map(|event| event.conns.clone());
+    assert!(to.contains(&None) && to.contains(&Some(vec![8])), "and no node of protocol 3: {to:?}");
+    assert_eq!(voice.call("voicewake.routing.get", json!({})).payload(), stored);
+
+    let again = Harness::new::<Voice>().kv("routing", voice.kv("routing").unwrap()).start();
+    again.open_connection(&node(9, "linux", 4));
+    assert_eq!(again.wait_event("voicewake.routing.changed").payload, stored);
+    let default = again.call("voicewake.routing.set", json!({ "config": {} })).payload();
+    assert_eq!((&default["config"]["defaultTarget"], &default["config"]["routes"]), (&json!({ "mode": "current" }), &json!([])));
+}
+
+#[test]
+fn rules_are_what_every_app_can_read() {
+    let voice = start();
+    let one = |trigger: Value, target: Value| json!({ "routes": [{ "trigger": trigger, "target": target }] });
+    let current = || json!({ "mode": "current" });
+    let twice = json!({ "routes": [
+        { "trigger": "hey bot", "target": current() }, { "trigger": "Hey,  BOT!!", "target": current() },
+    ] });
+    let many: Vec<Value> = (0..33).map(|n| json!({ "trigger": n.to_string(), "target": current() })).collect();
+    for (config, words) in [
+        (json!(null), "voicewake.routing.set requires config: object"),
+        (json!([]), "voicewake.routing.set requires config: object"),
+        (json!({ "version": 2 }), "config.version must be 1"),
+        (json!({ "defaultTarget": {} }), "config.defaultTarget must be"),
+        (json!({ "routes": {} }), "config.routes must be a list"),
+        (json!({ "routes": many }), "at most 32"),
+        (one(json!(1), current()), "config.routes[0].trigger must be a text"),
+        (one(json!("x".repeat(65)), current()), "config.routes[0].trigger must be a text"),
+        (one(json!("?!"), current()), "config.routes[0].trigger must hold a word"),
+        (twice, "config.routes[1].trigger sounds like"),
+        (one(json!("a"), json!({ "mode": "current", "agentId": "b" })), "one of them only"),
+        (one(json!("a"), json!({ "mode": "other" })), "one of them only"),
+        (one(json!("a"), json!(null)), "config.routes[0].target must be"),
+        (one(json!("a"), json!({ "agentId": "../b" })), "config.routes[0].target.agentId"),
+        (one(json!("a"), json!({ "sessionKey": "main" })), "config.routes[0].target.sessionKey"),
+        (one(json!("a"), json!({ "sessionKey": "agent:b:" })), "config.routes[0].target.sessionKey"),
+        (one(json!("a"), json!({ "sessionKey": format!("agent:b:{}", "x".repeat(260)) })), "sessionKey"),
+    ] {
+        let error = voice.call("voicewake.routing.set", json!({ "config": config })).error();
+        assert!(error.code == "INVALID_REQUEST" && error.message.contains(words), "{words}: {error:?}");
+    }
+    assert!(voice.events().is_empty());
+    let reader = Who::operator(&["operator.read"]);
+    assert!(voice.call_as(reader, "voicewake.routing.set", json!({ "config": {} })).result.is_err());
+    voice.call("voicewake.routing.set", json!({ "config": { "version": 1.0, "routes": null } })).payload();
+}
+
+#[test]
 fn talking_is_passed_on() {
     let voice = start();
     let talker = || Who::operator(&["operator.talk"]);
