@@ -120,13 +120,68 @@ async fn a_request_expires_and_too_many_are_refused() {
         requester.heard("exec.approval.resolved").iter().all(|event| event.payload.as_ref().expect("one")["id"] == "a")
     );
 
-    // A reload does not leave anybody waiting for nothing.
+    requester.close().await;
+}
+
+#[tokio::test]
+async fn a_request_waits_on_across_reloads_and_restarts() {
+    let gateway = Gateway::start().await;
+    let mut requester = gateway.admin().await;
+    let mut anna = approver(&gateway, "Anna", 4).await;
+    let ask = |id: &str| json!({ "id": id, "command": format!("git push {id}"), "timeoutMs": 600_000 });
+    let mut calls = Vec::new();
+    for id in ["a", "b", "c"] {
+        calls.push(requester.request("exec.approval.request", ask(id)).await);
+        requested(&mut anna, id).await;
+    }
+    anna.ok("exec.approval.resolve", resolve("a", "deny")).await;
+    assert_eq!(requester.answer(&calls[0]).await.expect("a decision")["decision"], "deny");
+    let waiting = anna.ok("exec.approval.list", json!({})).await;
+
+    // A reload: who waits is told where the answer will be.
     requester.ok("plugins.reload", json!({ "id": "approvals" })).await;
-    for call in &calls[1..] {
+    for (call, id) in calls[1..].iter().zip(["b", "c"]) {
         let ended = requester.answer(call).await.expect_err("it was not decided");
         assert_eq!((ended.code.as_str(), ended.retryable), ("UNAVAILABLE", Some(true)));
+        assert_eq!(ended.details.expect("details"), json!({ "reason": "APPROVAL_WAITS_ON", "id": id }));
+    }
+    assert_eq!(anna.ok("exec.approval.list", json!({})).await, waiting);
+    let waits = requester.request("exec.approval.waitDecision", json!({ "id": "b" })).await;
+    anna.ok("exec.approval.resolve", resolve("b", "allow-once")).await;
+    assert_eq!(requester.answer(&waits).await.expect("a decision")["decision"], "allow-once");
+    let resolved = anna.event_with("exec.approval.resolved", |payload| payload["id"] == "b").await;
+    assert_eq!(resolved.payload.expect("a payload")["resolvedBy"], "Anna");
+    assert_eq!(anna.heard("exec.approval.requested").len(), 3, "nobody was asked twice");
+
+    // A gateway that is killed, and one that is stopped.
+    let gateway = gateway.kill().await.restart().await;
+    let mode = std::fs::metadata(gateway.state_file("data/approvals/approvals.db")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut anna = approver(&gateway, "Anna", 4).await;
+    let listed = anna.ok("exec.approval.list", json!({})).await;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]), (Some(1), &waiting[1]));
+    let late = anna.refused("exec.approval.resolve", resolve("b", "deny")).await;
+    assert_eq!(late.details.expect("details"), json!({ "reason": "APPROVAL_NOT_FOUND", "decision": "allow-once" }));
+    let mut requester = gateway.admin().await;
+    let again = requester.ok("exec.approval.waitDecision", json!({ "id": "b" })).await;
+    assert_eq!(again["decision"], "allow-once");
+    let waits = requester.request("exec.approval.waitDecision", json!({ "id": "c" })).await;
+    anna.ok("exec.approval.resolve", resolve("c", "allow-always")).await;
+    assert_eq!(requester.answer(&waits).await.expect("a decision")["decision"], "allow-always");
+
+    let short = json!({ "id": "short", "command": "ls", "timeoutMs": 1_500 });
+    requester.request("exec.approval.request", short).await;
+    requested(&mut anna, "short").await;
+    let gateway = gateway.stop().await.restart().await;
+    let mut requester = gateway.admin().await;
+    // Whether its time was over by then or is soon, it ends, and nothing comes of it.
+    match requester.call("exec.approval.waitDecision", json!({ "id": "short" })).await {
+        Ok(answered) => assert_eq!(answered["decision"], Value::Null),
+        Err(error) => assert_eq!(error.message, "approval expired or not found"),
     }
     assert_eq!(requester.ok("exec.approval.list", json!({})).await, json!([]));
+    let refused = requester.refused("exec.approval.resolve", resolve("short", "deny")).await;
+    assert_eq!(refused.details.expect("details"), json!({ "reason": "APPROVAL_NOT_FOUND" }));
     requester.close().await;
 }
 

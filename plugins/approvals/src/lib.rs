@@ -1,11 +1,13 @@
 //! Exec approvals: somebody wants to run a program and asks, operators decide, whoever asked hears it. Beside that the
 //! files that say what may run without asking: the gateway's own, and those of nodes, which their nodes keep.
 //!
-//! A request lives in memory until it is decided or its time is over, whoever disconnects meanwhile: who asked may come
-//! back and wait for the decision, and who decides may come back and list what waits. It is decided once. The gateway
-//! itself runs nothing; a decision binds those who ask for it.
+//! A request is on disk before anybody hears of it, and until its time is over, whoever disconnects meanwhile and whether or
+//! not the gateway is restarted: who asked may come back and wait for the decision, and who decides may come back and list
+//! what waits. It is decided once, and the decision is on disk before it is told. The gateway itself runs nothing; a decision
+//! binds those who ask for it.
 
 mod file;
+mod kept;
 mod node;
 mod params;
 mod pending;
@@ -13,10 +15,11 @@ mod pending;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use database::Database;
 use plugin_api::abi::extension;
 use plugin_api::{
     Call, CreateError, EventSpec, Host, HostError, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply,
-    Setup,
+    Setup, Spawned, StartError,
 };
 use schemars::JsonSchema;
 use schemas::scope::{ADMIN, APPROVALS};
@@ -25,7 +28,7 @@ use serde_json::json;
 
 use file::{Fault, Snapshot, Store};
 use params::{Accepted, Answered, ApprovalId, Ask, Decision, Done, Resolve, Resolved, Seen, SetFile};
-use pending::{Approval, Book, Outcome, Pending, Unopened};
+use pending::{Approval, Book, Outcome, Pending, Undecided, Unopened};
 
 /// Somebody wants to run a program.
 const REQUESTED: &str = "exec.approval.requested";
@@ -70,6 +73,7 @@ pub struct Approvals {
     host: Host,
     config: ApprovalsConfig,
     book: Mutex<Book>,
+    kept: Database,
     store: Arc<Store>,
 }
 
@@ -149,7 +153,26 @@ impl Plugin for Approvals {
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
         let config: ApprovalsConfig = setup.config()?;
         let store = Arc::new(Store::in_folder(setup.data_dir()?, config.max_file_bytes));
-        Ok(Approvals { host, config, book: Mutex::default(), store })
+        let kept = Database::new(setup.data_dir()?, kept::SHAPE);
+        Ok(Approvals { host, config, book: Mutex::default(), kept, store })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let now = schemas::now_ms();
+        let kept = self.kept.transaction_here(|db| {
+            kept::forget_expired(db, now)?;
+            kept::all(db)
+        });
+        let kept = kept.map_err(|error| StartError::new(format!("what waits for a decision: {error:?}")))?;
+        // Nobody is asked a second time: who was asked before lists what waits.
+        let mut book = self.book();
+        for (pending, decision) in kept {
+            let approval = Arc::new(Approval::new(pending));
+            let timer = self.timer(&approval.pending);
+            book.open(&approval, decision, timer);
+        }
+        book.is_open = true;
+        Ok(())
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
@@ -157,7 +180,9 @@ impl Plugin for Approvals {
     }
 
     async fn quiesce(&self) {
-        // Another instance knows nothing of these; whoever waits can ask that one.
+        self.book().is_open = false;
+        // What was begun is done when this is, in the order of the transactions: the next instance finds all of it.
+        let _ = self.kept.transaction(&self.host, |_| Ok(())).await;
         let waiting = self.book().close();
         waiting.iter().for_each(|approval| approval.fill(Outcome::Stopped));
     }
@@ -170,6 +195,13 @@ impl Approvals {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The book, if it is in use: between two instances neither has it.
+    fn open_book(&self) -> Result<MutexGuard<'_, Book>, MethodError> {
+        let book = self.book();
+        let away = || MethodError::unavailable("approvals are being reloaded; ask again in a moment").retryable();
+        if book.is_open { Ok(book) } else { Err(away()) }
+    }
+
     async fn request(self: Arc<Self>, call: Call, ask: Ask) -> Result<Answered, MethodError> {
         let most = self.config.max_request_bytes;
         if call.params_text().len() > most {
@@ -180,7 +212,7 @@ impl Approvals {
         let two_phase = ask.two_phase == Some(true);
         let wait = ask.timeout_ms.unwrap_or(self.config.timeout_ms).min(self.config.max_timeout_ms);
         let (id, request) = ask.into_request()?;
-        let approval = self.open(id, request, wait)?;
+        let approval = self.open(id, request, wait).await?;
         if two_phase {
             // Whoever has gone does not need to know.
             let _ = call.interim(&Accepted::of(&approval.pending));
@@ -188,7 +220,8 @@ impl Approvals {
         outcome(&approval).await
     }
 
-    fn open(
+    /// Writes a request down, then tells operators of it; also when whoever asks goes in between.
+    async fn open(
         self: &Arc<Self>,
         id: Option<String>,
         request: params::Request,
@@ -196,22 +229,37 @@ impl Approvals {
     ) -> Result<Arc<Approval>, MethodError> {
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let created_at_ms = schemas::now_ms();
-        let pending = Pending { id, request, created_at_ms, expires_at_ms: created_at_ms + wait };
-        let mut book = self.book();
-        book.may_open(&pending.id, self.config.max_pending).map_err(unopened)?;
-        // Told under the lock: nobody hears of a decision before the request.
-        self.emit(REQUESTED, &pending)
-            .map_err(|error| MethodError::unavailable("the request could not be told to operators").log(error))?;
-        let (plugin, id) = (Arc::downgrade(self), pending.id.clone());
-        let host = self.host.clone();
-        let timer = self.host.spawn(async move {
+        let pending = Pending { id, request, created_at_ms, expires_at_ms: created_at_ms.saturating_add(wait) };
+        self.open_book()?.reserve(&pending.id, self.config.max_pending).map_err(unopened)?;
+        let approval = Arc::new(Approval::new(pending.clone()));
+        let opening = Opening { approvals: self.clone(), approval: Some(approval.clone()) };
+        let write = move |db: &_| kept::put(db, &pending);
+        self.kept.transaction_then(&self.host, write, |()| opening.is_written()).await?;
+        Ok(approval)
+    }
+
+    /// Ends a request when its time is over.
+    fn timer(self: &Arc<Self>, pending: &Pending) -> Spawned {
+        // Never at once: whoever sets it holds the book.
+        let wait = pending.expires_at_ms.saturating_sub(schemas::now_ms()).max(1);
+        let (plugin, id, host) = (Arc::downgrade(self), pending.id.clone(), self.host.clone());
+        self.host.spawn(async move {
             host.sleep(Duration::from_millis(wait)).await;
-            let expired = plugin.upgrade().and_then(|plugin| plugin.book().expire(&id));
-            if let Some(approval) = expired {
-                approval.fill(Outcome::Expired);
+            if let Some(plugin) = plugin.upgrade() {
+                plugin.expire(&id);
             }
-        });
-        Ok(book.open(pending, timer))
+        })
+    }
+
+    fn expire(&self, id: &str) {
+        // A book that is closed has no entries: what is in the file is the next instance's by then.
+        let Some((approval, was_waiting)) = self.book().expire(id) else { return };
+        let until = approval.pending.expires_at_ms;
+        // Not waited for. What stays is passed over by the next start.
+        drop(self.kept.transaction(&self.host, move |db| kept::forget_expired(db, until)));
+        if was_waiting {
+            approval.fill(Outcome::Expired);
+        }
     }
 
     async fn resolve(self: Arc<Self>, call: Call, params: Resolve) -> Result<Done, MethodError> {
@@ -219,33 +267,23 @@ impl Approvals {
             Decision::named(&params.decision).ok_or_else(|| MethodError::invalid_request("invalid decision"))?;
         let caller = call.caller()?;
         let resolved_by = caller.display_name.or(caller.client_id).or(caller.plugin);
-        let approval = {
-            let mut book = self.book();
-            let approval = book.decide(&params.id, decision, self.config.max_pending).map_err(not_found)?;
-            let id = approval.pending.id.clone();
-            let resolved = Resolved { id, decision, resolved_by: resolved_by.clone(), ts: schemas::now_ms() };
-            if let Err(error) = self.emit(RESOLVED, &resolved) {
-                self.host.warn(&format!("{RESOLVED} was not sent: {error}"));
-            }
-            approval
-        };
-        approval.fill(Outcome::Decided(decision));
-        self.host.info(&format!(
-            "exec approval {:?}: {} by {:?} on {:?}",
-            approval.pending.id,
-            decision.name(),
-            resolved_by.unwrap_or_default(),
-            caller.conn_id.unwrap_or_default(),
-        ));
+        let most = self.config.max_pending;
+        let approval = self.open_book()?.decide(&params.id, decision, most).map_err(undecided)?;
+        let ts = schemas::now_ms();
+        let resolved = Resolved { id: approval.pending.id.clone(), decision, resolved_by, ts };
+        let conn_id = caller.conn_id.unwrap_or_default();
+        let deciding = Deciding { approvals: self.clone(), approval, resolved: Some(resolved), conn_id };
+        let write = move |db: &_| kept::decide(db, &params.id, decision, ts, most);
+        self.kept.transaction_then(&self.host, write, |()| deciding.is_written()).await?;
         Ok(Done { ok: true })
     }
 
     async fn list(self: Arc<Self>, _: Call, _: NoParams) -> Result<Vec<Pending>, MethodError> {
-        Ok(self.book().waiting())
+        Ok(self.open_book()?.waiting())
     }
 
     async fn get(self: Arc<Self>, _: Call, params: ApprovalId) -> Result<Seen, MethodError> {
-        let book = self.book();
+        let book = self.open_book()?;
         match book.get(&params.id) {
             Some((approval, None)) => Ok(Seen::of(&approval.pending)),
             Some((_, decided)) => Err(not_found(decided)),
@@ -254,7 +292,7 @@ impl Approvals {
     }
 
     async fn wait_decision(self: Arc<Self>, _: Call, params: ApprovalId) -> Result<Answered, MethodError> {
-        let found = self.book().get(&params.id).map(|(approval, _)| approval.clone());
+        let found = self.open_book()?.get(&params.id).map(|(approval, _)| approval.clone());
         let approval = found.ok_or_else(|| unknown("approval expired or not found", None))?;
         outcome(&approval).await
     }
@@ -270,11 +308,65 @@ impl Approvals {
         self.host.blocking(replace).await?.map_err(fault)
     }
 
-    fn emit<T: Serialize>(&self, event: &str, payload: &T) -> Result<(), HostError> {
+    fn emit<T: Serialize>(&self, event: &str, payload: &T) {
         match self.host.event(event).droppable().send(payload) {
             // Nobody is there to hear it.
-            Err(HostError::Gone) => Ok(()),
-            other => other,
+            Ok(()) | Err(HostError::Gone) => {}
+            Err(error) => self.host.warn(&format!("{event} was not sent: {error}")),
+        }
+    }
+}
+
+/// A request that is being written down. Given up, it is none.
+struct Opening {
+    approvals: Arc<Approvals>,
+    approval: Option<Arc<Approval>>,
+}
+
+impl Opening {
+    fn is_written(mut self) {
+        let Some(approval) = self.approval.take() else { return };
+        let mut book = self.approvals.book();
+        // Told under the lock: nobody hears of a decision before the request.
+        self.approvals.emit(REQUESTED, &approval.pending);
+        book.open(&approval, None, self.approvals.timer(&approval.pending));
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(approval) = &self.approval {
+            self.approvals.book().release(&approval.pending.id);
+        }
+    }
+}
+
+/// A decision that is being written down. Given up, there is none, and the request waits as before.
+struct Deciding {
+    approvals: Arc<Approvals>,
+    approval: Arc<Approval>,
+    resolved: Option<Resolved>,
+    /// Who decided.
+    conn_id: String,
+}
+
+impl Deciding {
+    fn is_written(mut self) {
+        let Some(resolved) = self.resolved.take() else { return };
+        self.approvals.emit(RESOLVED, &resolved);
+        self.approval.fill(Outcome::Decided(resolved.decision));
+        let Resolved { id, decision, resolved_by, .. } = resolved;
+        let (decision, by, conn) = (decision.name(), resolved_by.unwrap_or_default(), &self.conn_id);
+        self.approvals.host.info(&format!("exec approval {id:?}: {decision} by {by:?} on {conn:?}"));
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        if let Some(Resolved { id, .. }) = &self.resolved
+            && !self.approvals.book().undecide(id)
+        {
+            self.approval.fill(Outcome::Expired);
         }
     }
 }
@@ -284,12 +376,12 @@ async fn outcome(approval: &Approval) -> Result<Answered, MethodError> {
     match approval.outcome().await {
         Outcome::Decided(decision) => Ok(Answered::of(&approval.pending, Some(decision))),
         Outcome::Expired => Ok(Answered::of(&approval.pending, None)),
-        Outcome::Stopped => Err(stopping()),
+        Outcome::Stopped => {
+            let why = "approvals are being reloaded; the request waits on, and exec.approval.waitDecision hears of it";
+            let details = json!({ "reason": "APPROVAL_WAITS_ON", "id": approval.pending.id });
+            Err(MethodError::unavailable(why).retryable().with_details(details))
+        }
     }
-}
-
-fn stopping() -> MethodError {
-    MethodError::unavailable("approvals are being reloaded, and this request was not decided; ask again").retryable()
 }
 
 fn unopened(why: Unopened) -> MethodError {
@@ -299,8 +391,11 @@ fn unopened(why: Unopened) -> MethodError {
         Unopened::Full => {
             MethodError::unavailable("too many exec approvals wait for a decision (max_pending)").retryable()
         }
-        Unopened::Stopping => stopping(),
     }
+}
+
+fn undecided(Undecided(decided): Undecided) -> MethodError {
+    not_found(decided)
 }
 
 fn not_found(decided: Option<Decision>) -> MethodError {

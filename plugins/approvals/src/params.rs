@@ -104,7 +104,7 @@ pub struct Plan {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// The command as it is shown. Characters that would deceive whoever reads it are written out, as `\u{202e}`.

@@ -1,18 +1,19 @@
-//! Requests that wait for a decision. Each has one outcome: the first decision, or the end of its time, or that of this
-//! instance. Decided ones are remembered until their time would have been over, for those who come back for the decision.
+//! Requests that wait for a decision. Each has one outcome: the first decision, or the end of its time. Decided ones are
+//! remembered until their time would have been over, for those who come back for the decision. An instance that ends tells
+//! those who wait that the next one knows the request.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use plugin_api::Spawned;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::params::{Decision, Request};
 
 /// A request as operators see it: payload of `exec.approval.requested`.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// Its id.
@@ -43,6 +44,11 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// One that has no outcome yet.
+    pub fn new(pending: Pending) -> Self {
+        Approval { pending, outcome: Mutex::default() }
+    }
+
     /// Everybody who waits has the outcome. The first one counts.
     pub fn fill(&self, outcome: Outcome) {
         let wakers = {
@@ -81,17 +87,22 @@ pub enum Unopened {
     Decided,
     /// Too many wait.
     Full,
-    /// This instance ends.
-    Stopping,
 }
+
+/// Why a request is not decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undecided(pub Option<Decision>);
 
 /// Requests by id.
 #[derive(Default)]
 pub struct Book {
+    /// Whether it holds what is on disk, and is in use: from the start of its instance until that is about to end.
+    pub is_open: bool,
     entries: HashMap<String, Entry>,
+    /// Those that are being written down, of which nobody has heard.
+    opening: HashSet<String>,
     /// Those that are decided, the oldest decision first.
     decided: VecDeque<String>,
-    is_closed: bool,
 }
 
 struct Entry {
@@ -101,31 +112,41 @@ struct Entry {
 }
 
 impl Book {
-    /// Whether a request of this id may be opened.
-    pub fn may_open(&self, id: &str, most: usize) -> Result<(), Unopened> {
+    /// Keeps a place for a request of this id, until it is opened or [`Book::release`]d.
+    pub fn reserve(&mut self, id: &str, most: usize) -> Result<(), Unopened> {
         match self.entries.get(id) {
-            _ if self.is_closed => Err(Unopened::Stopping),
-            Some(Entry { decision: None, .. }) => Err(Unopened::Pending),
-            Some(_) => Err(Unopened::Decided),
-            None if self.entries.len() - self.decided.len() >= most => Err(Unopened::Full),
-            None => Ok(()),
+            _ if self.opening.contains(id) => return Err(Unopened::Pending),
+            Some(Entry { decision: None, .. }) => return Err(Unopened::Pending),
+            Some(_) => return Err(Unopened::Decided),
+            None if self.entries.len() - self.decided.len() + self.opening.len() >= most => return Err(Unopened::Full),
+            None => {}
         }
+        self.opening.insert(id.to_string());
+        Ok(())
     }
 
-    /// Opens a request that may be. Its timer calls [`Book::expire`].
-    pub fn open(&mut self, pending: Pending, timer: Spawned) -> Arc<Approval> {
-        let id = pending.id.clone();
-        let approval = Arc::new(Approval { pending, outcome: Mutex::default() });
-        self.entries.insert(id, Entry { approval: approval.clone(), decision: None, timer });
-        approval
+    /// A request was not opened after all.
+    pub fn release(&mut self, id: &str) {
+        self.opening.remove(id);
+    }
+
+    /// Enters a request that is on disk, with its decision. Its timer calls [`Book::expire`].
+    pub fn open(&mut self, approval: &Arc<Approval>, decision: Option<Decision>, timer: Spawned) {
+        let id = approval.pending.id.clone();
+        self.opening.remove(&id);
+        if let Some(decision) = decision {
+            approval.fill(Outcome::Decided(decision));
+            self.decided.push_back(id.clone());
+        }
+        self.entries.insert(id, Entry { approval: approval.clone(), decision, timer });
     }
 
     /// Decides about a request that waits; `Err` is of one that does not, with the decision if there was one. At most
     /// `most` decided ones are remembered.
-    pub fn decide(&mut self, id: &str, decision: Decision, most: usize) -> Result<Arc<Approval>, Option<Decision>> {
-        let entry = self.entries.get_mut(id).ok_or(None)?;
+    pub fn decide(&mut self, id: &str, decision: Decision, most: usize) -> Result<Arc<Approval>, Undecided> {
+        let entry = self.entries.get_mut(id).ok_or(Undecided(None))?;
         if entry.decision.is_some() {
-            return Err(entry.decision);
+            return Err(Undecided(entry.decision));
         }
         entry.decision = Some(decision);
         let approval = entry.approval.clone();
@@ -139,14 +160,17 @@ impl Book {
         Ok(approval)
     }
 
-    /// A request's time is over; it, if it was waiting.
-    pub fn expire(&mut self, id: &str) -> Option<Arc<Approval>> {
+    /// A decision could not be written down: the request waits as before. `false` when its time is over meanwhile.
+    pub fn undecide(&mut self, id: &str) -> bool {
+        self.decided.retain(|decided| decided != id);
+        self.entries.get_mut(id).map(|entry| entry.decision = None).is_some()
+    }
+
+    /// A request's time is over; it, and whether it was waiting.
+    pub fn expire(&mut self, id: &str) -> Option<(Arc<Approval>, bool)> {
         let entry = self.entries.remove(id)?;
-        if entry.decision.is_some() {
-            self.decided.retain(|decided| decided != id);
-            return None;
-        }
-        Some(entry.approval)
+        self.decided.retain(|decided| decided != id);
+        Some((entry.approval, entry.decision.is_none()))
     }
 
     /// A request whose time is not over, and its decision.
@@ -162,9 +186,9 @@ impl Book {
         waiting
     }
 
-    /// Takes no more requests; those that wait.
+    /// Is of no use any more; those that wait. The next instance makes a book of its own.
     pub fn close(&mut self) -> Vec<Arc<Approval>> {
-        self.is_closed = true;
+        self.is_open = false;
         self.decided.clear();
         let entries = std::mem::take(&mut self.entries);
         let ended = entries.into_values().inspect(|entry| entry.timer.cancel());

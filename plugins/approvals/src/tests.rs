@@ -185,16 +185,126 @@ fn what_a_node_would_run_is_what_is_shown() {
     assert!(listed.contains(r"git \\u{202e}gnp"), "nothing is hidden from whoever decides: {listed}");
 }
 
+/// An instance that finds what this one has left.
+fn start_after(before: &Running) -> Running {
+    Harness::new::<Approvals>().data_of(before.data_dir()).start()
+}
+
+fn list(approvals: &Running) -> Value {
+    approvals.call_as(approver(), "exec.approval.list", json!({})).payload()
+}
+
+fn wait_for(approvals: &Running, id: &str) -> PendingCall {
+    approvals.begin_as(approver(), "exec.approval.waitDecision", json!({ "id": id }))
+}
+
 #[test]
-fn the_end_of_an_instance_is_told_to_who_waits() {
-    let approvals = start();
-    let (call, _) = ask(&approvals, json!({ "command": "ls" }));
-    approvals.quiesce();
+fn the_end_of_an_instance_is_told_to_who_waits_and_the_next_one_knows() {
+    let first = start();
+    let (call, id) = ask(&first, json!({ "command": "ls", "cwd": "/tmp", "host": "node", "nodeId": "n",
+        "systemRunPlan": { "argv": ["ls", "-l"], "cwd": "/a", "binding": { "v": 1 } } }));
+    let asked = list(&first);
+    first.quiesce();
     let error = call.wait().error();
     assert_eq!((error.code.as_str(), error.retryable), ("UNAVAILABLE", Some(true)));
-    let later = approvals.call("exec.approval.request", json!({ "command": "ls" })).error();
-    assert_eq!((later.code.as_str(), later.retryable), ("UNAVAILABLE", Some(true)));
-    assert_eq!(approvals.timers(), 0);
+    assert_eq!(error.details.unwrap(), json!({ "reason": "APPROVAL_WAITS_ON", "id": id }));
+    // It says nothing about requests any more, not even that there are none.
+    for (method, params) in [
+        ("exec.approval.request", json!({ "command": "ls" })),
+        ("exec.approval.resolve", json!({ "id": id, "decision": "deny" })),
+        ("exec.approval.list", json!({})),
+        ("exec.approval.get", json!({ "id": id })),
+        ("exec.approval.waitDecision", json!({ "id": id })),
+    ] {
+        let error = first.call(method, params).error();
+        assert_eq!((error.code.as_str(), error.retryable), ("UNAVAILABLE", Some(true)), "{method}: {error}");
+    }
+    assert_eq!(first.timers(), 0);
+    let file = first.data_dir().join("approvals.db");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let second = start_after(&first);
+    assert_eq!(list(&second), asked, "with its times and what a node would run");
+    assert!(second.events().is_empty(), "nobody is asked a second time");
+    let doubled = second.call("exec.approval.request", json!({ "command": "rm", "id": id })).error();
+    assert_eq!(doubled.message, "approval id already pending");
+    let waits = wait_for(&second, &id);
+    resolve(&second, &id, "allow-once").payload();
+    assert_eq!(waits.wait().payload()["decision"], "allow-once");
+    second.quiesce();
+
+    // Answered once, whoever asks; who comes late hears of it.
+    let third = start_after(&second);
+    assert_eq!(list(&third), json!([]));
+    let late = resolve(&third, &id, "deny").error();
+    assert_eq!(late.details.unwrap(), json!({ "reason": "APPROVAL_NOT_FOUND", "decision": "allow-once" }));
+    assert_eq!(wait_for(&third, &id).wait().payload()["decision"], "allow-once");
+    assert!(third.events().iter().all(|event| event.name != "exec.approval.resolved"));
+    third.advance(TOO_LATE);
+    assert_eq!(wait_for(&third, &id).wait().error().message, "approval expired or not found");
+    third.quiesce();
+    assert_eq!(wait_for(&start_after(&third), &id).wait().error().message, "approval expired or not found");
+}
+
+#[test]
+fn a_request_has_its_time_and_no_more_across_instances() {
+    let first = start();
+    let (_short, short) = ask(&first, json!({ "command": "ls", "id": "short", "timeoutMs": 40 }));
+    let (_long, long) = ask(&first, json!({ "command": "ls", "id": "long", "timeoutMs": 600_000 }));
+    first.quiesce();
+    // Virtual time stood still for the first one; the clock on the wall did not.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(50) {
+        std::thread::yield_now();
+    }
+    let second = start_after(&first);
+    let waiting = list(&second);
+    assert_eq!((waiting.as_array().unwrap().len(), &waiting[0]["id"]), (1, &json!(long)));
+    assert_eq!(wait_for(&second, &short).wait().error().message, "approval expired or not found");
+    let waits = wait_for(&second, &long);
+    second.advance(Duration::from_secs(500));
+    assert!(!waits.is_done(), "what is left of its time is not over");
+    second.advance(Duration::from_secs(101));
+    assert_eq!(waits.wait().payload()["decision"], Value::Null);
+    second.quiesce();
+    assert_eq!(list(&start_after(&second)), json!([]), "it does not come back");
+}
+
+#[test]
+fn what_cannot_be_written_down_is_neither_asked_nor_decided() {
+    let approvals = start();
+    let (call, id) = ask(&approvals, json!({ "command": "ls" }));
+    let file = database::rusqlite::Connection::open(approvals.data_dir().join("approvals.db")).unwrap();
+    let break_off = |event: &str| {
+        let fails = "SELECT RAISE(ABORT, 'the disk is full')";
+        file.execute_batch(&format!("CREATE TRIGGER broken BEFORE {event} ON requests BEGIN {fails}; END")).unwrap();
+    };
+    let mend = || file.execute_batch("DROP TRIGGER broken").unwrap();
+    break_off("INSERT");
+    let unasked = approvals.call("exec.approval.request", json!({ "command": "rm", "id": "b" })).error();
+    assert!(unasked.code == "UNAVAILABLE" && !unasked.message.contains("disk"), "{unasked}");
+    assert_eq!(approvals.events().len(), 1, "nobody heard of it");
+    mend();
+    break_off("UPDATE");
+    let undecided = resolve(&approvals, &id, "deny").error();
+    assert_eq!(undecided.code, "UNAVAILABLE");
+    mend();
+    assert!(!call.is_done() && list(&approvals)[0]["id"] == json!(id), "it waits as before");
+    assert!(approvals.events().iter().all(|event| event.name != "exec.approval.resolved"));
+    resolve(&approvals, &id, "allow-once").payload();
+    assert_eq!(call.wait().payload()["decision"], "allow-once");
+    ask(&approvals, json!({ "command": "rm", "id": "b" }));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_stops_the_plugin_and_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("approvals.db");
+    fs::write(&file, "no database").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let why = Harness::new::<Approvals>().data_of(folder.path()).start_error();
+    assert!(why.contains("approvals.db"), "{why}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "no database");
 }
 
 #[test]
