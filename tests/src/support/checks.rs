@@ -15,17 +15,17 @@ use serde_json::Value;
 use super::client::Frame;
 
 /// Events that go to chosen connections only, and so carry no `seq`.
-const TARGETED: [&str; 7] = [
+const TARGETED: [&str; 6] = [
     "connect.challenge",
     "node.invoke.cancel",
     "node.invoke.request",
     "session.message",
     "sessions.changed",
     "spike.note",
-    "voicewake.routing.changed",
 ];
 /// Events that are broadcast, and also sent to some connections alone: a newcomer, a node that was approved, every node.
-const BOTH: [&str; 4] = ["health", "node.pair.resolved", "talk.mode", "voicewake.changed"];
+const BOTH: [&str; 5] =
+    ["health", "node.pair.resolved", "talk.mode", "voicewake.changed", "voicewake.routing.changed"];
 /// Events that carry the versions of the snapshot.
 const STAMPED: [&str; 2] = ["health", "presence"];
 /// Methods whose manifest row says `interim`.
