@@ -113,7 +113,6 @@ pub async fn start(
     let ticker =
         Ticker::start(&gateway).map_err(|error| StartError::Failed(format!("no thread for ticks: {error}")))?;
     let mut tasks = vec![tokio::spawn(keep_house(gateway.clone()))];
-    gateway.own_ports.open(&gateway);
     for listener in listeners {
         tasks.push(tokio::spawn(http::accept(gateway.clone(), Arc::new(Listener::new(listener, None)))));
     }

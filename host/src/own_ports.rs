@@ -26,7 +26,7 @@ pub struct OwnPorts {
 
 #[derive(Default)]
 struct State {
-    /// Whether the gateway has come up.
+    /// Whether plugins have started.
     is_up: bool,
     open: BTreeMap<Arc<str>, Open>,
 }
@@ -70,7 +70,7 @@ pub fn is_served(plugin: &RunningPlugin, here: Option<&OwnPort>) -> bool {
 }
 
 impl OwnPorts {
-    /// The gateway is up: from now on they are open.
+    /// Plugins have started: from now on they are open.
     pub fn open(&self, gateway: &Arc<Gateway>) {
         self.lock().is_up = true;
         self.settle(gateway);

@@ -115,6 +115,8 @@ pub async fn bring_up(gateway: &Arc<Gateway>) -> Result<(), String> {
     let sums = set.libraries.iter().map(|(id, library)| (id.to_string(), HashSet::from([library.sha256.clone()])));
     book.mapped = sums.collect();
     book.libraries = set.libraries;
+    // Before plugins look at how all of them are doing.
+    gateway.own_ports.open(gateway);
     drop(events::notify(gateway, "host.registry.changed", &RegistryChanged { generation: 1, plugins: Vec::new() }));
     let (folders, libraries) = (gateway.folders.clone(), book.libraries.clone());
     gateway.runtime.spawn_blocking(move || loaded::tidy(&folders, &libraries));
