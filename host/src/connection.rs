@@ -171,12 +171,8 @@ async fn join<S: Stream>(
     let (connection, entry) = newcomer(gateway, outbox, peer, &accepted);
     let surfaces = surfaces::told(gateway, &connection);
     gateway.connections.join(connection.clone(), |connection| {
-        let newcomer = Newcomer {
-            connection,
-            presence: entry.as_ref(),
-            granted: accepted.granted.as_ref(),
-            surfaces: &surfaces,
-        };
+        let newcomer =
+            Newcomer { connection, presence: entry.as_ref(), granted: accepted.granted.as_ref(), surfaces: &surfaces };
         let payload = hello::hello_ok(gateway, &newcomer);
         let _ = connection.outbox.response(|out| write::response_ok(out, &accepted.request_id, &payload));
     });

@@ -358,13 +358,14 @@ impl Visit {
             return Err(Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing")));
         };
         self.check_doors(headers, peer)?;
-        let pending = self.gateway.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
-            self.gateway.metrics.limit_hit(limit);
-            let mut answer =
-                text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            Box::new(answer)
-        })?;
+        let pending =
+            self.gateway.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
+                self.gateway.metrics.limit_hit(limit);
+                let mut answer =
+                    text(StatusCode::SERVICE_UNAVAILABLE, "too many connections are waiting; try again in a moment");
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                Box::new(answer)
+            })?;
         let no_key = || Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not a key"));
         Ok((switching(key).ok_or_else(no_key)?, pending))
     }

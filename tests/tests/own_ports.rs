@@ -52,8 +52,7 @@ async fn status(port: u16, path: &str) -> u16 {
 
 async fn upgrade(port: u16, path: &str, headers: &str) -> u16 {
     let key = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n{key}{headers}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n{key}{headers}\r\n");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is open");
     stream.write_all(request.as_bytes()).await.expect("the request is taken");
     let mut head = [0; 12];
@@ -105,7 +104,10 @@ async fn a_canvas_with_a_port_to_itself_is_there_and_nowhere_else() {
     assert_eq!(get_with(port, "/__openclaw__/canvas/", &bearer).await.status, 200);
     assert_eq!(get_with(main, "/__openclaw__/canvas/", &bearer).await.status, 404);
     assert_eq!(status(port, &format!("{base}/__openclaw__/canvas/%2e%2e/x")).await, 400);
-    assert_eq!(http(port, &format!("DELETE {base}/__openclaw__/canvas/ HTTP/1.1\r\nHost: x\r\n\r\n")).await.status, 405);
+    assert_eq!(
+        http(port, &format!("DELETE {base}/__openclaw__/canvas/ HTTP/1.1\r\nHost: x\r\n\r\n")).await.status,
+        405
+    );
     // Nothing else is there: not the gateway's protocol, not its metrics, not the doors of others.
     assert_eq!(get_with(port, "/metrics", &bearer).await.status, 404);
     assert_eq!(get_with(main, "/metrics", &bearer).await.status, 200);
@@ -156,7 +158,11 @@ async fn a_port_that_is_taken_stops_nobody_and_is_tried_again() {
     let told = errors.iter().find(|row| row["id"] == "canvas").unwrap_or_else(|| panic!("{health}"));
     assert!(told["activated"] == true && told["error"].as_str().is_some_and(|told| told.starts_with(&why)), "{told}");
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
-    assert_eq!(get_with(gateway.port, "/__openclaw__/canvas/", &bearer).await.status, 404, "not where it was not to be");
+    assert_eq!(
+        get_with(gateway.port, "/__openclaw__/canvas/", &bearer).await.status,
+        404,
+        "not where it was not to be"
+    );
 
     // A plugin that is made anew tries, and fails again.
     let again = reload(&mut client, "canvas").await;

@@ -233,7 +233,8 @@ fn prepare(
         Some(threads) => Place::pool(id, workers, threads).map_err(|error| format!("no threads for it: {error}"))?,
     };
     let freeing = gateway.freeing.clone();
-    let plugin = Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, settings.http_port, freeing));
+    let plugin =
+        Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, settings.http_port, freeing));
     let data_dir = gateway.folders.data(id).map_err(|error| error.to_string())?;
     let setup = json!({ "id": id, "dataDir": data_dir, "config": settings.config }).to_string();
     Ok(Prepared { plugin, setup })

@@ -1,8 +1,6 @@
 //! `host.connections.*`, and what a connection is told anew.
 
-use plugin_api::catalogue::{
-    CloseConnection, Connection, ConnectionId, Connections, Done, SurfaceAddress, SurfaceOf,
-};
+use plugin_api::catalogue::{CloseConnection, Connection, ConnectionId, Connections, Done, SurfaceAddress, SurfaceOf};
 use schemas::ErrorShape;
 use schemas::protocol::close as codes;
 

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 pub use invites::{Invite, Invited};
 pub use registry::{
-    ConfigChanged, HttpPort, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+    ConfigChanged, HttpPort, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry,
+    RegistryList,
 };
 pub use surface::{SurfaceAddress, SurfaceOf};
 
@@ -77,7 +78,10 @@ pub const SERVICES: &[Service] = &[
     ),
     service::<NamedThing, RegistryEntry>("host.registry.describe", "One method or event, with its schemas."),
     service::<NoParams, RegistryList>("host.registry.list", "Every plugin, method and event."),
-    service::<SurfaceOf, SurfaceAddress>("host.surfaces.renew", "A fresh address of what a plugin shows, for a client."),
+    service::<SurfaceOf, SurfaceAddress>(
+        "host.surfaces.renew",
+        "A fresh address of what a plugin shows, for a client.",
+    ),
 ];
 
 /// Every event of the host, sorted.
