@@ -38,7 +38,8 @@ impl Node {
         surface: String,
         observed_url: Option<String>,
     ) -> Result<SurfaceAddress, MethodError> {
-        let conn = call.conn().ok_or_else(|| MethodError::invalid_request("only a connected node is told addresses"))?;
+        let conn =
+            call.conn().ok_or_else(|| MethodError::invalid_request("only a connected node is told addresses"))?;
         let asked = SurfaceOf { conn, surface, observed_url };
         self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send().await
     }

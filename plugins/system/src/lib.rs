@@ -162,7 +162,8 @@ impl System {
     }
 
     async fn refresh_surface(self: Arc<Self>, call: Call, asked: Refresh) -> Result<Fresh, MethodError> {
-        let conn = call.conn().ok_or_else(|| MethodError::invalid_request("only a connected client is told addresses"))?;
+        let conn =
+            call.conn().ok_or_else(|| MethodError::invalid_request("only a connected client is told addresses"))?;
         let asked = SurfaceOf { conn, surface: asked.surface, observed_url: asked.observed_url };
         let fresh = self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send();
         let SurfaceAddress { surface, url, good_until_ms, .. } = fresh.await?;
