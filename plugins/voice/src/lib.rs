@@ -186,8 +186,7 @@ impl Voice {
     }
 
     async fn set_routing(self: Arc<Self>, _: Call, wish: RoutingWish) -> Result<Routing, MethodError> {
-        let config =
-            Rules::wanted(&wish.config, schemas::now_ms()).map_err(MethodError::invalid_request)?;
+        let config = Rules::wanted(&wish.config, schemas::now_ms()).map_err(MethodError::invalid_request)?;
         self.host.kv().set_json(RULES, &config).await?;
         let _telling = lock(&self.telling);
         let stored = self.rules()?;
@@ -223,7 +222,8 @@ impl Voice {
 
     /// To operators, and to each node that wants it.
     fn tell<T: Serialize>(&self, event: &str, payload: &T, wants: impl Fn(Node) -> bool) {
-        let nodes: Vec<u64> = lock(&self.nodes).iter().filter(|(_, node)| wants(**node)).map(|(conn, _)| *conn).collect();
+        let nodes: Vec<u64> =
+            lock(&self.nodes).iter().filter(|(_, node)| wants(**node)).map(|(conn, _)| *conn).collect();
         let to_nodes = (!nodes.is_empty()).then(|| self.host.event(event).droppable().send_to(&nodes, payload));
         self.sent(event, self.host.event(event).droppable().send(payload));
         self.sent(event, to_nodes.unwrap_or(Ok(())));

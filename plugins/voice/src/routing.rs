@@ -134,7 +134,9 @@ impl Target {
             (None, Some(_), None) => Err(format!("{path}.agentId must be the id of an agent")),
             (None, None, Some(key)) if is_session(key) => Ok(Target::Session { session_key: key.to_string() }),
             (None, None, Some(_)) => Err(format!("{path}.sessionKey must be a session's full key, agent:<id>:<rest>")),
-            _ => Err(format!("{path} must be {{mode: \"current\"}}, {{agentId}} or {{sessionKey}}, and one of them only")),
+            _ => Err(format!(
+                "{path} must be {{mode: \"current\"}}, {{agentId}} or {{sessionKey}}, and one of them only"
+            )),
         }
     }
 }

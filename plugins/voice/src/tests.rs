@@ -129,7 +129,10 @@ fn rules_are_kept_and_told() {
     again.open_connection(&node(9, "linux", 4));
     assert_eq!(again.wait_event("voicewake.routing.changed").payload, stored);
     let default = again.call("voicewake.routing.set", json!({ "config": {} })).payload();
-    assert_eq!((&default["config"]["defaultTarget"], &default["config"]["routes"]), (&json!({ "mode": "current" }), &json!([])));
+    assert_eq!(
+        (&default["config"]["defaultTarget"], &default["config"]["routes"]),
+        (&json!({ "mode": "current" }), &json!([]))
+    );
 }
 
 #[test]
