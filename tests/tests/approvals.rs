@@ -155,7 +155,8 @@ async fn a_request_waits_on_across_reloads_and_restarts() {
 
     // A gateway that is killed, and one that is stopped.
     let gateway = gateway.kill().await.restart().await;
-    let mode = std::fs::metadata(gateway.state_file("data/approvals/approvals.db")).expect("a file").permissions().mode();
+    let mode =
+        std::fs::metadata(gateway.state_file("data/approvals/approvals.db")).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let mut anna = approver(&gateway, "Anna", 4).await;
     let listed = anna.ok("exec.approval.list", json!({})).await;

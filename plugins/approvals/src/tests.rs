@@ -201,8 +201,11 @@ fn wait_for(approvals: &Running, id: &str) -> PendingCall {
 #[test]
 fn the_end_of_an_instance_is_told_to_who_waits_and_the_next_one_knows() {
     let first = start();
-    let (call, id) = ask(&first, json!({ "command": "ls", "cwd": "/tmp", "host": "node", "nodeId": "n",
-        "systemRunPlan": { "argv": ["ls", "-l"], "cwd": "/a", "binding": { "v": 1 } } }));
+    let (call, id) = ask(
+        &first,
+        json!({ "command": "ls", "cwd": "/tmp", "host": "node", "nodeId": "n",
+        "systemRunPlan": { "argv": ["ls", "-l"], "cwd": "/a", "binding": { "v": 1 } } }),
+    );
     let asked = list(&first);
     first.quiesce();
     let error = call.wait().error();
