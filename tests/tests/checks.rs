@@ -82,7 +82,8 @@ fn a_sound_plugin_passes_every_check() {
     assert_eq!((code, &report["passed"]), (Some(0), &Value::Bool(true)), "{report:#}");
     let skipped: Vec<_> =
         report["checks"].as_array().into_iter().flatten().filter(|c| c["verdict"] != "passed").collect();
-    assert!(skipped.is_empty(), "{skipped:#?}");
+    let skipped: Vec<_> = skipped.iter().map(|check| (check["name"].as_str(), check["why"].as_str())).collect();
+    assert_eq!(skipped, [(Some("http"), Some("it answers no HTTP"))]);
 }
 
 #[test]
@@ -100,6 +101,35 @@ fn every_planted_fault_is_found() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// Over HTTP, asked by real clients through a real gateway.
+#[test]
+fn what_is_wrong_over_http_is_found() {
+    let home = Home::default();
+    let Some(compiler) = Compiler::find(Language::C) else { return };
+    let source = repository().join("tests/fixtures/http.c");
+    for (fault, words) in [
+        (None, None),
+        (Some("SILENT"), Some("GET /c was not answered within")),
+        (Some("BREAKS_OFF"), Some("GET /c: its answer breaks off after 6 bytes")),
+        (Some("HANGS_ON_PARTS"), Some("at once were not answered after clients that went")),
+    ] {
+        let library = home.path().join(format!("{}.so", fault.unwrap_or("sound")));
+        let define = fault.map(|fault| format!("-D{fault}"));
+        let more: Vec<&str> = define.iter().map(String::as_str).collect();
+        compiler
+            .library(&compiler::include(), &source, &more, &library)
+            .unwrap_or_else(|why| panic!("{fault:?}: {why}"));
+        let (code, report) = report(&home, library.to_str().expect("an ASCII path"), &["--only", "http"]);
+        let checked = &report["checks"][0];
+        match words {
+            None => assert!(code == Some(0) && checked["verdict"] == "passed", "{report:#}"),
+            Some(words) => {
+                assert!(code == Some(1) && checked["why"].to_string().contains(words), "{fault:?}: {report:#}");
+            }
+        }
+    }
 }
 
 /// A gateway reads a manifest once and keeps to it, so it is here that one which changes is found.

@@ -1,14 +1,15 @@
-//! `clawhost plugins check`: the test kit's checks on a library, each in a child process.
+//! `clawhost plugins check`: the test kit's checks on a library, and one over HTTP, each in a child process.
 
 use std::time::Duration;
 
 use clap::Args;
-use plugin_kit::checks::{self, Check, Verdict};
+use plugin_kit::checks::{self, Verdict};
 use serde_json::{Value, json};
 
 use super::LibraryArgs;
 use super::child::{self, ChildArgs};
 use super::file::Library;
+use super::over_http;
 use crate::cli::Context;
 use crate::failure::Failure;
 use crate::show::{Style, clean, print};
@@ -31,8 +32,21 @@ pub struct CheckArgs {
 /// Seconds for one check, unless said otherwise.
 const LIMIT: u64 = 60;
 
+/// One thing that is checked: its name, and what holds of a plugin that passes.
+#[derive(Clone, Copy)]
+struct Check {
+    name: &'static str,
+    about: &'static str,
+}
+
+/// The test kit's, and the one that takes a gateway.
+fn all() -> Vec<Check> {
+    let of_kit = checks::ALL.iter().map(|check| Check { name: check.name, about: check.about });
+    of_kit.chain([Check { name: over_http::NAME, about: over_http::ABOUT }]).collect()
+}
+
 fn names() -> Vec<&'static str> {
-    checks::ALL.iter().map(|check| check.name).collect()
+    all().iter().map(|check| check.name).collect()
 }
 
 /// What to try.
@@ -50,9 +64,9 @@ impl Plan {
         Plan { config: config.map(Value::to_string), only: Vec::new(), limit: Duration::from_secs(LIMIT) }
     }
 
-    fn checks(&self) -> Vec<&'static Check> {
-        let is_meant = |check: &&Check| self.only.is_empty() || self.only.iter().any(|name| name == check.name);
-        checks::ALL.iter().filter(is_meant).collect()
+    fn checks(&self) -> Vec<Check> {
+        let is_meant = |check: &Check| self.only.is_empty() || self.only.iter().any(|name| name == check.name);
+        all().into_iter().filter(is_meant).collect()
     }
 }
 
@@ -76,7 +90,7 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<(), Failure> {
 
 /// A check and how it ended.
 pub struct Checked {
-    check: &'static Check,
+    check: Check,
     verdict: Verdict,
 }
 
@@ -105,7 +119,7 @@ pub fn make(library: &Library, plan: &Plan, context: &Context) -> Result<Vec<Che
     say(&format!("{} {:<15} {ABOUT_FILE}\n", context.style.green("ok     "), "file"))?;
     let checks = plan.checks();
     let mut results = Vec::new();
-    for check in &checks {
+    for &check in &checks {
         let verdict = child::check(&library.copy, check.name, plan.config.as_deref(), plan.limit)?;
         say(&line(check, &verdict, context.style))?;
         results.push(Checked { check, verdict });
@@ -117,7 +131,7 @@ pub fn make(library: &Library, plan: &Plan, context: &Context) -> Result<Vec<Che
     Ok(results)
 }
 
-fn line(check: &Check, verdict: &Verdict, style: Style) -> String {
+fn line(check: Check, verdict: &Verdict, style: Style) -> String {
     let start = |word: &str, paint: fn(Style, &str) -> String| {
         format!("{} {:<15} ", paint(style, &format!("{word:<7}")), check.name)
     };
@@ -149,7 +163,7 @@ mod tests {
 
     #[test]
     fn each_check_is_a_line_and_each_finding_too() {
-        let check = &checks::ALL[0];
+        let check = all()[0];
         let shown = |verdict| line(check, &verdict, Style::plain());
         assert_eq!(shown(Verdict::Passed), format!("ok      entry           {}\n", check.about));
         let failed = Verdict::Failed(vec!["one\u{7}".into(), "two".into()]);

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use plugin_api::hosting;
+use plugin_api::{Manifest, hosting};
 use plugin_kit::checks::{self, Subject, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use super::over_http;
 use crate::failure::Failure;
 use crate::session::block_on;
 
@@ -66,6 +67,16 @@ fn work(task: &str, report: &Path, library: &Path, config: Option<Value>) -> Res
     if task == MANIFEST {
         let text = opened.and_then(|entry| hosting::manifest(entry).map_err(|why| why.to_string()));
         report.write(&Line::Manifest(text.map(str::to_string)));
+        return Ok(());
+    }
+    if task == over_http::NAME {
+        let step = |step: &str| report.write(&Line::Step(step.to_string()));
+        let manifest = opened.and_then(|entry| hosting::manifest(entry).map_err(|why| why.to_string()));
+        let verdict = match manifest.and_then(|text| Manifest::parse(text).map_err(|why| why.to_string())) {
+            Ok(manifest) => over_http::check(library, &manifest, config.as_ref(), &step),
+            Err(why) => Verdict::Skipped(format!("the manifest cannot be used: {why}")),
+        };
+        report.write(&Line::Verdict(verdict));
         return Ok(());
     }
     let check = checks::find(task).ok_or_else(|| Failure::usage(format!("there is no check {task:?}")))?;

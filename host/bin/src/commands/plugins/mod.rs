@@ -15,6 +15,7 @@ mod file;
 mod list;
 mod manifest;
 mod new;
+mod over_http;
 mod reload;
 mod run;
 mod table;
