@@ -1,0 +1,204 @@
+/** The conversation that is shown: what was said, what is being said, and what is on its way out. */
+import { computed, signal } from '@preact/signals';
+import { gateway, hello, isOpen, may } from '../../app';
+import { Disconnected, sentence } from '../../gateway/types';
+
+export type Part =
+  | { type: 'text'; text: string }
+  | { type: 'image'; data: string; mimeType: string }
+  | { type: 'thinking'; thinking: string }
+  | { type: 'toolCall'; id: string; name: string; arguments: unknown }
+  | { type: 'other' };
+
+export interface Message {
+  id?: string;
+  role: string;
+  content?: string | Part[];
+  timestamp?: number;
+  runId?: string;
+  model?: string;
+  provider?: string;
+  toolName?: string;
+  isError?: boolean;
+  errorMessage?: string;
+}
+
+export interface SessionRow {
+  key: string;
+  sessionId?: string;
+  updatedAt?: number | null;
+  kind?: string;
+  label?: string;
+  displayName?: string;
+  derivedTitle?: string;
+  lastMessagePreview?: string;
+  model?: string;
+  channel?: string;
+}
+
+export interface Attachment {
+  fileName: string;
+  mimeType: string;
+  /** In base64. */
+  content: string;
+}
+
+/** What this page sent and the history does not show yet. Its key is the run's id. */
+export interface Outgoing {
+  key: string;
+  session: string;
+  text: string;
+  attachments: Attachment[];
+  state: 'sending' | 'sent' | 'unsure' | 'failed';
+  error?: string;
+}
+
+export interface Run {
+  id: string;
+  text: string;
+}
+
+interface ChatEvent {
+  runId: string;
+  sessionKey: string;
+  state: 'delta' | 'final' | 'aborted' | 'error';
+  message?: Message;
+  deltaText?: string;
+  replace?: boolean;
+  errorMessage?: string;
+  stopReason?: string;
+}
+
+const LIMIT = 100;
+
+/** The session that was chosen; until then the main one. */
+export const chosen = signal<string | undefined>(undefined);
+export const session = computed(() => chosen.value ?? hello.value?.snapshot.sessionDefaults?.mainSessionKey ?? 'main');
+export const history = signal<Message[]>([]);
+export const hasMore = signal(false);
+export const outgoing = signal<Outgoing[]>([]);
+/** Runs whose answers grow in this session. */
+export const runs = signal<Run[]>([]);
+/** What went wrong last, until something else is said. */
+export const trouble = signal<string | undefined>(undefined);
+/** What ended last, for those who listen. */
+export const spoken = signal('');
+
+let limit = LIMIT;
+let turn = 0;
+
+export async function load(): Promise<void> {
+  if (!isOpen.value || !may('chat.history')) return;
+  const mine = ++turn;
+  const key = session.value;
+  try {
+    const page = await gateway.call<{ messages: Message[]; hasMore: boolean }>('chat.history', { sessionKey: key, limit });
+    if (mine !== turn) return;
+    history.value = page.messages ?? [];
+    hasMore.value = page.hasMore === true;
+    const known = new Set(history.value.map((message) => message.runId));
+    outgoing.value = outgoing.value.filter((one) => !(same(one.session, key) && known.has(one.key)));
+  } catch (error) {
+    if (mine === turn && !(error instanceof Disconnected)) trouble.value = sentence(error);
+  }
+}
+
+export function loadMore(): void {
+  limit = Math.min(limit * 3, 1000);
+  void load();
+}
+
+export function choose(key: string): void {
+  chosen.value = key;
+  limit = LIMIT;
+  history.value = [];
+  runs.value = [];
+  trouble.value = undefined;
+  void load();
+}
+
+export async function send(text: string, attachments: Attachment[]): Promise<void> {
+  trouble.value = undefined;
+  const key = crypto.randomUUID();
+  outgoing.value = [...outgoing.value, { key, session: session.value, text, attachments, state: 'sending' }];
+  await deliver(key);
+}
+
+/** Sends it, or sends it again: by its key the gateway knows whether it has it already. */
+export async function deliver(key: string): Promise<void> {
+  const one = outgoing.value.find((other) => other.key === key);
+  if (!one) return;
+  change(key, { state: 'sending', error: undefined });
+  const { session: sessionKey, text: message, attachments } = one;
+  try {
+    const params = { sessionKey, message, idempotencyKey: key, ...(attachments.length > 0 && { attachments }) };
+    const answer = await gateway.call<{ runId?: string; status?: string }>('chat.send', params);
+    if (answer.status === 'started' || answer.status === 'in_flight') {
+      change(key, { state: 'sent' });
+      return;
+    }
+    // It stopped something, or was answered at once.
+    drop(key);
+    await load();
+  } catch (error) {
+    const state = error instanceof Disconnected ? 'unsure' : 'failed';
+    change(key, { state, error: sentence(error) });
+  }
+}
+
+export function drop(key: string): void {
+  outgoing.value = outgoing.value.filter((one) => one.key !== key);
+}
+
+export async function abort(): Promise<void> {
+  try {
+    await gateway.call('chat.abort', { sessionKey: session.value });
+  } catch (error) {
+    trouble.value = sentence(error);
+  }
+}
+
+function change(key: string, to: Partial<Outgoing>): void {
+  outgoing.value = outgoing.value.map((one) => (one.key === key ? { ...one, ...to } : one));
+}
+
+/** Whether two keys mean one session: whoever began a run may have spelled it in short. */
+export function same(one: string, other: string): boolean {
+  return canonical(one) === canonical(other);
+}
+
+function canonical(key: string): string {
+  const defaults = hello.value?.snapshot.sessionDefaults;
+  if (key === 'main' || key === defaults?.mainKey) return defaults?.mainSessionKey ?? key;
+  return key.startsWith('agent:') ? key : `agent:${defaults?.defaultAgentId ?? 'main'}:${key}`;
+}
+
+export function textOf(message: Message | undefined): string {
+  const content = message?.content;
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => (part.type === 'text' ? part.text : '')).join('');
+}
+
+function hear(event: ChatEvent): void {
+  if (!same(event.sessionKey, session.value)) return;
+  const run = runs.value.find(({ id }) => id === event.runId);
+  const others = runs.value.filter(({ id }) => id !== event.runId);
+  if (event.state === 'delta') {
+    const whole = event.message ? textOf(event.message) : undefined;
+    const text = whole ?? (event.replace ? '' : (run?.text ?? '')) + (event.deltaText ?? '');
+    runs.value = [...others, { id: event.runId, text }];
+    return;
+  }
+  if (event.state === 'error') trouble.value = event.errorMessage ?? 'The agent failed.';
+  if (event.state === 'aborted') trouble.value = 'Stopped.';
+  spoken.value = textOf(event.message) || run?.text || '';
+  // Shown as it came until the history has it.
+  if (event.message) runs.value = [...others, { id: event.runId, text: textOf(event.message) }];
+  void load().then(() => {
+    runs.value = runs.value.filter(({ id }) => id !== event.runId);
+    drop(event.runId);
+  });
+}
+
+gateway.on('chat', (payload) => hear(payload as ChatEvent));
+gateway.on('gap', () => void load());

@@ -1,0 +1,35 @@
+/** Where one is: the part of the address behind `#/`, so that the page works below any path without the server's help. */
+import { signal } from '@preact/signals';
+
+export interface Place {
+  page: string;
+  /** What follows the page's name. */
+  rest: string;
+}
+
+export const place = signal<Place>(read());
+
+window.addEventListener('hashchange', () => {
+  place.value = read();
+});
+
+export function href(page: string, rest = ''): string {
+  return `#/${page}${rest === '' ? '' : `/${encodeURIComponent(rest)}`}`;
+}
+
+export function go(page: string, rest = ''): void {
+  location.hash = href(page, rest);
+}
+
+function read(): Place {
+  const [page = '', ...rest] = location.hash.replace(/^#\/?/, '').split('/');
+  return { page, rest: decoded(rest.join('/')) };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
