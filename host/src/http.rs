@@ -278,7 +278,7 @@ impl Visit {
             return *turned;
         }
         match request.uri().path() {
-            "/metrics" if gateway.config.gateway.metrics.enabled => self.metrics(&request, &peer),
+            serve::METRICS if gateway.config.gateway.metrics.enabled => self.metrics(&request, &peer),
             _ => text(StatusCode::NOT_FOUND, "Not Found"),
         }
     }

@@ -26,6 +26,7 @@ use plugin_channels as _;
 use plugin_chat as _;
 use plugin_command as _;
 use plugin_config as _;
+use plugin_console as _;
 use plugin_cron as _;
 use plugin_devices as _;
 use plugin_discovery as _;

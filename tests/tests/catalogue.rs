@@ -34,6 +34,8 @@ async fn the_host_serves_its_catalogue() {
         Asker { connection: Connection::open(operator()).await.expect("it connects"), asked: BTreeMap::new() };
 
     asker.ask("host.gateway.info", json!({})).await;
+    let counted = asker.ask("host.metrics.read", json!({})).await;
+    assert!(counted["text"].as_str().expect("a text").contains("clawhost_calls_total"));
     let registry = asker.ask("host.registry.list", json!({})).await;
     assert_eq!(names(&registry["methods"]), SERVICES.iter().map(|service| service.name.to_string()).collect());
     assert_eq!(names(&registry["events"]), NOTICES.iter().map(|notice| notice.name.to_string()).collect());

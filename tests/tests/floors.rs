@@ -8,7 +8,7 @@ use clawhost_tests::program::repository;
 use clawhost_tests::published;
 
 /// Crates of ours that each crate may depend on; plugins have one rule for all.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     ("clawhost-schemas", &[]),
     ("clawhost-plugin-api", &["clawhost-schemas"]),
     ("clawhost-plugin-kit", &["clawhost-plugin-api", "clawhost-schemas"]),
@@ -16,9 +16,11 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("clawhost-node", &["clawhost-client", "clawhost-schemas"]),
     ("clawhost-outside", &["clawhost-plugin-api", "clawhost-schemas"]),
     ("clawhost-database", &["clawhost-plugin-api"]),
+    ("clawhost-folder", &["clawhost-plugin-api"]),
     ("clawhost", &["clawhost-plugin-api", "clawhost-schemas"]),
 ];
-const PLUGIN_MAY_USE: [&str; 4] = ["clawhost-plugin-api", "clawhost-outside", "clawhost-database", "clawhost-schemas"];
+const PLUGIN_MAY_USE: [&str; 5] =
+    ["clawhost-plugin-api", "clawhost-outside", "clawhost-database", "clawhost-folder", "clawhost-schemas"];
 /// Other people's crates that every plugin builds with these two; what is not listed there needs a reason to come in.
 /// Features may bring more, which plugins do not switch on.
 const EVERY_PLUGIN_BUILDS: [(&str, &[&str]); 2] = [

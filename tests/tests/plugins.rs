@@ -3,7 +3,7 @@
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
-const ALL: [&str; 30] = [
+const ALL: [&str; 31] = [
     "acp",
     "agent",
     "agents",
@@ -14,6 +14,7 @@ const ALL: [&str; 30] = [
     "chat",
     "command",
     "config",
+    "console",
     "cron",
     "devices",
     "discovery",

@@ -67,6 +67,7 @@ fn help_and_version_are_answered_by_the_program_itself() {
         "status",
         "methods",
         "plugins",
+        "dashboard",
         "devices",
         "nodes",
         "approvals",

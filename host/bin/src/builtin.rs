@@ -25,6 +25,7 @@ builtin! {
     "chat" => plugin_chat,
     "command" => plugin_command,
     "config" => plugin_config,
+    "console" => plugin_console,
     "cron" => plugin_cron,
     "devices" => plugin_devices,
     "discovery" => plugin_discovery,

@@ -19,6 +19,7 @@ use crate::commands::chat::ChatArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::cron::CronCommand;
+use crate::commands::dashboard::DashboardArgs;
 use crate::commands::devices::DevicesCommand;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
@@ -114,6 +115,8 @@ pub enum Command {
     Methods(MethodsArgs),
     /// List the plugins and how they are doing, or write, check, add, run or reload one
     Plugins(PluginsArgs),
+    /// Print the address of the page, with a code by which one browser comes in
+    Dashboard(DashboardArgs),
     /// Make a code by which a device that is not here yet pairs itself once
     Pair(PairArgs),
     /// Decide about devices and their tokens

@@ -115,6 +115,11 @@ impl Target {
         Ok(options)
     }
 
+    /// The address of the gateway.
+    pub fn address(&self) -> Result<String, Failure> {
+        Ok(self.door(&environment)?.url)
+    }
+
     /// How a node of this machine connects: always as a device of its own, which a gateway can approve and forget.
     pub fn node_options(&self) -> Result<ConnectOptions, Failure> {
         let folder = self.state_dir()?;

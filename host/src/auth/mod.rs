@@ -127,6 +127,11 @@ pub trait DeviceTokens {
         now_ms: u64,
     ) -> Result<TokenUse, TokenRefusal>;
 
+    /// What the token of this device and role is good for.
+    fn reach(&self, _device_id: &str, _role: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What the token of a setup code invites this device to in this role. No other device can use it from then on.
     fn verify_bootstrap_token(&self, _device_id: &str, _role: &str, _token: &str, _now_ms: u64) -> Option<Invited> {
         None
@@ -267,7 +272,9 @@ fn by_credentials(
     let is_honest =
         named.is_some() || matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
     let delay = (was_guess && !is_honest).then(|| limiter.failed(attempt.guesser, attempt.now_ms)).flatten();
-    let error = refusal::refusal(reason, token_refusal, &attempt);
+    let too_far = attempt.device_id.filter(|_| token_refusal == Some(TokenRefusal::ScopeMismatch));
+    let reach = too_far.map(|device_id| tokens.reach(device_id, attempt.role));
+    let error = refusal::refusal(reason, token_refusal, reach, &attempt);
     let reason = named_refusal.or(bootstrap.word()).unwrap_or(reason);
     Err(Box::new(Unauthorized { error, reason, token_refusal, named, delay }))
 }

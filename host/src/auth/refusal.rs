@@ -15,9 +15,15 @@ pub(super) fn rate_limited() -> ErrorShape {
     )
 }
 
-/// What a client is told whose credentials do not let it in.
-pub(super) fn refusal(reason: &'static str, token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> ErrorShape {
-    if let Some(error) = special_refusal(token, attempt) {
+/// What a client is told whose credentials do not let it in. `reach` is what its device token is good for, which it is told
+/// if it asked for more: it has proved its key, and can come again with that.
+pub(super) fn refusal(
+    reason: &'static str,
+    token: Option<TokenRefusal>,
+    reach: Option<Vec<String>>,
+    attempt: &Attempt<'_>,
+) -> ErrorShape {
+    if let Some(error) = special_refusal(token, reach, attempt) {
         return error;
     }
     let hints = hints(attempt);
@@ -53,7 +59,11 @@ pub(super) fn refusal(reason: &'static str, token: Option<TokenRefusal>, attempt
 }
 
 /// What is said of credentials that only protocol 4 has fields for: whoever uses one hears of that one.
-fn special_refusal(token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> Option<ErrorShape> {
+fn special_refusal(
+    token: Option<TokenRefusal>,
+    reach: Option<Vec<String>>,
+    attempt: &Attempt<'_>,
+) -> Option<ErrorShape> {
     if attempt.credentials.bootstrap_token().is_some() {
         return Some(bootstrap());
     }
@@ -66,9 +76,13 @@ fn special_refusal(token: Option<TokenRefusal>, attempt: &Attempt<'_>) -> Option
         let message = "unauthorized: device token mismatch (rotate/reissue device token)";
         ("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch", message, "update_auth_credentials")
     };
-    Some(ErrorShape::invalid_request(message).with_details(json!({
+    let mut details = json!({
         "code": code, "authReason": reason, "canRetryWithDeviceToken": false, "recommendedNextStep": next_step,
-    })))
+    });
+    if let Some(reach) = reach {
+        details["approvedScopes"] = json!(reach);
+    }
+    Some(ErrorShape::invalid_request(message).with_details(details))
 }
 
 /// A setup code that lets nobody in, whatever is wrong with it.

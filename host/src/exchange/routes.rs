@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use hyper::Method;
 use metrics::Counter;
 use plugin_api::http::{Admission, HttpSpec};
 
@@ -25,6 +26,13 @@ pub struct Route {
     pub plugin: Arc<RunningPlugin>,
     /// Requests that were handed over.
     pub requests: Counter,
+}
+
+impl Route {
+    /// Whether its row takes a verb.
+    pub fn takes(&self, verb: &Method) -> bool {
+        self.spec.verbs.iter().any(|known| known == verb.as_str())
+    }
 }
 
 impl Routes {

@@ -26,6 +26,8 @@ use crate::locality::Peer;
 use crate::mailbox::{Asked, Ear, REQUEST};
 use crate::own_ports::{self, OwnPort};
 
+/// The path at which the gateway shows what it counts.
+pub const METRICS: &str = "/metrics";
 /// Bytes of a path and query that are read at most.
 const LONGEST_TARGET: usize = 8 * 1024;
 
@@ -81,8 +83,16 @@ pub fn claim(
         Some((secret, path)) => (Some(secret.to_string()), path),
         None => (None, sent),
     };
-    // Of the table as it is now: the port outlives the instance that it was opened for.
-    let Some(route) = routes.find(path).filter(|route| own_ports::is_served(&route.plugin, here)).cloned() else {
+    // Who takes whatever nobody else does takes no addresses that were made for others, no verbs that it has no answer to, and
+    // not the gateway's own path: those are as unknown as they were without it.
+    let own = path == METRICS && gateway.config.gateway.metrics.enabled;
+    let fits = |route: &&Arc<Route>| {
+        let shown = secret.is_none() || route.spec.admit == Admission::Capability;
+        // Of the table as it is now: the port outlives the instance that it was opened for.
+        own_ports::is_served(&route.plugin, here)
+            && (!route.spec.prefix().is_empty() || (shown && !own && route.takes(request.method())))
+    };
+    let Some(route) = routes.find(path).filter(fits).cloned() else {
         return match secret {
             Some(_) => Err(Turned::new(StatusCode::NOT_FOUND, "Not Found")),
             None => Ok(None),
@@ -126,7 +136,7 @@ impl Claimed {
         shows_secret: impl FnOnce() -> Result<(), Box<Response<Body>>>,
     ) -> Result<Admitted, Box<Response<Body>>> {
         let spec = &self.route.spec;
-        if !spec.verbs.iter().any(|known| known == verb.as_str()) {
+        if !self.route.takes(verb) {
             let allow = Some(spec.verbs.join(", "));
             return Err(Box::new(answer(Turned {
                 allow,

@@ -197,6 +197,12 @@ impl DeviceTokens for Pairing {
         Ok(TokenUse { epoch: record.epoch })
     }
 
+    fn reach(&self, device_id: &str, role: &str) -> Vec<String> {
+        let book = self.lock();
+        let token = book.devices.get(device_id).and_then(|device| book::token(device, role));
+        token.map(|token| token.scopes.clone()).unwrap_or_default()
+    }
+
     fn verify_bootstrap_token(&self, device_id: &str, role: &str, token: &str, now_ms: u64) -> Option<Invited> {
         self.accept(token, device_id, role, now_ms)
     }

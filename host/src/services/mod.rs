@@ -7,7 +7,7 @@ mod pairing;
 
 use std::sync::Arc;
 
-use plugin_api::catalogue::{self, NamedThing, PluginId};
+use plugin_api::catalogue::{self, MetricsText, NamedThing, PluginId};
 use plugin_api::{Exposure, Idempotency, MethodSpec, OnDisconnect, Replies};
 use schemas::ErrorShape;
 use serde::Serialize;
@@ -79,6 +79,7 @@ impl HostService {
             "host.connections.get" => answer(&connections::get(gateway, parse(params)?)?),
             "host.connections.list" => answer(&connections::list(gateway)),
             "host.gateway.info" => answer(&gateway.info()),
+            "host.metrics.read" => answer(&MetricsText { text: gateway.metrics.render(gateway.calls.len()) }),
             "host.plugins.reload" => {
                 let PluginId { id } = parse(params)?;
                 let outcome = live::reload(gateway, &id).await;

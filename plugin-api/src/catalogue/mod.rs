@@ -61,6 +61,7 @@ pub const SERVICES: &[Service] = &[
     service::<ConnectionId, Connection>("host.connections.get", "One open connection."),
     service::<NoParams, Connections>("host.connections.list", "Every open connection, oldest first."),
     service::<NoParams, GatewayInfo>("host.gateway.info", "The process: version, addresses, folders, start."),
+    service::<NoParams, MetricsText>("host.metrics.read", "All that is counted, as /metrics shows it."),
     service::<ApproveDevice, ApprovedDevice>(
         "host.pairing.approve",
         "Approves a pending device, with the caller's rights.",
@@ -258,6 +259,13 @@ pub struct GatewayInfo {
     pub tick_interval_ms: u64,
     /// What user interfaces derive their session key from.
     pub session_defaults: schemas::hello::SessionDefaults,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricsText {
+    /// In Prometheus' text form.
+    pub text: String,
 }
 
 /// Parameters of `host.config.read`.

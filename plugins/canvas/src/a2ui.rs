@@ -1,8 +1,9 @@
 //! The page that draws A2UI messages. It is part of the program and has nothing to wait for, so it never reloads by itself.
 
+use folder::kinds;
 use plugin_api::http::{self, Exchange, Response};
 
-use crate::{kinds, quiet, redirect};
+use crate::{quiet, redirect};
 
 const PAGE: &str = include_str!("page/a2ui.html");
 const STYLE: &str = include_str!("page/a2ui.css");

@@ -5,8 +5,6 @@
 //! comes with the address that hello-ok told.
 
 mod a2ui;
-mod files;
-mod kinds;
 mod reload;
 mod starter;
 
@@ -14,12 +12,12 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use folder::{Found, kinds};
 use plugin_api::http::{self, Exchange, HttpSpec, Response};
 use plugin_api::{Call, CreateError, Host, Manifest, MethodError, Plugin, Reply, Setup, Spawned, StartError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use files::Found;
 use reload::Reload;
 
 /// The product's three names.
@@ -28,8 +26,6 @@ const BRANDS: [&str; 3] = ["clawdbot", "moltbot", "openclaw"];
 const SOCKETS: [&str; 3] = ["/__clawdbot/ws", "/__moltbot/ws", "/__openclaw__/ws"];
 /// Largest message of a page, which has nothing to say.
 const MAX_MESSAGE: u64 = 1024;
-/// What is read and sent at once, in bytes.
-const CHUNK: u64 = 64 * 1024;
 /// A larger page is sent as it is, piece by piece, and does not reload by itself.
 const LARGEST_PAGE: u64 = 4 * 1024 * 1024;
 
@@ -142,11 +138,11 @@ plugin_api::plugin!(Canvas);
 impl Canvas {
     /// Answers with a file.
     async fn show(&self, exchange: Exchange) -> http::Result {
-        let Some(path) = files::Path::of(exchange.below()) else {
+        let Some(path) = folder::Path::of(exchange.below()) else {
             return exchange.respond(quiet(Response::status(404))).await;
         };
         let root = self.root.clone();
-        let found = self.host.blocking(move || files::find(&root, &path)).await?;
+        let found = self.host.blocking(move || folder::find(&root, &path)).await?;
         match found.map_err(|error| http::Error::failed(format!("a file of the canvas cannot be read: {error}")))? {
             Found::Nothing => exchange.respond(quiet(Response::status(404))).await,
             Found::Folder => redirect(exchange).await,
@@ -159,11 +155,7 @@ impl Canvas {
                 if self.config.live_reload && kind.starts_with("text/html") && length <= LARGEST_PAGE {
                     return self.page(exchange, file, length).await;
                 }
-                if exchange.verb() == "HEAD" {
-                    let head = Response::begin(kind).header("content-length", &length.to_string());
-                    return exchange.respond(quiet(head)).await;
-                }
-                self.send(exchange, kind, file, length).await
+                folder::send(&self.host, exchange, quiet(Response::begin(kind)), file, length).await
             }
         }
     }
@@ -172,33 +164,9 @@ impl Canvas {
     async fn page(&self, exchange: Exchange, file: File, length: u64) -> http::Result {
         // Told before it is read: what changes meanwhile counts as a change.
         let since = self.reload.since().await;
-        let (_, page) = self.read(file, length).await?;
+        let (_, page) = folder::read(&self.host, file, length).await?;
         let page = reload::with_script(page, since);
         exchange.respond(quiet(Response::body(kinds::PAGE, page))).await
-    }
-
-    /// Sends a file piece by piece.
-    async fn send(&self, exchange: Exchange, kind: &str, mut file: File, length: u64) -> http::Result {
-        let head = Response::begin(kind).header("content-length", &length.to_string());
-        let (mut answer, _) = exchange.stream(quiet(head))?;
-        let mut left = length;
-        while left > 0 {
-            let bytes;
-            (file, bytes) = self.read(file, left.min(CHUNK)).await?;
-            if bytes.is_empty() {
-                return Err(http::Error::failed("a file of the canvas became shorter while it was sent"));
-            }
-            left -= bytes.len() as u64;
-            answer.write(&bytes).await?;
-        }
-        answer.end()
-    }
-
-    async fn read(&self, file: File, bytes: u64) -> http::Result<(File, Vec<u8>)> {
-        let (file, read) = self.host.blocking(move || files::read(file, bytes)).await?;
-        let read =
-            read.map_err(|error| http::Error::failed(format!("a file of the canvas cannot be read: {error}")))?;
-        Ok((file, read))
     }
 }
 

@@ -1,13 +1,14 @@
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use folder::CHUNK;
 use plugin_api::http::Message;
 use plugin_kit::http::{Answer, Ask};
 use plugin_kit::{Harness, Running};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{CHUNK, Canvas, starter};
+use super::{Canvas, starter};
 
 /// A canvas that shows a folder of the test's.
 struct Shown {

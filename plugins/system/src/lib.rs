@@ -1,12 +1,14 @@
 //! The gateway about itself, for operators and programs: which methods and events there are with their schemas, which
 //! plugins run, who is connected. Everything comes from the host when asked; nothing is kept here.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use plugin_api::catalogue::{
-    Connections, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList, SurfaceAddress,
-    SurfaceOf,
+    Connections, MetricsText, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
+    SurfaceAddress, SurfaceOf,
 };
 use plugin_api::{
     Call, CreateError, EventSpec, Exposure, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
@@ -15,6 +17,8 @@ use plugin_api::{
 use schemars::JsonSchema;
 use schemas::scope::{ADMIN, READ};
 use serde::{Deserialize, Serialize};
+
+use metrics::Metrics;
 
 /// The plugin.
 pub struct System {
@@ -48,6 +52,11 @@ static METHODS: LazyLock<Methods<System>> = LazyLock::new(|| {
             System::connections,
         )
         .add(
+            Method::operator("system.metrics", &[READ])
+                .summary("What was counted since the start: calls, errors and time by method, and limits that were hit."),
+            System::metrics,
+        )
+        .add(
             Method::operator("plugins.reload", &[ADMIN])
                 .summary("Makes a plugin anew, with its configuration and library as they are on disk.")
                 .description(
@@ -74,7 +83,13 @@ impl Plugin for System {
             .vendor("dev.clawhost")
             .license("MIT OR Apache-2.0")
             .summary("What the gateway serves, which plugins run, and who is connected.")
-            .invokes(&["host.registry.list", "host.connections.list", "host.plugins.reload", "host.surfaces.renew"])
+            .invokes(&[
+                "host.registry.list",
+                "host.connections.list",
+                "host.metrics.read",
+                "host.plugins.reload",
+                "host.surfaces.renew",
+            ])
             .hears(&["host.registry.changed"])
             .methods(&METHODS)
             .event(
@@ -154,6 +169,11 @@ impl System {
 
     async fn connections(self: Arc<Self>, _: Call, _: NoParams) -> Result<Connections, MethodError> {
         self.host.invoke("host.connections.list", &NoParams {}).send().await
+    }
+
+    async fn metrics(self: Arc<Self>, _: Call, _: NoParams) -> Result<Metrics, MethodError> {
+        let read: MetricsText = self.host.invoke("host.metrics.read", &NoParams {}).send().await?;
+        Ok(Metrics::read(&read.text))
     }
 
     /// With the caller's rights, so that the account of decisions says who it was.

@@ -1,4 +1,4 @@
-use plugin_api::catalogue::{Connections, PluginState, RegistryEntry, RegistryList};
+use plugin_api::catalogue::{Connections, MetricsText, PluginState, RegistryEntry, RegistryList};
 use plugin_kit::{Harness, Running, Who, sample};
 use serde_json::{Value, json};
 
@@ -142,4 +142,13 @@ fn a_host_that_does_not_answer_is_an_error() {
         .answer_error("host.registry.list", schemas::ErrorShape::unavailable("starting").retryable())
         .start();
     assert_eq!(system.call("system.plugins", json!({})).error().code, "UNAVAILABLE");
+}
+
+#[test]
+fn what_was_counted() {
+    let text = "clawhost_calls_total{method=\"send\",plugin=\"send\"} 2\n".to_string();
+    let system = Harness::new::<System>().answer("host.metrics.read", MetricsText { text }).start();
+    let counted = system.call_as(reader(), "system.metrics", json!({})).payload();
+    let row = json!({ "method": "send", "plugin": "send", "calls": 2, "errors": 0, "microseconds": 0 });
+    assert_eq!(counted, json!({ "methods": [row], "limits": [] }));
 }

@@ -14,10 +14,10 @@ use serde_json::json;
 use {
     plugin_acp as _, plugin_agent as _, plugin_agents as _, plugin_anthropic as _, plugin_approvals as _,
     plugin_canvas as _, plugin_channels as _, plugin_chat as _, plugin_command as _, plugin_config as _,
-    plugin_cron as _, plugin_devices as _, plugin_discovery as _, plugin_doors as _, plugin_echo as _,
-    plugin_health as _, plugin_heartbeat as _, plugin_hooks as _, plugin_logs as _, plugin_models as _,
-    plugin_node as _, plugin_openai as _, plugin_presence as _, plugin_send as _, plugin_sessions as _,
-    plugin_status as _, plugin_system as _, plugin_voice as _,
+    plugin_console as _, plugin_cron as _, plugin_devices as _, plugin_discovery as _, plugin_doors as _,
+    plugin_echo as _, plugin_health as _, plugin_heartbeat as _, plugin_hooks as _, plugin_logs as _,
+    plugin_models as _, plugin_node as _, plugin_openai as _, plugin_presence as _, plugin_send as _,
+    plugin_sessions as _, plugin_status as _, plugin_system as _, plugin_voice as _,
 };
 
 /// The file in the plugin's folder: a JSON object a line.

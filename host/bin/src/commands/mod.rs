@@ -15,6 +15,7 @@ pub mod completions;
 pub mod config;
 mod connections;
 pub mod cron;
+pub mod dashboard;
 pub mod devices;
 pub mod events;
 mod health;
@@ -43,6 +44,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Status => status::run(context),
         Command::Methods(args) => methods::run(args, context),
         Command::Plugins(args) => plugins::run(args, context),
+        Command::Dashboard(args) => dashboard::run(args, context),
         Command::Pair(args) => pair::run(args, context),
         Command::Devices(command) => devices::run(command, context),
         Command::Connections => connections::run(context),

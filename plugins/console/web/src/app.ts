@@ -13,7 +13,7 @@ export const scopes = computed(() => hello.value?.auth.scopes ?? []);
 /** What the gateway serves now, with who may use it: `system.methods`. Empty where that is not served or allowed. */
 export const methods = signal<MethodRow[]>([]);
 export const events = signal<EventRow[]>([]);
-/** Whether the above has been asked for since the connection was opened. */
+/** Whether the above has been asked for. */
 export const isListed = signal(false);
 
 const names = computed(() => {
@@ -59,9 +59,8 @@ async function list(): Promise<void> {
   isListed.value = true;
 }
 
-gateway.on('open', () => {
-  isListed.value = false;
-  void list();
-});
+// What was listed before the connection was lost holds until it is listed anew, so that nothing on the page goes away for
+// a moment.
+gateway.on('open', () => void list());
 // Plugins come and go while the page is open.
 gateway.on('plugins.changed', () => void list());

@@ -5,8 +5,10 @@ import { takeCode } from './gateway/link';
 import { Layout } from './ui/layout';
 import { applyTheme } from './ui/theme';
 import './style/base.css';
+import './style/frame.css';
 import './style/parts.css';
 import './style/pages.css';
+import './style/chat.css';
 
 applyTheme();
 const code = takeCode();

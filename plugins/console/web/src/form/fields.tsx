@@ -55,7 +55,11 @@ function Input({ common, schema, value, required, onChange }: InputProps) {
       const values = named(schema);
       const at = values.findIndex((one) => one === value);
       return (
-        <select {...common} value={String(at)} onChange={(event) => onChange(values[Number(event.currentTarget.value)])}>
+        <select
+          {...common}
+          value={String(at)}
+          onChange={(event) => onChange(values[Number(event.currentTarget.value)])}
+        >
           {!required && <option value="-1">not said</option>}
           {values.map((one, index) => (
             <option key={index} value={String(index)}>
@@ -87,7 +91,9 @@ function Input({ common, schema, value, required, onChange }: InputProps) {
           max={schema.maximum}
           required={required}
           value={typeof value === 'number' ? value : ''}
-          onInput={(event) => onChange(event.currentTarget.value === '' ? undefined : Number(event.currentTarget.value))}
+          onInput={(event) =>
+            onChange(event.currentTarget.value === '' ? undefined : Number(event.currentTarget.value))
+          }
         />
       );
     case 'string':
@@ -159,7 +165,15 @@ function Group({ schema, root, name, value, required, onChange }: Props) {
   const body = Object.entries(schema.properties ?? {})
     .sort(([a], [b]) => Number(needed.has(b)) - Number(needed.has(a)))
     .map(([field, of]) => (
-      <Value key={field} schema={of} root={root} name={field} value={fields?.[field]} required={needed.has(field)} onChange={(to) => change(field, to)} />
+      <Value
+        key={field}
+        schema={of}
+        root={root}
+        name={field}
+        value={fields?.[field]}
+        required={needed.has(field)}
+        onChange={(to) => change(field, to)}
+      />
     ));
   if (name === '') return <>{body}</>;
   return (
@@ -193,7 +207,11 @@ function List({ schema, root, name, value, required, onChange }: Props) {
             required
             onChange={(to) => set(items.map((one, n) => (n === at ? (to ?? null) : one)))}
           />
-          <button type="button" aria-label={`Remove ${name} ${at + 1}`} onClick={() => set(items.filter((_, n) => n !== at))}>
+          <button
+            type="button"
+            aria-label={`Remove ${name} ${at + 1}`}
+            onClick={() => set(items.filter((_, n) => n !== at))}
+          >
             Remove
           </button>
         </div>

@@ -54,7 +54,13 @@ export function SchemaForm({ schema, submit, busy, onSubmit }: Props) {
       ) : (
         <label class="field">
           Parameters as JSON
-          <textarea class="mono" rows={8} spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <textarea
+            class="mono"
+            rows={8}
+            spellcheck={false}
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
         </label>
       )}
       <Problem>{problem}</Problem>

@@ -1,4 +1,4 @@
-/** One-time links (`#code=…`) and setup codes. Neither is a lasting secret, and no lasting secret is taken from an address. */
+/** One-time links (`#code=…`) and setup codes. No lasting secret is taken from an address. */
 
 /** The token of a one-time link, which is taken out of the address so that no history keeps it. */
 export function takeCode(): string | undefined {

@@ -1,4 +1,4 @@
-/** One connection: the challenge, `connect`, then requests and events until it ends. It does not come back by itself. */
+/** One connection: the challenge, `connect`, then requests and events until it ends. It comes back no more. */
 import type { Challenge } from './proof';
 import { Disconnected, GatewayError, type Frame, type Hello } from './types';
 
@@ -127,10 +127,13 @@ export class Socket {
    * answers on a slow line are long, so whoever waits for an answer has more patience.
    */
   private watchTicks(interval: number): void {
-    this.watch = setInterval(() => {
-      const patience = interval * (this.waiting.size > 0 ? 4 : 2);
-      if (Date.now() - this.lastFrame > patience) this.socket.close(TICK_TIMEOUT, 'tick timeout');
-    }, Math.max(interval / 4, 250));
+    this.watch = setInterval(
+      () => {
+        const patience = interval * (this.waiting.size > 0 ? 4 : 2);
+        if (Date.now() - this.lastFrame > patience) this.socket.close(TICK_TIMEOUT, 'tick timeout');
+      },
+      Math.max(interval / 4, 250),
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-/** What this browser keeps of a gateway: its key and the token it was handed. One database an origin, so one a gateway. */
+/** What this browser keeps of a gateway: its key and the token it was handed. Each origin has a database of its own. */
 
 const NAME = 'clawhost';
 const TABLE = 'kept';
@@ -16,8 +16,8 @@ export async function forget(key: string): Promise<void> {
 }
 
 /**
- * Writes a value where there is none, in one transaction, and gives back what is there afterwards: two tabs that open at
- * once agree on one.
+ * Writes a value where there is none, in one transaction, and gives back what is there afterwards: two tabs that
+ * open at once agree on one.
  */
 export async function writeOnce<T>(key: string, value: T): Promise<T> {
   const db = await open();

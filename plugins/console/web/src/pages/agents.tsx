@@ -96,7 +96,15 @@ function Heartbeats() {
     <Section title="Heartbeats">
       <Problem>{error}</Problem>
       {data ? (
-        <Facts of={[['Last', ago(data.ts)], ['Outcome', data.status], ['Because', data.reason], ['Said', data.preview], ['To', data.channel]]} />
+        <Facts
+          of={[
+            ['Last', ago(data.ts)],
+            ['Outcome', data.status],
+            ['Because', data.reason],
+            ['Said', data.preview],
+            ['To', data.channel],
+          ]}
+        />
       ) : (
         <Empty>There was none since the gateway was started.</Empty>
       )}

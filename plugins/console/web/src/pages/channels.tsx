@@ -13,7 +13,11 @@ interface Status {
 }
 
 export function Channels() {
-  const { data, error, again } = useAnswer<Status>('channels.status', {}, { on: ['health', 'plugins.changed'], every: 15_000 });
+  const { data, error, again } = useAnswer<Status>(
+    'channels.status',
+    {},
+    { on: ['health', 'plugins.changed'], every: 15_000 },
+  );
   const action = useAction();
   return (
     <>
@@ -27,7 +31,15 @@ export function Channels() {
         </Section>
       )}
       {data?.channelOrder.map((id) => (
-        <Channel key={id} id={id} label={data.channelLabels[id] ?? id} accounts={data.channelAccounts[id] ?? []} summary={data.channels[id] ?? {}} action={action} again={again} />
+        <Channel
+          key={id}
+          id={id}
+          label={data.channelLabels[id] ?? id}
+          accounts={data.channelAccounts[id] ?? []}
+          summary={data.channels[id] ?? {}}
+          action={action}
+          again={again}
+        />
       ))}
       {may('channels.pairing.list') && <Knocks />}
       {may('channels.senders.list') && <Senders />}
@@ -53,7 +65,14 @@ function Channel({ id, label, summary, accounts, action, again }: ChannelProps) 
     });
   const isRunning = accounts.some((account) => account.running === true);
   return (
-    <Section title={label} actions={<Badge kind={isRunning ? 'good' : 'plain'}>{isRunning ? 'running' : summary.configured ? 'configured' : 'not configured'}</Badge>}>
+    <Section
+      title={label}
+      actions={
+        <Badge kind={isRunning ? 'good' : 'plain'}>
+          {isRunning ? 'running' : summary.configured ? 'configured' : 'not configured'}
+        </Badge>
+      }
+    >
       {typeof summary.lastError === 'string' && <Problem>{summary.lastError}</Problem>}
       {accounts.length > 0 && (
         <Table label={`Accounts of ${label}`} head={['Account', 'State', 'Last message in', 'Last message out', '']}>
@@ -61,7 +80,8 @@ function Channel({ id, label, summary, accounts, action, again }: ChannelProps) 
             <tr key={String(account.accountId)}>
               <td>{String(account.name ?? account.accountId)}</td>
               <td>
-                {['running', 'connected', 'linked'].filter((flag) => account[flag] === true).join(', ') || 'not running'}
+                {['running', 'connected', 'linked'].filter((flag) => account[flag] === true).join(', ') ||
+                  'not running'}
                 {typeof account.lastError === 'string' && <div class="problem">{account.lastError}</div>}
               </td>
               <td>{time(account.lastInboundAt)}</td>
@@ -69,15 +89,29 @@ function Channel({ id, label, summary, accounts, action, again }: ChannelProps) 
               <td>
                 <div class="row">
                   {may('channels.start') && account.running === false && (
-                    <button type="button" disabled={action.busy} onClick={() => call('channels.start', account.accountId, 'Started.')}>
+                    <button
+                      type="button"
+                      disabled={action.busy}
+                      onClick={() => call('channels.start', account.accountId, 'Started.')}
+                    >
                       Start
                     </button>
                   )}
                   {may('channels.stop') && account.running === true && (
-                    <Twice label="Stop" sure={`Yes, stop ${label}`} disabled={action.busy} run={() => call('channels.stop', account.accountId, 'Stopped.')} />
+                    <Twice
+                      label="Stop"
+                      sure={`Yes, stop ${label}`}
+                      disabled={action.busy}
+                      run={() => call('channels.stop', account.accountId, 'Stopped.')}
+                    />
                   )}
                   {may('channels.logout') && account.linked === true && (
-                    <Twice label="Log out" sure={`Yes, log out of ${label}`} disabled={action.busy} run={() => call('channels.logout', account.accountId, 'Logged out.')} />
+                    <Twice
+                      label="Log out"
+                      sure={`Yes, log out of ${label}`}
+                      disabled={action.busy}
+                      run={() => call('channels.logout', account.accountId, 'Logged out.')}
+                    />
                   )}
                 </div>
               </td>
@@ -123,19 +157,29 @@ function Knocks() {
           {data.requests.map((knock) => (
             <tr key={knock.requestId}>
               <td>
-                {[knock.metadata?.name, knock.senderId].filter(Boolean).join(' · ')} <span class="quiet">{knock.senderLabel}</span>
+                {[knock.metadata?.name, knock.senderId].filter(Boolean).join(' · ')}{' '}
+                <span class="quiet">{knock.senderLabel}</span>
               </td>
               <td>{knock.channelLabel}</td>
               <td>{time(knock.createdAt)}</td>
               <td>
                 <div class="row">
                   {may('channels.pairing.approve') && (
-                    <button type="button" class="primary" disabled={action.busy} onClick={() => decide('channels.pairing.approve', knock, 'Let in.')}>
+                    <button
+                      type="button"
+                      class="primary"
+                      disabled={action.busy}
+                      onClick={() => decide('channels.pairing.approve', knock, 'Let in.')}
+                    >
                       Let in
                     </button>
                   )}
                   {may('channels.pairing.dismiss') && (
-                    <button type="button" disabled={action.busy} onClick={() => decide('channels.pairing.dismiss', knock, 'Turned away.')}>
+                    <button
+                      type="button"
+                      disabled={action.busy}
+                      onClick={() => decide('channels.pairing.dismiss', knock, 'Turned away.')}
+                    >
                       Turn away
                     </button>
                   )}

@@ -33,7 +33,14 @@ export function Config() {
       >
         <Problem>{error}</Problem>
         {data && !data.exists && <Empty>There is none; every key has its default.</Empty>}
-        {data?.exists && <Facts of={[['File', <code>{data.path}</code>], ['Hash', <code>{data.hash.slice(0, 16)}</code>]]} />}
+        {data?.exists && (
+          <Facts
+            of={[
+              ['File', <code>{data.path}</code>],
+              ['Hash', <code>{data.hash.slice(0, 16)}</code>],
+            ]}
+          />
+        )}
         {data && data.issues.length > 0 && (
           <Table label="What is wrong" head={['Key', 'What is wrong']}>
             {data.issues.map((issue) => (
@@ -70,7 +77,9 @@ function Keys() {
   const { data, error } = useAnswer<{ schema: Schema }>('config.schema', {}, { on: ['plugins.changed'] });
   const [words, setWords] = useState('');
   const keys = data && words.length > 1 ? listed(data.schema, data.schema, '', 0) : [];
-  const found = keys.filter(([key, about]) => `${key} ${about}`.toLowerCase().includes(words.toLowerCase())).slice(0, 100);
+  const found = keys
+    .filter(([key, about]) => `${key} ${about}`.toLowerCase().includes(words.toLowerCase()))
+    .slice(0, 100);
   return (
     <Section title="Look up a key">
       <Problem>{error}</Problem>

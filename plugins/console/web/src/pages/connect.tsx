@@ -54,7 +54,15 @@ function SignIn({ state }: { state: State & { name: 'signed-out' } }) {
       <form onSubmit={submit}>
         <Field label="Link, setup code, token or password" hint="The gateway's token is shown by clawhost token show.">
           {(id) => (
-            <input id={id} ref={field} type="password" autocomplete="off" spellcheck={false} required aria-describedby="kept" />
+            <input
+              id={id}
+              ref={field}
+              type="password"
+              autocomplete="off"
+              spellcheck={false}
+              required
+              aria-describedby="kept"
+            />
           )}
         </Field>
         <p id="kept" class="quiet">
@@ -75,7 +83,9 @@ function Pairing({ state }: { state: State & { name: 'pairing' } }) {
     <div class="card narrow" aria-live="polite">
       <h1>Somebody has to let this browser in</h1>
       <p>{state.sentence}.</p>
-      <p>An operator who is in already sees the request under Approvals. On the machine of the gateway, this does it:</p>
+      <p>
+        An operator who is in already sees the request under Approvals. On the machine of the gateway, this does it:
+      </p>
       <p class="command">
         <code>{command}</code> <Copy text={command} />
       </p>

@@ -31,7 +31,11 @@ interface CronStatus {
 }
 
 export function Cron() {
-  const list = useAnswer<{ jobs: Job[] }>('cron.list', { includeDisabled: true, limit: 200, offset: 0 }, { on: ['cron'] });
+  const list = useAnswer<{ jobs: Job[] }>(
+    'cron.list',
+    { includeDisabled: true, limit: 200, offset: 0 },
+    { on: ['cron'] },
+  );
   const status = useAnswer<CronStatus>('cron.status', {}, { on: ['cron'] });
   const action = useAction();
   const [shown, setShown] = useState<string>();
@@ -65,22 +69,41 @@ export function Cron() {
                 <td>
                   <div class="row">
                     {may('cron.run') && (
-                      <button type="button" disabled={action.busy} onClick={() => call('cron.run', { id: job.id }, `${job.name} runs.`)}>
+                      <button
+                        type="button"
+                        disabled={action.busy}
+                        onClick={() => call('cron.run', { id: job.id }, `${job.name} runs.`)}
+                      >
                         Run now
                       </button>
                     )}
                     {may('cron.update') && (
-                      <button type="button" disabled={action.busy} onClick={() => call('cron.update', { id: job.id, patch: { enabled: !job.enabled } }, 'Changed.')}>
+                      <button
+                        type="button"
+                        disabled={action.busy}
+                        onClick={() =>
+                          call('cron.update', { id: job.id, patch: { enabled: !job.enabled } }, 'Changed.')
+                        }
+                      >
                         {job.enabled ? 'Switch off' : 'Switch on'}
                       </button>
                     )}
                     {may('cron.runs') && (
-                      <button type="button" aria-expanded={shown === job.id} onClick={() => setShown(shown === job.id ? undefined : job.id)}>
+                      <button
+                        type="button"
+                        aria-expanded={shown === job.id}
+                        onClick={() => setShown(shown === job.id ? undefined : job.id)}
+                      >
                         Runs
                       </button>
                     )}
                     {may('cron.remove') && (
-                      <Twice label="Remove" sure={`Yes, remove ${job.name}`} disabled={action.busy} run={() => call('cron.remove', { id: job.id }, 'Removed.')} />
+                      <Twice
+                        label="Remove"
+                        sure={`Yes, remove ${job.name}`}
+                        disabled={action.busy}
+                        run={() => call('cron.remove', { id: job.id }, 'Removed.')}
+                      />
                     )}
                   </div>
                 </td>
@@ -96,7 +119,11 @@ export function Cron() {
 }
 
 function Runs({ id }: { id: string }) {
-  const { data, error } = useAnswer<{ entries?: Run[]; runs?: Run[] }>('cron.runs', { id, limit: 50 }, { on: ['cron'] });
+  const { data, error } = useAnswer<{ entries?: Run[]; runs?: Run[] }>(
+    'cron.runs',
+    { id, limit: 50 },
+    { on: ['cron'] },
+  );
   const runs = data?.entries ?? data?.runs ?? [];
   return (
     <Section title="Its runs">
@@ -108,7 +135,9 @@ function Runs({ id }: { id: string }) {
             <tr key={run.runId ?? at}>
               <td>{ago(run.ts)}</td>
               <td>
-                <Badge kind={run.status === 'ok' ? 'good' : run.status === 'error' ? 'bad' : 'plain'}>{run.status ?? 'unknown'}</Badge>
+                <Badge kind={run.status === 'ok' ? 'good' : run.status === 'error' ? 'bad' : 'plain'}>
+                  {run.status ?? 'unknown'}
+                </Badge>
               </td>
               <td>{run.durationMs === undefined ? '' : span(run.durationMs)}</td>
               <td>{run.error ?? run.summary}</td>

@@ -62,7 +62,9 @@ export function Logs() {
           )}
         </Field>
         <Field label="With these words">
-          {(id) => <input id={id} type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />}
+          {(id) => (
+            <input id={id} type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+          )}
         </Field>
       </div>
       <Problem>{error}</Problem>
@@ -78,8 +80,8 @@ export function Logs() {
 
 const Row = memo(({ line }: { line: Line }) => (
   <div class={`log-line ${line.level.toLowerCase()}`}>
-    <span class="quiet">{line.at}</span> <strong>{line.level}</strong> <span class="quiet">{line.target}</span> {line.message}{' '}
-    <span class="quiet">{line.rest}</span>
+    <span class="quiet">{line.at}</span> <strong>{line.level}</strong> <span class="quiet">{line.target}</span>{' '}
+    {line.message} <span class="quiet">{line.rest}</span>
   </div>
 ));
 
@@ -95,11 +97,15 @@ function useLog(follows: boolean): { lines: Line[]; error: string | undefined } 
     const look = async () => {
       try {
         const { cursor } = place.current;
-        const tail = await gateway.call<Tail>('logs.tail', cursor === undefined ? { limit: 500 } : { cursor, limit: 500 });
+        const tail = await gateway.call<Tail>(
+          'logs.tail',
+          cursor === undefined ? { limit: 500 } : { cursor, limit: 500 },
+        );
         if (isOver) return;
         place.current.cursor = tail.cursor;
         const read = tail.lines.map((text) => parsed(text, ++place.current.number));
-        if (read.length > 0 || tail.reset) setLines((before) => [...(tail.reset && cursor === undefined ? [] : before), ...read].slice(-KEPT));
+        if (read.length > 0 || tail.reset)
+          setLines((before) => [...(tail.reset && cursor === undefined ? [] : before), ...read].slice(-KEPT));
         setError(undefined);
       } catch (failure) {
         if (!isOver) setError(sentence(failure));
@@ -121,9 +127,19 @@ function parsed(text: string, number: number): Line {
     const { timestamp, level, target, message, fields, ...rest } = JSON.parse(text) as Fields;
     const { message: inner, ...more } = (fields ?? {}) as Fields;
     const said = message ?? inner ?? '';
-    const others = Object.entries({ ...more, ...rest }).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-    const at = typeof timestamp === 'string' ? new Date(timestamp).toLocaleTimeString(undefined, { hour12: false }) : '';
-    return { number, at, level: String(level ?? ''), target: String(target ?? ''), message: String(said), rest: others.join(' ') };
+    const others = Object.entries({ ...more, ...rest })
+      .filter(([, value]) => value !== '')
+      .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+    const at =
+      typeof timestamp === 'string' ? new Date(timestamp).toLocaleTimeString(undefined, { hour12: false }) : '';
+    return {
+      number,
+      at,
+      level: String(level ?? ''),
+      target: String(target ?? ''),
+      message: String(said),
+      rest: others.join(' '),
+    };
   } catch {
     return { number, at: '', level: '', target: '', message: text, rest: '' };
   }

@@ -7,6 +7,7 @@ import type { MethodRow, Role } from '../gateway/types';
 import { Badge, Code, Empty, Facts, Field, Outcome, Problem, Section } from '../ui/bits';
 import { useAction, useAnswer } from '../ui/ask';
 import { href, place } from '../ui/router';
+import { Text } from '../ui/text';
 import { scopeName } from '../ui/words';
 
 interface Description {
@@ -30,7 +31,9 @@ export function Methods() {
     <div class="split">
       <Section title="All methods" actions={<span class="quiet">{found.length}</span>}>
         <Field label="Search">
-          {(id) => <input id={id} type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />}
+          {(id) => (
+            <input id={id} type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+          )}
         </Field>
         <ul class="picks">
           {found.map((row) => (
@@ -62,13 +65,17 @@ export function Methods() {
 
 function One({ name }: { name: string }) {
   const row = methods.value.find((one) => one.name === name);
-  const { data, error } = useAnswer<Description>('system.describe', { name, kind: 'method' }, { on: ['plugins.changed'] });
+  const { data, error } = useAnswer<Description>(
+    'system.describe',
+    { name, kind: 'method' },
+    { on: ['plugins.changed'] },
+  );
   if (!row) return <Empty>{name} is not served, or not any more.</Empty>;
   return (
     <Section title={name} actions={<span class="quiet">of {row.plugin}</span>}>
       <Problem>{error}</Problem>
-      <p>{row.summary}</p>
-      {data?.description && <p>{data.description}</p>}
+      <Text text={row.summary} />
+      {data?.description && <Text text={data.description} />}
       <Facts
         of={[
           ['For', audience(row.role, row.scopes)],
@@ -110,7 +117,12 @@ function Try({ row, params }: { row: MethodRow; params: Schema | undefined }) {
   return (
     <>
       <h3>Try it</h3>
-      <SchemaForm schema={params ?? { type: 'object' }} submit={`Call ${row.name}`} busy={action.busy} onSubmit={(value) => void call(value)} />
+      <SchemaForm
+        schema={params ?? { type: 'object' }}
+        submit={`Call ${row.name}`}
+        busy={action.busy}
+        onSubmit={(value) => void call(value)}
+      />
       <Outcome of={action} />
       {answers.map((answer, at) => (
         <Code key={at} of={answer} label={answers.length > 1 ? `Answer ${at + 1}` : 'Answer'} />

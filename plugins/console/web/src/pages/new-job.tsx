@@ -25,7 +25,14 @@ export function NewJob({ again }: { again(): void }) {
         cron: () => ({ kind: 'cron', expr: expression, tz: zone }),
       }[kind]();
       const payload = target === 'main' ? { kind: 'systemEvent', text } : { kind: 'agentTurn', message: text };
-      await gateway.call('cron.add', { name, enabled: true, schedule, sessionTarget: target, wakeMode: 'now', payload });
+      await gateway.call('cron.add', {
+        name,
+        enabled: true,
+        schedule,
+        sessionTarget: target,
+        wakeMode: 'now',
+        payload,
+      });
       again();
       [setName, setText].forEach((set) => set(''));
       return `${name} was added.`;
@@ -34,7 +41,9 @@ export function NewJob({ again }: { again(): void }) {
   return (
     <Section title="A new job">
       <form onSubmit={add}>
-        <Field label="Name">{(id) => <input id={id} required value={name} onInput={(event) => setName(event.currentTarget.value)} />}</Field>
+        <Field label="Name">
+          {(id) => <input id={id} required value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+        </Field>
         <Field label="When">
           {(id) => (
             <select id={id} value={kind} onChange={(event) => setKind(event.currentTarget.value as Kind)}>
@@ -46,17 +55,43 @@ export function NewJob({ again }: { again(): void }) {
         </Field>
         {kind === 'every' && (
           <Field label="Minutes between two runs">
-            {(id) => <input id={id} type="number" min="0.1" step="any" required value={minutes} onInput={(event) => setMinutes(event.currentTarget.value)} />}
+            {(id) => (
+              <input
+                id={id}
+                type="number"
+                min="0.1"
+                step="any"
+                required
+                value={minutes}
+                onInput={(event) => setMinutes(event.currentTarget.value)}
+              />
+            )}
           </Field>
         )}
         {kind === 'at' && (
           <Field label="At">
-            {(id) => <input id={id} type="datetime-local" required value={at} onInput={(event) => setAt(event.currentTarget.value)} />}
+            {(id) => (
+              <input
+                id={id}
+                type="datetime-local"
+                required
+                value={at}
+                onInput={(event) => setAt(event.currentTarget.value)}
+              />
+            )}
           </Field>
         )}
         {kind === 'cron' && (
           <Field label="Expression, in this browser's time zone">
-            {(id) => <input id={id} class="mono" required value={expression} onInput={(event) => setExpression(event.currentTarget.value)} />}
+            {(id) => (
+              <input
+                id={id}
+                class="mono"
+                required
+                value={expression}
+                onInput={(event) => setExpression(event.currentTarget.value)}
+              />
+            )}
           </Field>
         )}
         <Field label="What happens">
@@ -68,7 +103,9 @@ export function NewJob({ again }: { again(): void }) {
           )}
         </Field>
         <Field label="Text">
-          {(id) => <textarea id={id} rows={3} required value={text} onInput={(event) => setText(event.currentTarget.value)} />}
+          {(id) => (
+            <textarea id={id} rows={3} required value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          )}
         </Field>
         <button type="submit" class="primary" disabled={action.busy}>
           Add the job

@@ -55,7 +55,10 @@ function One({ node, again }: { node: Node; again(): void }) {
   const action = useAction();
   const name = node.displayName ?? short(node.nodeId);
   return (
-    <Section title={name} actions={<Badge kind={node.connected ? 'good' : 'plain'}>{node.connected ? 'connected' : 'away'}</Badge>}>
+    <Section
+      title={name}
+      actions={<Badge kind={node.connected ? 'good' : 'plain'}>{node.connected ? 'connected' : 'away'}</Badge>}
+    >
       <Facts
         of={[
           ['Platform', platformOf(node)],
@@ -147,7 +150,14 @@ function Invoke({ node, name }: { node: Node; name: string }) {
       </Field>
       <Field label="Parameters as JSON">
         {(id) => (
-          <textarea id={id} class="mono" rows={4} spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <textarea
+            id={id}
+            class="mono"
+            rows={4}
+            spellcheck={false}
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
         )}
       </Field>
       <button type="submit" class="primary" disabled={action.busy || !node.connected}>
@@ -163,7 +173,12 @@ function usual(command: string): string {
   return JSON.stringify(USUAL[command] ?? {}, null, 2);
 }
 
-const PICTURES: { [format: string]: string } = { png: 'image/png', jpg: 'image/jpeg', jpeg: 'image/jpeg', webp: 'image/webp' };
+const PICTURES: { [format: string]: string } = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  webp: 'image/webp',
+};
 
 /** What came back; a picture as a picture. */
 function Answer({ of, command }: { of: unknown; command: string }) {

@@ -20,7 +20,11 @@ interface Plugin {
 }
 
 export function Plugins() {
-  const { data, error, again } = useAnswer<{ plugins: Plugin[] }>('system.plugins', {}, { on: ['plugins.changed'], every: 5_000 });
+  const { data, error, again } = useAnswer<{ plugins: Plugin[] }>(
+    'system.plugins',
+    {},
+    { on: ['plugins.changed'], every: 5_000 },
+  );
   const action = useAction();
   const reload = (id: string) =>
     action.run(async () => {
@@ -33,7 +37,10 @@ export function Plugins() {
     <Section title="What is linked in or loaded" actions={data && <span class="quiet">{data.plugins.length}</span>}>
       <Problem>{error}</Problem>
       <Outcome of={action} />
-      <Table label="Plugins" head={['Plugin', 'State', 'Origin', 'Version', 'Calls', 'Errors', 'Panics', 'Methods', '']}>
+      <Table
+        label="Plugins"
+        head={['Plugin', 'State', 'Origin', 'Version', 'Calls', 'Errors', 'Panics', 'Methods', '']}
+      >
         {data?.plugins.map((plugin) => (
           <tr key={plugin.id}>
             <td>
@@ -54,7 +61,12 @@ export function Plugins() {
             </td>
             <td>
               {may('plugins.reload') && plugin.state === 'running' && (
-                <Twice label="Reload" sure={`Yes, reload ${plugin.id}`} disabled={action.busy} run={() => void reload(plugin.id)} />
+                <Twice
+                  label="Reload"
+                  sure={`Yes, reload ${plugin.id}`}
+                  disabled={action.busy}
+                  run={() => void reload(plugin.id)}
+                />
               )}
             </td>
           </tr>

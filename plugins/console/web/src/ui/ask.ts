@@ -17,7 +17,9 @@ interface When {
   every?: number;
 }
 
-/** The answer of a method that only reads, which is asked again when something changed. Nothing if it may not be asked. */
+/**
+ * The answer of a method that only reads, which is asked again when something changed. Nothing if it may not be asked.
+ */
 export function useAnswer<T>(method: string, params: object = {}, { on = [], every }: When = {}): Asked<T> {
   const [data, setData] = useState<T>();
   const [error, setError] = useState<string>();

@@ -90,7 +90,15 @@ export function Code({ of, label }: { of: unknown; label: string }) {
   );
 }
 
-export function Field({ label, hint, children }: { label: string; hint?: string; children: (id: string) => JSX.Element }) {
+export function Field({
+  label,
+  hint,
+  children,
+}: {
+  label: string;
+  hint?: string;
+  children: (id: string) => JSX.Element;
+}) {
   const id = useId();
   return (
     <div class="field">
@@ -102,7 +110,17 @@ export function Field({ label, hint, children }: { label: string; hint?: string;
 }
 
 /** A button for what cannot be taken back: it asks once more in its own place. */
-export function Twice({ label, sure, run, disabled }: { label: string; sure: string; run: () => void; disabled?: boolean }) {
+export function Twice({
+  label,
+  sure,
+  run,
+  disabled,
+}: {
+  label: string;
+  sure: string;
+  run: () => void;
+  disabled?: boolean;
+}) {
   const [asked, setAsked] = useState(false);
   const ref = useRef<HTMLButtonElement>(null);
   useEffect(() => {

@@ -1,5 +1,5 @@
 /** How the connection is doing, in the bar, for eyes and ears. */
-import { gateway, hello, scopes } from '../app';
+import { gateway, hello, holds, scopes } from '../app';
 import { useNow } from './ask';
 import { scopeName, span } from './words';
 
@@ -24,7 +24,8 @@ function words(): string {
   const state = gateway.state.value;
   switch (state.name) {
     case 'open': {
-      const rights = scopes.value.map(scopeName).join(', ');
+      // An admin may do everything else as well.
+      const rights = holds('operator.admin') ? 'admin' : scopes.value.map(scopeName).join(', ');
       return `Connected to ${hello.value?.server.version ?? 'a gateway'}${rights && ` as ${rights}`}`;
     }
     case 'connecting':

@@ -1,6 +1,6 @@
 /** The frame around all pages: where one can go, how the connection is doing, and the page itself. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { gateway, hello, isOpen, may } from '../app';
+import { gateway, hello, isListed, isOpen, may } from '../app';
 import { pages, type Page } from '../pages';
 import { Connect } from '../pages/connect';
 import { Connection } from './connection';
@@ -11,7 +11,7 @@ export function Layout({ obstacle }: { obstacle: string | undefined }) {
   const state = gateway.state.value.name;
   const isOutside = obstacle !== undefined || !hello.value || state === 'signed-out' || state === 'pairing';
   const offered = isOutside ? [] : pages.filter(isOffered);
-  const page = pages.find(({ id }) => id === place.value.page) ?? offered[0];
+  const page = pages.find(({ id }) => id === place.value.page) ?? (isListed.value ? offered[0] : undefined);
 
   return (
     <>
@@ -42,7 +42,6 @@ function isOffered(page: Page): boolean {
 
 function Navigation({ offered, current }: { offered: Page[]; current: Page | undefined }) {
   const [isOpenOnPhone, setOpen] = useState(false);
-  useEffect(() => setOpen(false), [current]);
   return (
     <nav class="nav" aria-label="Pages">
       <button
@@ -57,7 +56,7 @@ function Navigation({ offered, current }: { offered: Page[]; current: Page | und
       <ul id="pages" class={isOpenOnPhone ? 'is-open' : ''}>
         {offered.map((page) => (
           <li key={page.id}>
-            <a href={href(page.id)} aria-current={page === current ? 'page' : undefined}>
+            <a href={href(page.id)} aria-current={page === current ? 'page' : undefined} onClick={() => setOpen(false)}>
               {page.title}
               {page.count && <page.count />}
             </a>
@@ -70,12 +69,12 @@ function Navigation({ offered, current }: { offered: Page[]; current: Page | und
 
 function Shown({ page }: { page: Page }) {
   const title = useRef<HTMLHeadingElement>(null);
-  const isFirst = useRef(true);
+  const opened = useRef(place.value.page);
   useEffect(() => {
     document.title = `${page.title} – clawhost`;
     // Who came here by a link is told where they are; who has just opened the page is left where they were.
-    if (!isFirst.current) title.current?.focus();
-    isFirst.current = false;
+    if (opened.current !== place.value.page) title.current?.focus();
+    opened.current = place.value.page;
   }, [page]);
   const isMissing = isOpen.value && !isOffered(page);
   return (

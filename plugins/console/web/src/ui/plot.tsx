@@ -31,7 +31,9 @@ export function Plot({ title, unit, lines }: { title: string; unit: string; line
           <li key={line.name}>
             <span class={`swatch line-${at % 6}`} aria-hidden="true" />
             {line.name}{' '}
-            <span class="quiet">{shown(line.points.findLast((point) => point !== null) ?? 0)} {unit}</span>
+            <span class="quiet">
+              {shown(line.points.findLast((point) => point !== null) ?? 0)} {unit}
+            </span>
           </li>
         ))}
       </ul>

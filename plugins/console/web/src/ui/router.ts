@@ -1,4 +1,4 @@
-/** Where one is: the part of the address behind `#/`, so that the page works below any path without the server's help. */
+/** Where one is: behind `#/` in the address, so that the page works below any path without the server's help. */
 import { signal } from '@preact/signals';
 
 export interface Place {

@@ -121,7 +121,11 @@ function Request({ request, action, again }: Doing & { request: Pending }) {
           </button>
         )}
         {may('device.pair.reject') && (
-          <button type="button" disabled={action.busy} onClick={() => void decide('device.pair.reject', {}, `${name} was turned away.`)}>
+          <button
+            type="button"
+            disabled={action.busy}
+            onClick={() => void decide('device.pair.reject', {}, `${name} was turned away.`)}
+          >
             Turn it away
           </button>
         )}
@@ -160,7 +164,10 @@ function PairedDevices({ of, action, again }: Doing & { of: Paired[] }) {
             <td>
               <div class="row">
                 {may('device.pair.rename') && (
-                  <Rename name={name} run={(label) => void call('device.pair.rename', { deviceId: device.deviceId, label }, 'Renamed.')} />
+                  <Rename
+                    name={name}
+                    run={(label) => void call('device.pair.rename', { deviceId: device.deviceId, label }, 'Renamed.')}
+                  />
                 )}
                 {may('device.pair.remove') && (
                   <Twice
@@ -197,7 +204,13 @@ function Rename({ name, run }: { name: string; run(label: string): void }) {
         setLabel(undefined);
       }}
     >
-      <input aria-label={`Name of ${name}`} maxLength={64} required value={label} onInput={(event) => setLabel(event.currentTarget.value)} />
+      <input
+        aria-label={`Name of ${name}`}
+        maxLength={64}
+        required
+        value={label}
+        onInput={(event) => setLabel(event.currentTarget.value)}
+      />
       <button type="submit">Save</button>
     </form>
   );

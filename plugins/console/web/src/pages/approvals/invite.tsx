@@ -36,7 +36,9 @@ export function Invite() {
     <Section title="Let another device in by a link">
       <form onSubmit={make}>
         <Field label="Its name">
-          {(id) => <input id={id} maxLength={64} value={label} onInput={(event) => setLabel(event.currentTarget.value)} />}
+          {(id) => (
+            <input id={id} maxLength={64} value={label} onInput={(event) => setLabel(event.currentTarget.value)} />
+          )}
         </Field>
         <fieldset class="scopes">
           <legend>What it may do</legend>
@@ -66,8 +68,8 @@ function Link({ made }: { made: Made }) {
         <code class="link">{link}</code> <Copy text={link} />
       </p>
       <p class="quiet">
-        For one browser, once, within {span(left)}. Whoever has it comes in: show it to nobody else. Programs take the setup
-        code instead: <Copy text={made.setupCode} label="Copy the setup code" />
+        For one browser, once, within {span(left)}. Whoever has it comes in: show it to nobody else. Programs take the
+        setup code instead: <Copy text={made.setupCode} label="Copy the setup code" />
       </p>
     </>
   );

@@ -51,7 +51,9 @@ export function NodeRequests() {
                 ['Since', ago(request.ts)],
               ]}
             />
-            {missing.length > 0 && <p class="quiet">To approve it takes {missing.map(scopeName).join(', ')} as well.</p>}
+            {missing.length > 0 && (
+              <p class="quiet">To approve it takes {missing.map(scopeName).join(', ')} as well.</p>
+            )}
             <div class="row">
               {may('node.pair.approve') && (
                 <button
@@ -64,7 +66,11 @@ export function NodeRequests() {
                 </button>
               )}
               {may('node.pair.reject') && (
-                <button type="button" disabled={action.busy} onClick={() => decide('node.pair.reject', request, 'Turned down.')}>
+                <button
+                  type="button"
+                  disabled={action.busy}
+                  onClick={() => decide('node.pair.reject', request, 'Turned down.')}
+                >
                   Turn down
                 </button>
               )}

@@ -24,7 +24,11 @@ export interface ProgramRequest {
 
 export function Programs() {
   const now = useNow(1000);
-  const { data, error, again } = useAnswer<ProgramRequest[]>('exec.approval.list', {}, { on: PROGRAM_EVENTS, every: 15_000 });
+  const { data, error, again } = useAnswer<ProgramRequest[]>(
+    'exec.approval.list',
+    {},
+    { on: PROGRAM_EVENTS, every: 15_000 },
+  );
   const action = useAction();
   const waiting = (data ?? []).filter((one) => one.expiresAtMs > now);
   const decide = (id: string, decision: string, words: string) =>
@@ -56,13 +60,27 @@ export function Programs() {
           />
           {may('exec.approval.resolve') && (
             <div class="row">
-              <button type="button" class="primary" disabled={action.busy} onClick={() => decide(id, 'allow-once', 'It may run, once.')}>
+              <button
+                type="button"
+                class="primary"
+                disabled={action.busy}
+                onClick={() => decide(id, 'allow-once', 'It may run, once.')}
+              >
                 Allow once
               </button>
-              <button type="button" disabled={action.busy} onClick={() => decide(id, 'allow-always', 'It may run from now on.')}>
+              <button
+                type="button"
+                disabled={action.busy}
+                onClick={() => decide(id, 'allow-always', 'It may run from now on.')}
+              >
                 Allow always
               </button>
-              <button type="button" class="danger" disabled={action.busy} onClick={() => decide(id, 'deny', 'It may not run.')}>
+              <button
+                type="button"
+                class="danger"
+                disabled={action.busy}
+                onClick={() => decide(id, 'deny', 'It may not run.')}
+              >
                 Deny
               </button>
             </div>

@@ -2,23 +2,24 @@
 import { useRef, useState } from 'preact/hooks';
 import { hello, isOpen, may } from '../../app';
 import { Problem } from '../../ui/bits';
-import { abort, outgoing, runs, same, send, session, type Attachment } from './model';
+import { abort, draft, outgoing, runs, same, send, session, type Attachment } from './model';
 
 /** Largest picture, in bytes: what the gateway takes unless its configuration says otherwise. */
 const LARGEST = 5_000_000;
 
 export function Composer() {
-  const [text, setText] = useState('');
+  const text = draft.value;
   const [files, setFiles] = useState<Attachment[]>([]);
   const [problem, setProblem] = useState<string>();
   const box = useRef<HTMLTextAreaElement>(null);
-  const busy = runs.value.length > 0 || outgoing.value.some((one) => one.state === 'sent' && same(one.session, session.value));
+  const busy =
+    runs.value.length > 0 || outgoing.value.some((one) => one.state === 'sent' && same(one.session, session.value));
   const ready = isOpen.value && (text.trim() !== '' || files.length > 0);
 
   const submit = () => {
     if (!ready) return;
     void send(text.trim(), files);
-    setText('');
+    draft.value = '';
     setFiles([]);
     setProblem(undefined);
     box.current?.focus();
@@ -51,7 +52,11 @@ export function Composer() {
           {files.map((file, at) => (
             <li key={at}>
               {file.fileName}{' '}
-              <button type="button" aria-label={`Remove ${file.fileName}`} onClick={() => setFiles(files.filter((_, n) => n !== at))}>
+              <button
+                type="button"
+                aria-label={`Remove ${file.fileName}`}
+                onClick={() => setFiles(files.filter((_, n) => n !== at))}
+              >
                 ×
               </button>
             </li>
@@ -67,7 +72,7 @@ export function Composer() {
         rows={3}
         value={text}
         placeholder="Message (Enter sends, Shift+Enter begins a line)"
-        onInput={(event) => setText(event.currentTarget.value)}
+        onInput={(event) => (draft.value = event.currentTarget.value)}
         onPaste={(event) => {
           const pasted = event.clipboardData?.files;
           if (pasted && pasted.length > 0) {

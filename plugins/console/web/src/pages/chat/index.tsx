@@ -1,13 +1,13 @@
 /** Chat: which conversation, what was said in it, and what to say next. */
 import { useEffect } from 'preact/hooks';
-import { gateway, isListed, may } from '../../app';
+import { gateway, isListed, isOpen, may } from '../../app';
 import { Composer } from './composer';
 import { load, session } from './model';
 import { Sessions } from './sessions';
 import { Transcript } from './transcript';
 
 export function Chat() {
-  const ready = isListed.value;
+  const ready = isOpen.value && isListed.value;
   useEffect(() => {
     if (!ready) return;
     void load();

@@ -79,6 +79,8 @@ export const hasMore = signal(false);
 export const outgoing = signal<Outgoing[]>([]);
 /** Runs whose answers grow in this session. */
 export const runs = signal<Run[]>([]);
+/** What is about to be said: it stays while one looks at another page. */
+export const draft = signal('');
 /** What went wrong last, until something else is said. */
 export const trouble = signal<string | undefined>(undefined);
 /** What ended last, for those who listen. */
@@ -92,7 +94,10 @@ export async function load(): Promise<void> {
   const mine = ++turn;
   const key = session.value;
   try {
-    const page = await gateway.call<{ messages: Message[]; hasMore: boolean }>('chat.history', { sessionKey: key, limit });
+    const page = await gateway.call<{ messages: Message[]; hasMore: boolean }>('chat.history', {
+      sessionKey: key,
+      limit,
+    });
     if (mine !== turn) return;
     history.value = page.messages ?? [];
     hasMore.value = page.hasMore === true;
@@ -202,3 +207,9 @@ function hear(event: ChatEvent): void {
 
 gateway.on('chat', (payload) => hear(payload as ChatEvent));
 gateway.on('gap', () => void load());
+// Whatever still goes on says its whole text again; what ended meanwhile is in the history. What may not have arrived is
+// sent again: by its key it counts once.
+gateway.on('open', () => {
+  runs.value = [];
+  for (const one of outgoing.value.filter(({ state }) => state === 'unsure')) void deliver(one.key);
+});

@@ -22,7 +22,13 @@ export function Sessions() {
   return (
     <aside class="sessions" aria-label="Conversations">
       <div class="sessions-head">
-        <button type="button" class="menu" aria-expanded={isOpen} aria-controls="sessions" onClick={() => setOpen(!isOpen)}>
+        <button
+          type="button"
+          class="menu"
+          aria-expanded={isOpen}
+          aria-controls="sessions"
+          onClick={() => setOpen(!isOpen)}
+        >
           {current ? title(current) : name(session.value)} <span aria-hidden="true">▾</span>
         </button>
         <button type="button" onClick={() => pick(fresh())}>
@@ -65,7 +71,9 @@ function Manage({ row }: { row: SessionRow }) {
   if (!reset && !remove) return null;
   return (
     <div class="session-actions">
-      {reset && <Twice label="Begin anew" sure="Yes, begin anew" run={() => void call('sessions.reset', 'It begins anew.')} />}
+      {reset && (
+        <Twice label="Begin anew" sure="Yes, begin anew" run={() => void call('sessions.reset', 'It begins anew.')} />
+      )}
       {remove && (
         <Twice
           label="Delete"

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { hello } from '../../app';
 import { Badge, Problem } from '../../ui/bits';
+import { Text } from '../../ui/text';
 import { clock, pretty } from '../../ui/words';
 import {
   deliver,
@@ -19,7 +20,6 @@ import {
   type Outgoing,
   type Part,
 } from './model';
-import { Text } from './text';
 
 export function Transcript() {
   const box = useRef<HTMLDivElement>(null);
@@ -72,7 +72,11 @@ function Said({ message }: { message: Message }) {
   const isTool = role === 'toolResult' || role === 'tool';
   return (
     <li class={`said ${isTool ? 'tool' : role}`}>
-      <Who name={role === 'user' ? 'You' : isTool ? (message.toolName ?? 'Tool') : agent()} at={timestamp} model={message.model} />
+      <Who
+        name={role === 'user' ? 'You' : isTool ? (message.toolName ?? 'Tool') : agent()}
+        at={timestamp}
+        model={message.model}
+      />
       {isTool ? (
         <details>
           <summary>{message.isError ? 'failed' : 'answered'}</summary>

@@ -34,7 +34,11 @@ export function Events() {
   const all = held ?? heard.value;
   const names = [...new Set(all.map((one) => one.name))].sort();
   const fits = (one: Heard) =>
-    (name === '' || one.name === name) && (words === '' || JSON.stringify(one.payload ?? '').toLowerCase().includes(words.toLowerCase()));
+    (name === '' || one.name === name) &&
+    (words === '' ||
+      JSON.stringify(one.payload ?? '')
+        .toLowerCase()
+        .includes(words.toLowerCase()));
   const shown = all.filter(fits).slice(0, SHOWN);
   return (
     <Section

@@ -41,7 +41,10 @@ function Health() {
   const health = asked.data ?? (hello.value?.snapshot.health as HealthSummary | undefined);
   const failed = health?.plugins?.errors ?? [];
   return (
-    <Section title="Health" actions={health && <Badge kind={health.ok ? 'good' : 'bad'}>{health.ok ? 'well' : 'not well'}</Badge>}>
+    <Section
+      title="Health"
+      actions={health && <Badge kind={health.ok ? 'good' : 'bad'}>{health.ok ? 'well' : 'not well'}</Badge>}
+    >
       <Problem>{asked.error ?? status.error}</Problem>
       <Facts
         of={[
@@ -104,7 +107,11 @@ interface ConnectionRow {
 }
 
 function Connections() {
-  const { data, error, again } = useAnswer<{ connections: ConnectionRow[] }>('system.connections', {}, { on: ['presence'] });
+  const { data, error, again } = useAnswer<{ connections: ConnectionRow[] }>(
+    'system.connections',
+    {},
+    { on: ['presence'] },
+  );
   const action = useAction();
   const own = hello.value?.server.connId;
   return (

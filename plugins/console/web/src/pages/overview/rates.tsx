@@ -1,6 +1,6 @@
 /**
- * Requests a second and their latency, by method. Where the gateway tells its own counters these are everybody's, and else
- * those of this page.
+ * Requests a second and their latency, by method. Where the gateway tells its own counters these are everybody's,
+ * and else those of this page.
  */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
@@ -89,9 +89,15 @@ export function Rates() {
   for (const { by } of steps.value) for (const [method, sum] of by) add(totals, method, sum);
   const busiest = [...totals].sort(([, a], [, b]) => b.calls - a.calls).slice(0, LINES);
   const lines = (of: (sum: Sum | undefined, seconds: number) => number | null): Line[] =>
-    busiest.map(([name]) => ({ name, points: padded(steps.value.map(({ seconds, by }) => of(by.get(name), seconds))) }));
+    busiest.map(([name]) => ({
+      name,
+      points: padded(steps.value.map(({ seconds, by }) => of(by.get(name), seconds))),
+    }));
   return (
-    <Section title="Requests" actions={<span class="quiet">{may('system.metrics') ? 'of everybody' : 'of this page'}, last two minutes</span>}>
+    <Section
+      title="Requests"
+      actions={<span class="quiet">{may('system.metrics') ? 'of everybody' : 'of this page'}, last two minutes</span>}
+    >
       {busiest.length === 0 ? (
         <Empty>Nothing was asked yet.</Empty>
       ) : (

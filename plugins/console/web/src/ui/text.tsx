@@ -1,6 +1,6 @@
 /** What somebody wrote: paragraphs, code, emphasis and links. Everything becomes elements and text, never markup. */
 import type { ComponentChildren } from 'preact';
-import { memo } from '../../ui/memo';
+import { memo } from './memo';
 
 export const Text = memo(({ text }: { text: string }) => {
   // Every second piece lies between fences; one that is still being written has no end yet.

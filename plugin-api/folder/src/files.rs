@@ -114,7 +114,7 @@ fn open(root: &std::path::Path, path: &Path) -> Result<Found, Errno> {
 }
 
 /// Reads at most so many bytes, and gives the file back. Blocks.
-pub fn read(mut file: File, bytes: u64) -> (File, io::Result<Vec<u8>>) {
+pub(crate) fn read(mut file: File, bytes: u64) -> (File, io::Result<Vec<u8>>) {
     let mut read = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
     let done = Read::by_ref(&mut file).take(bytes).read_to_end(&mut read);
     (file, done.map(|_| read))

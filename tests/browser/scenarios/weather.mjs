@@ -1,0 +1,57 @@
+// When the gateway or the network goes away.
+import assert from 'node:assert/strict';
+import { Proxy } from '../proxy.mjs';
+
+const LOST = [/WebSocket connection to .* failed/, /net::ERR_/];
+
+export async function restart({ gateway, visitor }) {
+  const it = await gateway();
+  const who = await visitor();
+  await who.open((await it.command('dashboard')).url);
+  await who.connected();
+  who.forgiven = LOST;
+  const box = who.page.getByRole('textbox', { name: 'Message' });
+  await box.fill('before');
+  await box.press('Enter');
+  await who.page.locator('.said.assistant').getByText('before').waitFor();
+  await box.fill('half a sentence');
+  await it.stop();
+  await who.sees('Not connected');
+  await who.shot('away');
+  await it.start();
+  await who.page
+    .getByRole('button', { name: 'Try now' })
+    .click({ timeout: 2000 })
+    .catch(() => undefined);
+  await who.connected();
+  await who.sees('came back 1×');
+  // Nothing of what was said or written is lost.
+  assert.equal(await box.inputValue(), 'half a sentence');
+  await who.page.locator('.said.assistant').getByText('before').waitFor();
+  await box.press('Enter');
+  await who.page.locator('.said.assistant').getByText('half a sentence').waitFor();
+}
+
+// Slow, and cut in the middle of an answer.
+export async function slow_network({ gateway, visitor }) {
+  const it = await gateway('[plugins.echo.config]\nword_ms = 40\n[gateway.limits]\ntick_interval_ms = 1000\n');
+  const slow = await Proxy.to(it, { delay: 150, bytesPerSecond: 60_000 });
+  const who = await visitor();
+  const { url } = await it.command('dashboard', '--reach', slow.address);
+  await who.open(url);
+  await who.connected();
+  who.forgiven = LOST;
+  const words = Array.from({ length: 40 }, (_, n) => `w${n}`).join(' ');
+  const box = who.page.getByRole('textbox', { name: 'Message' });
+  await box.fill(words);
+  await box.press('Enter');
+  const answer = who.page.locator('.said.assistant');
+  await answer.getByText('w1 w2').waitFor();
+  slow.cut();
+  await who.sees(/came back 1×/);
+  await answer.getByText(words).waitFor();
+  await who.page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+  assert.equal(await who.page.locator('.said').count(), 2);
+  for (const title of ['Overview', 'Methods', 'Configuration']) await who.go(title);
+  await slow.close();
+}
