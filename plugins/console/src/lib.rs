@@ -43,6 +43,7 @@ pub struct Console {
     /// Without a slash at its end: empty at the top.
     base: String,
     root: Option<PathBuf>,
+    inline_styles: bool,
     policy: String,
 }
 
@@ -66,8 +67,7 @@ impl Plugin for Console {
         if let Some(root) = &root {
             root::check(root).map_err(CreateError::new)?;
         }
-        let policy = answer::policy(root.is_some() && inline_styles);
-        Ok(Console { host, base, root, policy })
+        Ok(Console { host, base, root, inline_styles, policy: answer::policy() })
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
@@ -111,6 +111,8 @@ impl Console {
         let Ok(info) = info else { return };
         let Some(address) = info.addresses.first() else { return };
         let scheme = if info.tls_fingerprint.is_some() { "https" } else { "http" };
+        // Where it listens everywhere, a browser on this machine finds it on loopback.
+        let address = address.replacen("0.0.0.0", "127.0.0.1", 1).replacen("[::]", "[::1]", 1);
         let base = &self.base;
         self.host.info(&format!(
             "the page is at {scheme}://{address}{base}/; `clawhost dashboard` prints a link that lets a browser in"

@@ -9,6 +9,8 @@ use plugin_api::http::{self, Exchange, Response};
 use crate::{Console, answer};
 
 const PAGE: &str = "/index.html";
+/// A larger page is sent as it is, and scripts within it do not run.
+const LARGEST_PAGE: u64 = 4 * 1024 * 1024;
 
 /// Whether a folder can be served.
 pub fn check(root: &Path) -> Result<(), String> {
@@ -63,10 +65,19 @@ async fn send(console: &Console, exchange: Exchange, found: Found, tag: String, 
     let Found::File { file, length, name } = found else {
         return exchange.respond(answer::nothing(&console.policy)).await;
     };
+    let kind = kinds::of(&name);
     let is_known = exchange.header("if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
-    let dressed = |response: Response| answer::file(response, &console.policy, path).header("etag", &tag);
-    if is_known {
-        return exchange.respond(dressed(Response::status(304))).await;
+    let dressed = |response: Response, policy: &str| answer::file(response, policy, path).header("etag", &tag);
+    if kind == kinds::PAGE && length <= LARGEST_PAGE {
+        // Also where it is known: what the browser has of it takes over the headers of this answer.
+        let (_, page) = folder::read(&console.host, file, length).await?;
+        let policy = answer::policy_of_page(&String::from_utf8_lossy(&page), console.inline_styles);
+        let response = if is_known { Response::status(304) } else { Response::body(kind, page) };
+        return exchange.respond(dressed(response, &policy)).await;
     }
-    folder::send(&console.host, exchange, dressed(Response::begin(kinds::of(&name))), file, length).await
+    if is_known {
+        return exchange.respond(dressed(Response::status(304), &console.policy)).await;
+    }
+    let head = dressed(Response::begin(kind), &console.policy);
+    folder::send(&console.host, exchange, head, file, length).await
 }

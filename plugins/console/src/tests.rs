@@ -95,6 +95,7 @@ fn below_a_base_path_and_nowhere_else() {
 fn a_folder_is_served_instead() {
     let files = folder(&[
         ("index.html", "<title>theirs</title>"),
+        ("inline.html", "<script>1</script>"),
         ("assets/app-D90fEY0m.js", "1"),
         ("assets/plain.js", "2"),
         ("deep/a.txt", "x"),
@@ -116,6 +117,9 @@ fn a_folder_is_served_instead() {
         assert_eq!((file.status, file.header("content-type")), (200, Some(kind)), "{path}");
         assert_eq!(file.header("cache-control"), Some(keep), "{path}");
     }
+    let inline = get(&console, "/inline.html");
+    let policy = inline.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("script-src 'self' 'sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=';"), "{policy}");
     for path in [
         "/.env",
         "/%2eenv",
