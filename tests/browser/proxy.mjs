@@ -37,7 +37,7 @@ export class Proxy {
     way.write(`GET ${asked.url} HTTP/1.1\r\n${lines.join('')}\r\n`);
     way.write(head);
     socket.pipe(this.slow()).pipe(way);
-    way.pipe(this.slow()).pipe(socket);
+    way.pipe(this.slow()).pipe(this.losing()).pipe(socket);
     for (const [one, other] of [
       [way, socket],
       [socket, way],
@@ -45,6 +45,37 @@ export class Proxy {
       one.on('error', () => other.destroy());
       one.on('close', () => other.destroy());
     }
+  }
+
+  // Loses the next message to the page in which this is written.
+  lose(text) {
+    this.lost = text;
+  }
+
+  // Messages of a server are not masked, so their frames can be told apart and read.
+  losing() {
+    let rest = Buffer.alloc(0);
+    let isUpgraded = false;
+    const proxy = this;
+    return new Transform({
+      transform(chunk, _, done) {
+        rest = Buffer.concat([rest, chunk]);
+        if (!isUpgraded) {
+          const end = rest.indexOf('\r\n\r\n');
+          if (end < 0) return done();
+          this.push(rest.subarray(0, end + 4));
+          rest = rest.subarray(end + 4);
+          isUpgraded = true;
+        }
+        for (let size = frameSize(rest); size !== undefined && rest.length >= size; size = frameSize(rest)) {
+          const frame = rest.subarray(0, size);
+          rest = rest.subarray(size);
+          if (proxy.lost !== undefined && frame.includes(proxy.lost)) proxy.lost = undefined;
+          else this.push(frame);
+        }
+        done();
+      },
+    });
   }
 
   // Ends every connection, as a network does that goes away.
@@ -70,4 +101,13 @@ function slowed(delay, bytesPerSecond) {
       else setTimeout(() => done(null, chunk), wait);
     },
   });
+}
+
+// Of the whole frame that begins here, if enough of it is there to tell.
+function frameSize(bytes) {
+  if (bytes.length < 2) return undefined;
+  const short = bytes[1] & 0x7f;
+  if (short < 126) return 2 + short;
+  if (short === 126) return bytes.length < 4 ? undefined : 4 + bytes.readUInt16BE(2);
+  return bytes.length < 10 ? undefined : 10 + Number(bytes.readBigUInt64BE(2));
 }

@@ -73,6 +73,11 @@ fn light() {
 }
 
 #[test]
+fn lost_event() {
+    run("lost_event");
+}
+
+#[test]
 fn one_time_link() {
     run("one_time_link");
 }

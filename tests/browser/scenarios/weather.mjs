@@ -55,3 +55,24 @@ export async function slow_network({ gateway, visitor }) {
   for (const title of ['Overview', 'Methods', 'Configuration']) await who.go(title);
   await slow.close();
 }
+
+// An event that never comes is noticed by the next one, and what is shown is read again.
+export async function lost_event({ gateway, visitor }) {
+  const it = await gateway();
+  const way = await Proxy.to(it);
+  const who = await visitor();
+  await who.open((await it.command('dashboard', '--reach', way.address)).url);
+  await who.connected();
+  const box = who.page.getByRole('textbox', { name: 'Message' });
+  await box.fill('first');
+  await box.press('Enter');
+  const answer = who.page.locator('.said.assistant');
+  await answer.getByText('first').waitFor();
+  way.lose('"state":"final"');
+  await it.command('agent', 'second', '--session', 'main');
+  await it.command('agent', 'third', '--session', 'main');
+  await who.sees('An event was lost; what is shown was read again');
+  for (const text of ['first', 'second', 'third']) await answer.getByText(text).waitFor();
+  await who.page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+  await way.close();
+}

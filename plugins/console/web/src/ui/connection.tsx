@@ -12,7 +12,8 @@ export function Connection() {
       {state.name === 'waiting' && <Until at={state.until} why={state.why} />}
       {gateway.lost.value > 0 && (
         <span class="gap" role="status">
-          {gateway.lost.value} events were lost; what is shown was read again
+          {gateway.lost.value === 1 ? 'An event was lost' : `${gateway.lost.value} events were lost`}; what is shown was
+          read again
         </span>
       )}
       {gateway.reconnects.value > 0 && <span class="quiet wide-only">came back {gateway.reconnects.value}×</span>}

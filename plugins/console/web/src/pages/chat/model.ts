@@ -206,9 +206,13 @@ function hear(event: ChatEvent): void {
 }
 
 gateway.on('chat', (payload) => hear(payload as ChatEvent));
-gateway.on('gap', () => void load());
-// Whatever still goes on says its whole text again; what ended meanwhile is in the history. What may not have arrived is
-// sent again: by its key it counts once.
+// The end of a run may be among what was lost. Whatever still goes on says its whole text again; what has ended is in the
+// history.
+gateway.on('gap', () => {
+  runs.value = [];
+  void load();
+});
+// What may not have arrived is sent again: by its key it counts once.
 gateway.on('open', () => {
   runs.value = [];
   for (const one of outgoing.value.filter(({ state }) => state === 'unsure')) void deliver(one.key);
