@@ -15,8 +15,9 @@ use crate::show::{Style, clean, print, span};
 
 /// The plugin that serves the page.
 const PAGE: &str = "console";
+const QUESTIONS: &str = "operator.questions";
 /// Everything that the page has a use for. Whoever runs this may do all of it, or is given less.
-const SCOPES: [&str; 6] = [scope::ADMIN, scope::APPROVALS, scope::PAIRING, scope::QUESTIONS, scope::READ, scope::WRITE];
+const SCOPES: [&str; 6] = [scope::ADMIN, scope::APPROVALS, scope::PAIRING, QUESTIONS, scope::READ, scope::WRITE];
 
 /// Where the browser is, and what it may do.
 #[derive(Debug, Args)]
