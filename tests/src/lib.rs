@@ -3,6 +3,7 @@
 
 pub mod abi_set;
 pub mod compiler;
+pub mod foreign;
 pub mod header;
 pub mod libraries;
 pub mod program;
