@@ -23,6 +23,7 @@ use crate::commands::dashboard::DashboardArgs;
 use crate::commands::devices::DevicesCommand;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
+use crate::commands::man::ManArgs;
 use crate::commands::methods::MethodsArgs;
 use crate::commands::node::NodeCommand;
 use crate::commands::nodes::NodesCommand;
@@ -153,6 +154,8 @@ pub enum Command {
     Node(NodeCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
 }
 
 impl Command {
@@ -163,7 +166,8 @@ impl Command {
             | Command::Config(_)
             | Command::Backup(_)
             | Command::Service(_)
-            | Command::Completions(_) => true,
+            | Command::Completions(_)
+            | Command::Man(_) => true,
             Command::Plugins(args) => args.is_local(),
             _ => false,
         }

@@ -20,6 +20,7 @@ pub mod devices;
 pub mod events;
 mod health;
 pub mod logs;
+pub mod man;
 pub mod methods;
 pub mod node;
 pub mod nodes;
@@ -60,5 +61,6 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Cron(command) => cron::run(command, context),
         Command::Approvals(command) => approvals::run(command, context),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
