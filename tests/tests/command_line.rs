@@ -38,6 +38,7 @@ fn bash_completes_commands_and_flags() {
     for (words, offered) in [
         (vec!["clawhost", "dev"], vec!["devices"]),
         (vec!["clawhost", "devices", "app"], vec!["approve"]),
+        (vec!["clawhost", "doctor", "--f"], vec!["--fix"]),
         (vec!["clawhost", "completions", "ba"], vec!["bash"]),
         (vec!["clawhost", "man", "--d"], vec!["--dir"]),
     ] {
@@ -91,6 +92,8 @@ fn every_command_has_its_manual_page() {
         let name = format!("clawhost\\-{}(1)", command.words[0].replace('-', "\\-"));
         assert!(page.contains(&name), "{name} is not in the program's page");
     }
+    let doctor = std::fs::read_to_string(folder.join("clawhost-doctor.1")).expect("a page");
+    assert!(doctor.contains("\\-\\-fix") && doctor.contains("\\-\\-json"), "{doctor}");
     for name in there {
         proofread(&folder.join(name));
     }

@@ -21,6 +21,7 @@ use crate::commands::config::ConfigCommand;
 use crate::commands::cron::CronCommand;
 use crate::commands::dashboard::DashboardArgs;
 use crate::commands::devices::DevicesCommand;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::events::EventsArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::man::ManArgs;
@@ -108,6 +109,8 @@ pub enum Command {
     /// See to channels: how they are doing, who wants to write to the agent, and who may
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Look for what is wrong with this machine's gateway, and say what to do about it
+    Doctor(DoctorArgs),
     /// Say how the gateway is doing
     Health,
     /// Say what there is: connections, heartbeats, queued events, channels

@@ -100,7 +100,7 @@ impl Failure {
 }
 
 /// What can be done about an error, as far as the gateway hints at it.
-fn next_step(error: &ErrorShape) -> Option<String> {
+pub fn next_step(error: &ErrorShape) -> Option<String> {
     let detail = |key: &str| error.details.as_ref()?.get(key)?.as_str();
     if let (Some(id), true) = (detail("requestId"), error.code == schemas::error::code::NOT_PAIRED) {
         return Some(format!("an operator approves this device with `clawhost devices approve {id}`; then try again"));

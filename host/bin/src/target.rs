@@ -19,7 +19,7 @@ const CLIENT: &str = "cli";
 /// Everything an operator may do.
 const SCOPES: [&str; 5] = [scope::ADMIN, scope::READ, scope::WRITE, scope::APPROVALS, scope::PAIRING];
 /// This program's identity as a device, in the state folder.
-const IDENTITY: &str = "cli-device.json";
+pub const IDENTITY: &str = "cli-device.json";
 /// Device tokens that gateways gave to this program.
 const TOKENS: &str = "cli-tokens.json";
 /// The headless node's identity as a device, in the state folder.

@@ -30,7 +30,8 @@ pub fn run(command: ConfigCommand, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+/// Reads the configuration as a start would, and tells all that is wrong with it at once.
+pub(super) fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     match Config::load(context.target.overrides(), env) {
         Ok(config) => config.check_plugin_ids(builtin::EXPECTED).map(|()| config),
         Err(mut error) => {

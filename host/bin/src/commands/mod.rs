@@ -17,6 +17,7 @@ mod connections;
 pub mod cron;
 pub mod dashboard;
 pub mod devices;
+pub mod doctor;
 pub mod events;
 mod health;
 pub mod logs;
@@ -60,6 +61,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Channels(command) => channels::run(command, context),
         Command::Cron(command) => cron::run(command, context),
         Command::Approvals(command) => approvals::run(command, context),
+        Command::Doctor(args) => doctor::run(args, context),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

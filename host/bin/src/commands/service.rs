@@ -14,6 +14,8 @@ use crate::cli::{Context, absolute};
 use crate::failure::Failure;
 use crate::show::print;
 
+/// What the gateway's service is called.
+const GATEWAY: &str = "clawhost";
 /// Seconds between the end of a gateway that failed and its next start.
 const RESTART_AFTER_S: u32 = 5;
 
@@ -43,7 +45,7 @@ pub struct Job<'a> {
 /// Does what was asked.
 pub fn run(command: ServiceCommand, context: &Context) -> Result<(), Failure> {
     let job = Job {
-        label: "clawhost",
+        label: GATEWAY,
         description: "clawhost gateway",
         words: words(&["run"], context.target.config.as_deref(), context.target.state_dir.as_deref()),
         next: "`clawhost status` finds the gateway.",
@@ -66,7 +68,7 @@ pub fn run(command: ServiceCommand, context: &Context) -> Result<(), Failure> {
 impl Job<'_> {
     /// Installs it, and starts it.
     pub fn install(&self, context: &Context) -> Result<(), Failure> {
-        let manager = manager()?;
+        let manager = manager(ServiceLevel::User)?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed(format!("this program cannot tell where it is: {error}")))?;
         let contents = cfg!(target_os = "linux").then(|| unit(self.description, &program, &self.words)).transpose()?;
@@ -92,7 +94,7 @@ impl Job<'_> {
 
     /// Stops it, and takes it away.
     pub fn uninstall(&self, context: &Context) -> Result<(), Failure> {
-        let manager = manager()?;
+        let manager = manager(ServiceLevel::User)?;
         // One that does not run cannot be stopped, and is taken away all the same.
         let _ = manager.stop(ServiceStopCtx { label: self.label() });
         manager.uninstall(ServiceUninstallCtx { label: self.label() }).map_err(|error| failed("taken away", &error))?;
@@ -102,7 +104,7 @@ impl Job<'_> {
     /// Says whether it is there and runs.
     pub fn status(&self, context: &Context) -> Result<(), Failure> {
         let asked = ServiceStatusCtx { label: self.label() };
-        match manager()?.status(asked).map_err(|error| failed("asked for", &error))? {
+        match manager(ServiceLevel::User)?.status(asked).map_err(|error| failed("asked for", &error))? {
             ServiceStatus::Running => say(context, "running", "The service runs."),
             ServiceStatus::Stopped(why) => {
                 let why = why.map_or_else(String::new, |why| format!(" ({why})"));
@@ -117,13 +119,19 @@ impl Job<'_> {
     }
 }
 
-/// The manager of this machine's services, for those of a user.
-fn manager() -> Result<Box<dyn ServiceManager>, Failure> {
+/// Whether the gateway is a service of the user or of the machine, and runs.
+pub fn gateway_status(level: ServiceLevel) -> Result<ServiceStatus, Failure> {
+    let label = ServiceLabel { qualifier: None, organization: None, application: GATEWAY.to_string() };
+    manager(level)?.status(ServiceStatusCtx { label }).map_err(|error| failed("asked for", &error))
+}
+
+/// The manager of this machine's services.
+fn manager(level: ServiceLevel) -> Result<Box<dyn ServiceManager>, Failure> {
     let none = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("no service manager was found on this machine (systemd or launchd is needed): {error}"))
     };
     let mut manager = <dyn ServiceManager>::native().map_err(|error| none(&error))?;
-    manager.set_level(ServiceLevel::User).map_err(|error| none(&error))?;
+    manager.set_level(level).map_err(|error| none(&error))?;
     Ok(manager)
 }
 

@@ -74,6 +74,11 @@ impl LibraryArgs {
     }
 }
 
+/// The manifest of a library that was looked at already. Its code runs in a process of its own.
+pub fn manifest_of(copy: &std::path::Path) -> Result<String, Failure> {
+    child::manifest(copy)
+}
+
 /// Does what was asked.
 pub fn run(args: PluginsArgs, context: &Context) -> Result<(), Failure> {
     match args.command {
