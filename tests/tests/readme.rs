@@ -11,7 +11,9 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use clawhost::config::Config;
+use clawhost_tests::command_line::{commands, fault};
 use clawhost_tests::program::{Home, Outcome, repository};
+use clawhost_tests::published;
 use clawhost_tests::support::clawhost;
 
 const RUN: &str = "# run by tests";
@@ -62,6 +64,56 @@ fn every_example_of_configuration_is_accepted() {
     }
 }
 
+/// The table of surfaces: each row says yes, partly or absent, what is missing if anything is, and names commands that exist.
+#[test]
+fn every_surface_has_commands_that_exist() {
+    let text = readme();
+    let section = text.split("\n## ").find(|section| section.starts_with("What is here\n")).expect("the section");
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert_eq!(rows[0], ["surface", "here", "what of it", "command"]);
+    let (known, features) = (commands(&Home::default()), published::wire_names());
+    let mut wrong = Vec::new();
+    for row in &rows[2..] {
+        let [surface, here, what, shown] = row[..] else { panic!("{row:?} has not four columns") };
+        let says_what = !what.is_empty() || here != "partly";
+        if !["yes", "partly", "absent"].contains(&here) || !says_what {
+            wrong.push(format!("{surface}: {here:?}, and what of it: {what:?}"));
+        }
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        if named.is_empty() {
+            wrong.push(format!("{surface} names no command"));
+        }
+        for line in named {
+            let unknown = match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["clawhost", "call", method] if !features.methods.iter().any(|name| name == method) => {
+                    Some(format!("there is no method {method}"))
+                }
+                ["clawhost", ..] => fault(&known, line),
+                ["npm", "run", script] => (!package_scripts().contains(&script.to_string())).then(|| line.to_string()),
+                ["cargo", "run", "-p", "clawhost-tests", "--bin", name] => {
+                    let source = repository().join("tests/src/bin").join(name).with_extension("rs");
+                    (!source.exists()).then(|| line.to_string())
+                }
+                _ => (!repository().join(line).is_file()).then(|| format!("there is no file {line}")),
+            };
+            wrong.extend(unknown.map(|unknown| format!("{surface}: {unknown}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(rows.len() > 20, "only {} rows were read", rows.len());
+}
+
+/// Scripts that npm runs in the folder of other people's clients.
+fn package_scripts() -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("tests/foreign/package.json")).expect("the file is there");
+    let package: serde_json::Value = serde_json::from_str(&text).expect("the file is JSON");
+    package["scripts"].as_object().expect("it has scripts").keys().cloned().collect()
+}
+
 struct Block {
     line: usize,
     text: String,
@@ -84,9 +136,13 @@ fn shell(home: &Home, block: &str) -> Command {
     command
 }
 
+fn readme() -> String {
+    std::fs::read_to_string(repository().join("README.md")).expect("the README can be read")
+}
+
 /// The fenced blocks of the README in this language.
 fn blocks(language: &str) -> Vec<Block> {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README can be read");
+    let readme = readme();
     let mut found: Vec<Block> = Vec::new();
     let mut open: Option<Block> = None;
     let mut fenced = false;
