@@ -26,6 +26,13 @@ pub struct Vantage {
 /// Names of surfaces and their addresses.
 pub type Addresses = BTreeMap<String, String>;
 
+impl Default for Vantage {
+    /// Of a client of this machine.
+    fn default() -> Self {
+        Vantage { site: "http://127.0.0.1".into(), proxied: None }
+    }
+}
+
 impl Vantage {
     /// The name that it asked for; or where it says none that can be one, this machine's loopback.
     pub fn of(gateway: &Gateway, peer: &Peer) -> Self {

@@ -97,6 +97,8 @@ fn connection(running: &Running) -> Arc<Connection> {
         outbox: Arc::new(gateway.outbox()),
         record: "{}".into(),
         announced: AtomicBool::new(true),
+        vantage: Default::default(),
+        has_capability: AtomicBool::new(false),
         presence_key: None,
         in_flight: AtomicUsize::new(0),
         idle: Default::default(),

@@ -184,9 +184,8 @@ fn unescaped(text: &str) -> Vec<u8> {
 
 /// The statuses of all answers. No body here has such words in it.
 fn statuses(answers: &str) -> Vec<String> {
-    let lines = answers.match_indices("HTTP/1.").map(|(at, _)| &answers[at..]);
-    let status = |line: &str| line.get(9..12).filter(|status| status.bytes().all(|b| b.is_ascii_digit()));
-    lines.filter_map(status).map(str::to_string).collect()
+    let lines = answers.match_indices("HTTP/1.").filter_map(|(at, _)| answers[at..].get(9..12));
+    lines.filter(|status| status.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_string).collect()
 }
 
 /// Runs all of a file, with a good request after each.

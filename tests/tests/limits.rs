@@ -163,8 +163,7 @@ async fn sockets_that_say_nothing() {
 
 #[tokio::test]
 async fn a_place_at_the_door_is_for_one_request() {
-    // Nobody serves the path: what a plugin answers has other limits.
-    let gateway = with("[plugins.console]\nenabled = false\n[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
+    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
     let head = format!("GET /x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", gateway.port);
     let mut talking = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
     talking.write_all(head.repeat(3).as_bytes()).await.expect("requests are taken");

@@ -200,8 +200,10 @@ async fn a_port_comes_and_goes_with_the_configuration() {
     timeout(PATIENCE, idle.read_to_end(&mut Vec::new())).await.expect("an end").expect("an end");
 
     // The port stays where the instance changes, and knows the new one.
-    reload(&mut client, "wires").await;
-    reload(&mut client, "wires").await;
+    for _ in 0..2 {
+        reload(&mut client, "wires").await;
+        changed(&mut client, "wires").await;
+    }
     assert_eq!(status(second, "/wires/fact").await, 200);
 
     gateway.write_config(&format!("{}enabled = false", wires_at(second)));

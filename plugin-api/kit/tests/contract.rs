@@ -38,7 +38,8 @@ impl Plugin for Rogue {
             .event(EventSpec::operator("number", &[]).payload::<u64>())
             .event(EventSpec::operator("whisper", &[]).targeted());
         let result = manifest.methods.iter_mut().find(|method| method.name == "result").unwrap();
-        result.result = Some(json!({ "type": "object", "properties": { "deep": { "items": { "type": "string" } } } }).into());
+        result.result =
+            Some(json!({ "type": "object", "properties": { "deep": { "items": { "type": "string" } } } }).into());
         manifest
     }
 

@@ -234,7 +234,7 @@ impl Approvals {
         let approval = Arc::new(Approval::new(pending.clone()));
         let opening = Opening { approvals: self.clone(), approval: Some(approval.clone()) };
         let write = move |db: &_| kept::put(db, &pending);
-        self.kept.transaction_then(&self.host, write, |()| opening.is_written()).await?;
+        self.kept.transaction_then(&self.host, write, |()| opening.written()).await?;
         Ok(approval)
     }
 
@@ -274,7 +274,7 @@ impl Approvals {
         let conn_id = caller.conn_id.unwrap_or_default();
         let deciding = Deciding { approvals: self.clone(), approval, resolved: Some(resolved), conn_id };
         let write = move |db: &_| kept::decide(db, &params.id, decision, ts, most);
-        self.kept.transaction_then(&self.host, write, |()| deciding.is_written()).await?;
+        self.kept.transaction_then(&self.host, write, |()| deciding.written()).await?;
         Ok(Done { ok: true })
     }
 
@@ -324,7 +324,7 @@ struct Opening {
 }
 
 impl Opening {
-    fn is_written(mut self) {
+    fn written(mut self) {
         let Some(approval) = self.approval.take() else { return };
         let mut book = self.approvals.book();
         // Told under the lock: nobody hears of a decision before the request.
@@ -351,7 +351,7 @@ struct Deciding {
 }
 
 impl Deciding {
-    fn is_written(mut self) {
+    fn written(mut self) {
         let Some(resolved) = self.resolved.take() else { return };
         self.approvals.emit(RESOLVED, &resolved);
         self.approval.fill(Outcome::Decided(resolved.decision));

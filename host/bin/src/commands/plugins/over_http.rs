@@ -31,7 +31,7 @@ pub const ABOUT: &str = "over HTTP it answers whole, and goes on when clients go
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More than any of what is asked here needs on the way through the gateway.
 const MARGIN: Duration = Duration::from_secs(2);
-/// Clients that go amid a request, one after the other: more than a plugin has threads.
+/// Clients that go amid a request: more than a plugin has threads.
 const GOING: usize = 24;
 /// Requests at once.
 const AT_ONCE: usize = 32;
@@ -71,18 +71,10 @@ async fn ask_all(
     let running = start(folder.path(), library, manifest, config).await?;
     let mut asker = Asker { at: running.addresses()[0], found: Vec::new(), step };
     for row in &manifest.http {
-        for verb in &row.verbs {
-            asker.asks(row, verb).await;
-        }
-        if row.upgrade {
-            asker.talks(row).await;
-        }
-        for verb in row.verbs.iter().filter(|verb| has_body(verb)) {
-            asker.goes_amid_a_body(row, verb).await;
-        }
-        if let Some(verb) = row.verbs.first() {
-            asker.goes_amid_an_answer(row, verb).await;
-            asker.asks_again(row, verb).await;
+        asker.tries(row).await;
+        // One that hangs says enough.
+        if !asker.found.is_empty() {
+            break;
         }
     }
     let found = asker.found;
@@ -157,6 +149,26 @@ impl Asker<'_> {
         }
     }
 
+    /// All that is asked of one row, until something is found.
+    async fn tries(&mut self, row: &HttpSpec) {
+        for verb in &row.verbs {
+            self.asks(row, verb).await;
+        }
+        if row.upgrade && self.found.is_empty() {
+            self.talks(row).await;
+        }
+        if !self.found.is_empty() {
+            return;
+        }
+        for verb in row.verbs.iter().filter(|verb| has_body(verb)) {
+            self.goes_amid_a_body(row, verb).await;
+        }
+        if let Some(verb) = row.verbs.first() {
+            self.goes_amid_an_answer(row, verb).await;
+            self.asks_again(row, verb).await;
+        }
+    }
+
     /// One request, whose answer has to be whole.
     async fn asks(&mut self, row: &HttpSpec, verb: &str) {
         let what = format!("{verb} {}", row.path);
@@ -228,9 +240,24 @@ impl Asker<'_> {
             self.find(format!("{what}: {why}"));
         }
         // And some that go without a word.
-        for _ in 0..GOING / 4 {
-            if let Ok(mut stream) = open(self.at, &request).await {
-                let _ = timeout(PATIENCE, stream.read(&mut [0; 12])).await;
+        self.go(&request, what).await;
+    }
+
+    /// Clients that send this, see the answer begin, and go.
+    async fn go(&mut self, request: &str, what: String) {
+        let going: Vec<_> = (0..GOING)
+            .map(|_| {
+                let (at, request) = (self.at, request.to_string());
+                tokio::spawn(async move {
+                    let mut stream = open(at, &request).await?;
+                    drop(timeout(MARGIN, stream.read(&mut [0; 1])).await);
+                    Ok::<_, String>(())
+                })
+            })
+            .collect();
+        for gone in going {
+            if let Ok(Err(why)) = gone.await {
+                self.find(format!("{what}: {why}"));
             }
         }
     }
@@ -252,12 +279,7 @@ impl Asker<'_> {
     async fn goes_amid_an_answer(&mut self, row: &HttpSpec, verb: &str) {
         let what = format!("{verb} {} whose client goes amid the answer", row.path);
         (self.step)(&what);
-        for _ in 0..GOING {
-            match open(self.at, &request(row, verb, self.at)).await {
-                Ok(mut stream) => drop(timeout(MARGIN, stream.read(&mut [0; 1])).await),
-                Err(why) => return self.find(format!("{what}: {why}")),
-            }
-        }
+        self.go(&request(row, verb, self.at), what).await;
     }
 }
 
