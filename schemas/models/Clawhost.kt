@@ -3658,7 +3658,7 @@ data class ApprovalsFile (
     /**
      * For every agent.
      */
-    val defaults: Rules? = null,
+    val defaults: ExecApprovalsSetRules? = null,
 
     /**
      * Where a program asks the user.
@@ -3719,7 +3719,7 @@ data class Allowed (
  * What holds unless an agent has rules of its own.
  */
 @Serializable
-data class Rules (
+data class ExecApprovalsSetRules (
     /**
      * `off`, `on-miss` or `always`: when operators are asked.
      */
@@ -3755,6 +3755,32 @@ data class Socket (
      * What lets in there; written, and never read out.
      */
     val token: String? = null
+)
+
+/**
+ * What holds unless an agent has rules of its own.
+ */
+@Serializable
+data class ExecApprovalsGetRules (
+    /**
+     * `off`, `on-miss` or `always`: when operators are asked.
+     */
+    val ask: String? = null,
+
+    /**
+     * What holds when nobody can be asked.
+     */
+    val askFallback: String? = null,
+
+    /**
+     * Whether programs of skills may run.
+     */
+    val autoAllowSkills: Boolean? = null,
+
+    /**
+     * `deny`, `allowlist` or `full`.
+     */
+    val security: String? = null
 )
 
 /**
@@ -4016,7 +4042,7 @@ data class RecentSession (
 @Serializable
 data class PluginsHealth (
     /**
-     * Those that could not run or were stopped, and why.
+     * Those that could not run or were stopped, and those whose HTTP is not served, and why.
      */
     val errors: List<FailedPlugin>,
 
@@ -4027,12 +4053,12 @@ data class PluginsHealth (
 )
 
 /**
- * A plugin that does not run although it should.
+ * A plugin that does not run although it should, or not as it should.
  */
 @Serializable
 data class FailedPlugin (
     /**
-     * Whether it runs: it does not.
+     * Whether it runs: then nobody listens on the port that its HTTP has to itself.
      */
     val activated: Boolean,
 
@@ -4687,6 +4713,27 @@ enum class Input(val value: String) {
     @SerialName("image") Image("image"),
     @SerialName("text") Text("text");
 }
+
+/**
+ * Result of `node.canvas.capability.refresh`.
+ */
+@Serializable
+data class NodeCanvasCapabilityRefreshResult (
+    /**
+     * The part of the address that lets in.
+     */
+    val canvasCapability: String,
+
+    /**
+     * How long it is good at least, in milliseconds since the epoch.
+     */
+    val canvasCapabilityExpiresAtMs: Long,
+
+    /**
+     * The address, that part included.
+     */
+    val canvasHostUrl: String
+)
 
 /**
  * A node.
@@ -5767,6 +5814,44 @@ data class NodePairResolvedEvent (
 )
 
 /**
+ * Parameters of `node.pluginSurface.refresh`.
+ */
+@Serializable
+data class NodePluginSurfaceRefreshParams (
+    /**
+     * The address that the node knows. If it is not the one in force, the one in force is the
+     * answer.
+     */
+    val observedUrl: String? = null,
+
+    /**
+     * Name of the surface.
+     */
+    val surface: String
+)
+
+/**
+ * Result of `node.pluginSurface.refresh`.
+ */
+@Serializable
+data class NodePluginSurfaceRefreshResult (
+    /**
+     * How long the address is good at least, in milliseconds since the epoch.
+     */
+    val expiresAtMs: Long,
+
+    /**
+     * Its address, by its name.
+     */
+    val pluginSurfaceUrls: Map<String, String>,
+
+    /**
+     * Name of the surface.
+     */
+    val surface: String
+)
+
+/**
  * The answer to an inventory.
  */
 @Serializable
@@ -6012,6 +6097,44 @@ data class NodeSkillsUpdateResult (
 )
 
 /**
+ * Parameters of `plugin.surface.refresh`.
+ */
+@Serializable
+data class PluginSurfaceRefreshParams (
+    /**
+     * The address that the client knows. If it is not the one in force, the one in force is the
+     * answer.
+     */
+    val observedUrl: String? = null,
+
+    /**
+     * Name of the surface.
+     */
+    val surface: String
+)
+
+/**
+ * Result of `plugin.surface.refresh`.
+ */
+@Serializable
+data class PluginSurfaceRefreshResult (
+    /**
+     * How long the address is good at least, in milliseconds since the epoch.
+     */
+    val expiresAtMs: Long,
+
+    /**
+     * Its address, by its name.
+     */
+    val pluginSurfaceUrls: Map<String, String>,
+
+    /**
+     * Name of the surface.
+     */
+    val surface: String
+)
+
+/**
  * Payload of `host.registry.changed`.
  */
 @Serializable
@@ -6087,6 +6210,11 @@ data class PluginState (
     val events: List<String>,
 
     /**
+     * The port that its HTTP has to itself, while it runs and the configuration gives it one.
+     */
+    val httpPort: HTTPPort? = null,
+
+    /**
      * Its id.
      */
     val id: String,
@@ -6120,6 +6248,22 @@ data class PluginState (
      * Its version.
      */
     val version: String
+)
+
+/**
+ * A port that a plugin's HTTP has to itself.
+ */
+@Serializable
+data class HTTPPort (
+    /**
+     * Why nobody listens there, if nobody does. The plugin's HTTP is then served nowhere.
+     */
+    val error: String? = null,
+
+    /**
+     * Its number.
+     */
+    val port: Long
 )
 
 /**
@@ -7704,6 +7848,69 @@ enum class Replies(val value: String) {
 }
 
 /**
+ * Result of `system.metrics`.
+ */
+@Serializable
+data class SystemMetricsResult (
+    /**
+     * Limits that were hit, by their names in `gateway.limits`, sorted.
+     */
+    val limits: List<LimitCount>,
+
+    /**
+     * Methods that were called, sorted by name.
+     */
+    val methods: List<MethodCount>
+)
+
+/**
+ * How often a limit was hit.
+ */
+@Serializable
+data class LimitCount (
+    /**
+     * How often.
+     */
+    val hits: Long,
+
+    /**
+     * The limit.
+     */
+    val limit: String
+)
+
+/**
+ * What was counted of a method.
+ */
+@Serializable
+data class MethodCount (
+    /**
+     * Calls that were begun.
+     */
+    val calls: Long,
+
+    /**
+     * Calls that were answered with an error.
+     */
+    val errors: Long,
+
+    /**
+     * Its name.
+     */
+    val method: String,
+
+    /**
+     * Microseconds from the begin to the last answer, added up.
+     */
+    val microseconds: Long,
+
+    /**
+     * The plugin that owns it.
+     */
+    val plugin: String
+)
+
+/**
  * Result of `system.plugins`.
  */
 @Serializable
@@ -7810,7 +8017,7 @@ data class VoicewakeRoutingChangedEvent (
     /**
      * The rules.
      */
-    val config: RoutingConfig
+    val config: VoicewakeRoutingChangedRules
 )
 
 /**
@@ -7819,19 +8026,19 @@ data class VoicewakeRoutingChangedEvent (
  * Rules by which what was said finds its session.
  */
 @Serializable
-data class RoutingConfig (
+data class VoicewakeRoutingChangedRules (
     /**
      * Where it goes if no rule says otherwise.
      */
-    val defaultTarget: RoutingTarget,
+    val defaultTarget: Target,
 
     /**
-     * Rules; there are none.
+     * Rules; of two that fit, no two are alike.
      */
-    val routes: JsonArray,
+    val routes: List<Route>,
 
     /**
-     * When they last changed; 0 is never.
+     * When they last changed, in milliseconds since the epoch; 0 is never.
      */
     val updatedAtMs: Long,
 
@@ -7845,13 +8052,55 @@ data class RoutingConfig (
  * Where it goes if no rule says otherwise.
  *
  * A place that it goes to.
+ *
+ * Where what follows goes to.
+ *
+ * The session that is open.
+ *
+ * The main session of an agent.
+ *
+ * One session.
  */
 @Serializable
-data class RoutingTarget (
+data class Target (
     /**
-     * Always `current`: the session that is open.
+     * Always `current`.
      */
-    val mode: String
+    val mode: Current? = null,
+
+    /**
+     * The agent.
+     */
+    val agentId: String? = null,
+
+    /**
+     * The session.
+     */
+    val sessionKey: String? = null
+)
+
+/**
+ * Always `current`.
+ */
+@Serializable
+enum class Current(val value: String) {
+    @SerialName("current") Current("current");
+}
+
+/**
+ * One rule.
+ */
+@Serializable
+data class Route (
+    /**
+     * Where what follows goes to.
+     */
+    val target: Target,
+
+    /**
+     * The word or words that were said.
+     */
+    val trigger: String
 )
 
 /**
@@ -7862,7 +8111,85 @@ data class VoicewakeRoutingGetResult (
     /**
      * The rules.
      */
-    val config: RoutingConfig
+    val config: VoicewakeRoutingGetRules
+)
+
+/**
+ * The rules.
+ *
+ * Rules by which what was said finds its session.
+ */
+@Serializable
+data class VoicewakeRoutingGetRules (
+    /**
+     * Where it goes if no rule says otherwise.
+     */
+    val defaultTarget: Target,
+
+    /**
+     * Rules; of two that fit, no two are alike.
+     */
+    val routes: List<Route>,
+
+    /**
+     * When they last changed, in milliseconds since the epoch; 0 is never.
+     */
+    val updatedAtMs: Long,
+
+    /**
+     * Always 1.
+     */
+    val version: Long
+)
+
+/**
+ * Parameters of `voicewake.routing.set`: open, and checked by hand for the same reason.
+ */
+@Serializable
+data class VoicewakeRoutingSetParams (
+    /**
+     * The rules.
+     */
+    val config: JsonElement? = null
+)
+
+/**
+ * Where what was said goes to.
+ */
+@Serializable
+data class VoicewakeRoutingSetResult (
+    /**
+     * The rules.
+     */
+    val config: VoicewakeRoutingSetRules
+)
+
+/**
+ * The rules.
+ *
+ * Rules by which what was said finds its session.
+ */
+@Serializable
+data class VoicewakeRoutingSetRules (
+    /**
+     * Where it goes if no rule says otherwise.
+     */
+    val defaultTarget: Target,
+
+    /**
+     * Rules; of two that fit, no two are alike.
+     */
+    val routes: List<Route>,
+
+    /**
+     * When they last changed, in milliseconds since the epoch; 0 is never.
+     */
+    val updatedAtMs: Long,
+
+    /**
+     * Always 1.
+     */
+    val version: Long
 )
 
 /**

@@ -2749,7 +2749,7 @@ struct GatewayApprovalsFile: Codable {
     /// For one agent, by its id.
     let agents: [String: GatewayAgentRules]?
     /// For every agent.
-    let defaults: GatewayRules?
+    let defaults: GatewayExecApprovalsSetRules?
     /// Where a program asks the user.
     let socket: GatewaySocket?
     /// Always 1.
@@ -2800,8 +2800,8 @@ struct GatewayAllowed: Codable {
 }
 
 /// What holds unless an agent has rules of its own.
-// MARK: - GatewayRules
-struct GatewayRules: Codable {
+// MARK: - GatewayExecApprovalsSetRules
+struct GatewayExecApprovalsSetRules: Codable {
     /// `off`, `on-miss` or `always`: when operators are asked.
     let ask: String?
     /// What holds when nobody can be asked.
@@ -2830,6 +2830,26 @@ struct GatewaySocket: Codable {
     enum CodingKeys: String, CodingKey {
         case path = "path"
         case token = "token"
+    }
+}
+
+/// What holds unless an agent has rules of its own.
+// MARK: - GatewayExecApprovalsGetRules
+struct GatewayExecApprovalsGetRules: Codable {
+    /// `off`, `on-miss` or `always`: when operators are asked.
+    let ask: String?
+    /// What holds when nobody can be asked.
+    let askFallback: String?
+    /// Whether programs of skills may run.
+    let autoAllowSkills: Bool?
+    /// `deny`, `allowlist` or `full`.
+    let security: String?
+
+    enum CodingKeys: String, CodingKey {
+        case ask = "ask"
+        case askFallback = "askFallback"
+        case autoAllowSkills = "autoAllowSkills"
+        case security = "security"
     }
 }
 
@@ -3031,7 +3051,7 @@ struct GatewayRecentSession: Codable {
 /// Plugins in short, closed as the schema of protocol 4 has it.
 // MARK: - GatewayPluginsHealth
 struct GatewayPluginsHealth: Codable {
-    /// Those that could not run or were stopped, and why.
+    /// Those that could not run or were stopped, and those whose HTTP is not served, and why.
     let errors: [GatewayFailedPlugin]
     /// Ids of those that run.
     let loaded: [String]
@@ -3042,10 +3062,10 @@ struct GatewayPluginsHealth: Codable {
     }
 }
 
-/// A plugin that does not run although it should.
+/// A plugin that does not run although it should, or not as it should.
 // MARK: - GatewayFailedPlugin
 struct GatewayFailedPlugin: Codable {
-    /// Whether it runs: it does not.
+    /// Whether it runs: then nobody listens on the port that its HTTP has to itself.
     let activated: Bool
     /// Why, without paths; the log has all of it.
     let error: String
@@ -3534,6 +3554,23 @@ struct GatewayModel: Codable {
 enum GatewayInput: String, Codable {
     case image = "image"
     case text = "text"
+}
+
+/// Result of `node.canvas.capability.refresh`.
+// MARK: - GatewayNodeCanvasCapabilityRefreshResult
+struct GatewayNodeCanvasCapabilityRefreshResult: Codable {
+    /// The part of the address that lets in.
+    let canvasCapability: String
+    /// How long it is good at least, in milliseconds since the epoch.
+    let canvasCapabilityExpiresAtMs: Int
+    /// The address, that part included.
+    let canvasHostUrl: String
+
+    enum CodingKeys: String, CodingKey {
+        case canvasCapability = "canvasCapability"
+        case canvasCapabilityExpiresAtMs = "canvasCapabilityExpiresAtMs"
+        case canvasHostUrl = "canvasHostUrl"
+    }
 }
 
 /// A node.
@@ -4314,6 +4351,38 @@ struct GatewayNodePairResolvedEvent: Codable {
     }
 }
 
+/// Parameters of `node.pluginSurface.refresh`.
+// MARK: - GatewayNodePluginSurfaceRefreshParams
+struct GatewayNodePluginSurfaceRefreshParams: Codable {
+    /// The address that the node knows. If it is not the one in force, the one in force is the
+    /// answer.
+    let observedUrl: String?
+    /// Name of the surface.
+    let surface: String
+
+    enum CodingKeys: String, CodingKey {
+        case observedUrl = "observedUrl"
+        case surface = "surface"
+    }
+}
+
+/// Result of `node.pluginSurface.refresh`.
+// MARK: - GatewayNodePluginSurfaceRefreshResult
+struct GatewayNodePluginSurfaceRefreshResult: Codable {
+    /// How long the address is good at least, in milliseconds since the epoch.
+    let expiresAtMs: Int
+    /// Its address, by its name.
+    let pluginSurfaceUrls: [String: String]
+    /// Name of the surface.
+    let surface: String
+
+    enum CodingKeys: String, CodingKey {
+        case expiresAtMs = "expiresAtMs"
+        case pluginSurfaceUrls = "pluginSurfaceUrls"
+        case surface = "surface"
+    }
+}
+
 /// The answer to an inventory.
 // MARK: - GatewayNodePluginToolsUpdateResult
 struct GatewayNodePluginToolsUpdateResult: Codable {
@@ -4505,6 +4574,38 @@ struct GatewayNodeSkillsUpdateResult: Codable {
     }
 }
 
+/// Parameters of `plugin.surface.refresh`.
+// MARK: - GatewayPluginSurfaceRefreshParams
+struct GatewayPluginSurfaceRefreshParams: Codable {
+    /// The address that the client knows. If it is not the one in force, the one in force is the
+    /// answer.
+    let observedUrl: String?
+    /// Name of the surface.
+    let surface: String
+
+    enum CodingKeys: String, CodingKey {
+        case observedUrl = "observedUrl"
+        case surface = "surface"
+    }
+}
+
+/// Result of `plugin.surface.refresh`.
+// MARK: - GatewayPluginSurfaceRefreshResult
+struct GatewayPluginSurfaceRefreshResult: Codable {
+    /// How long the address is good at least, in milliseconds since the epoch.
+    let expiresAtMs: Int
+    /// Its address, by its name.
+    let pluginSurfaceUrls: [String: String]
+    /// Name of the surface.
+    let surface: String
+
+    enum CodingKeys: String, CodingKey {
+        case expiresAtMs = "expiresAtMs"
+        case pluginSurfaceUrls = "pluginSurfaceUrls"
+        case surface = "surface"
+    }
+}
+
 /// Payload of `host.registry.changed`.
 // MARK: - GatewayPluginsChangedEvent
 struct GatewayPluginsChangedEvent: Codable {
@@ -4560,6 +4661,8 @@ struct GatewayPluginState: Codable {
     let errors: Int
     /// Names of its events.
     let events: [String]
+    /// The port that its HTTP has to itself, while it runs and the configuration gives it one.
+    let httpPort: GatewayHTTPPort?
     /// Its id.
     let id: String
     /// Names of its enabled methods.
@@ -4580,6 +4683,7 @@ struct GatewayPluginState: Codable {
         case error = "error"
         case errors = "errors"
         case events = "events"
+        case httpPort = "httpPort"
         case id = "id"
         case methods = "methods"
         case origin = "origin"
@@ -4587,6 +4691,20 @@ struct GatewayPluginState: Codable {
         case state = "state"
         case summary = "summary"
         case version = "version"
+    }
+}
+
+/// A port that a plugin's HTTP has to itself.
+// MARK: - GatewayHTTPPort
+struct GatewayHTTPPort: Codable {
+    /// Why nobody listens there, if nobody does. The plugin's HTTP is then served nowhere.
+    let error: String?
+    /// Its number.
+    let port: Int
+
+    enum CodingKeys: String, CodingKey {
+        case error = "error"
+        case port = "port"
     }
 }
 
@@ -5827,6 +5945,57 @@ enum GatewayReplies: String, Codable {
     case single = "single"
 }
 
+/// Result of `system.metrics`.
+// MARK: - GatewaySystemMetricsResult
+struct GatewaySystemMetricsResult: Codable {
+    /// Limits that were hit, by their names in `gateway.limits`, sorted.
+    let limits: [GatewayLimitCount]
+    /// Methods that were called, sorted by name.
+    let methods: [GatewayMethodCount]
+
+    enum CodingKeys: String, CodingKey {
+        case limits = "limits"
+        case methods = "methods"
+    }
+}
+
+/// How often a limit was hit.
+// MARK: - GatewayLimitCount
+struct GatewayLimitCount: Codable {
+    /// How often.
+    let hits: Int
+    /// The limit.
+    let limit: String
+
+    enum CodingKeys: String, CodingKey {
+        case hits = "hits"
+        case limit = "limit"
+    }
+}
+
+/// What was counted of a method.
+// MARK: - GatewayMethodCount
+struct GatewayMethodCount: Codable {
+    /// Calls that were begun.
+    let calls: Int
+    /// Calls that were answered with an error.
+    let errors: Int
+    /// Its name.
+    let method: String
+    /// Microseconds from the begin to the last answer, added up.
+    let microseconds: Int
+    /// The plugin that owns it.
+    let plugin: String
+
+    enum CodingKeys: String, CodingKey {
+        case calls = "calls"
+        case errors = "errors"
+        case method = "method"
+        case microseconds = "microseconds"
+        case plugin = "plugin"
+    }
+}
+
 /// Result of `system.plugins`.
 // MARK: - GatewaySystemPluginsResult
 struct GatewaySystemPluginsResult: Codable {
@@ -5922,7 +6091,7 @@ struct GatewayVoicewakeGetResult: Codable {
 // MARK: - GatewayVoicewakeRoutingChangedEvent
 struct GatewayVoicewakeRoutingChangedEvent: Codable {
     /// The rules.
-    let config: GatewayRoutingConfig
+    let config: GatewayVoicewakeRoutingChangedRules
 
     enum CodingKeys: String, CodingKey {
         case config = "config"
@@ -5932,13 +6101,13 @@ struct GatewayVoicewakeRoutingChangedEvent: Codable {
 /// The rules.
 ///
 /// Rules by which what was said finds its session.
-// MARK: - GatewayRoutingConfig
-struct GatewayRoutingConfig: Codable {
+// MARK: - GatewayVoicewakeRoutingChangedRules
+struct GatewayVoicewakeRoutingChangedRules: Codable {
     /// Where it goes if no rule says otherwise.
-    let defaultTarget: GatewayRoutingTarget
-    /// Rules; there are none.
-    let routes: [JSONAny]
-    /// When they last changed; 0 is never.
+    let defaultTarget: GatewayTarget
+    /// Rules; of two that fit, no two are alike.
+    let routes: [GatewayRoute]
+    /// When they last changed, in milliseconds since the epoch; 0 is never.
     let updatedAtMs: Int
     /// Always 1.
     let version: Int
@@ -5954,13 +6123,46 @@ struct GatewayRoutingConfig: Codable {
 /// Where it goes if no rule says otherwise.
 ///
 /// A place that it goes to.
-// MARK: - GatewayRoutingTarget
-struct GatewayRoutingTarget: Codable {
-    /// Always `current`: the session that is open.
-    let mode: String
+///
+/// Where what follows goes to.
+///
+/// The session that is open.
+///
+/// The main session of an agent.
+///
+/// One session.
+// MARK: - GatewayTarget
+struct GatewayTarget: Codable {
+    /// Always `current`.
+    let mode: GatewayCurrent?
+    /// The agent.
+    let agentId: String?
+    /// The session.
+    let sessionKey: String?
 
     enum CodingKeys: String, CodingKey {
         case mode = "mode"
+        case agentId = "agentId"
+        case sessionKey = "sessionKey"
+    }
+}
+
+/// Always `current`.
+enum GatewayCurrent: String, Codable {
+    case current = "current"
+}
+
+/// One rule.
+// MARK: - GatewayRoute
+struct GatewayRoute: Codable {
+    /// Where what follows goes to.
+    let target: GatewayTarget
+    /// The word or words that were said.
+    let trigger: String
+
+    enum CodingKeys: String, CodingKey {
+        case target = "target"
+        case trigger = "trigger"
     }
 }
 
@@ -5968,10 +6170,76 @@ struct GatewayRoutingTarget: Codable {
 // MARK: - GatewayVoicewakeRoutingGetResult
 struct GatewayVoicewakeRoutingGetResult: Codable {
     /// The rules.
-    let config: GatewayRoutingConfig
+    let config: GatewayVoicewakeRoutingGetRules
 
     enum CodingKeys: String, CodingKey {
         case config = "config"
+    }
+}
+
+/// The rules.
+///
+/// Rules by which what was said finds its session.
+// MARK: - GatewayVoicewakeRoutingGetRules
+struct GatewayVoicewakeRoutingGetRules: Codable {
+    /// Where it goes if no rule says otherwise.
+    let defaultTarget: GatewayTarget
+    /// Rules; of two that fit, no two are alike.
+    let routes: [GatewayRoute]
+    /// When they last changed, in milliseconds since the epoch; 0 is never.
+    let updatedAtMs: Int
+    /// Always 1.
+    let version: Int
+
+    enum CodingKeys: String, CodingKey {
+        case defaultTarget = "defaultTarget"
+        case routes = "routes"
+        case updatedAtMs = "updatedAtMs"
+        case version = "version"
+    }
+}
+
+/// Parameters of `voicewake.routing.set`: open, and checked by hand for the same reason.
+// MARK: - GatewayVoicewakeRoutingSetParams
+struct GatewayVoicewakeRoutingSetParams: Codable {
+    /// The rules.
+    let config: JSONAny?
+
+    enum CodingKeys: String, CodingKey {
+        case config = "config"
+    }
+}
+
+/// Where what was said goes to.
+// MARK: - GatewayVoicewakeRoutingSetResult
+struct GatewayVoicewakeRoutingSetResult: Codable {
+    /// The rules.
+    let config: GatewayVoicewakeRoutingSetRules
+
+    enum CodingKeys: String, CodingKey {
+        case config = "config"
+    }
+}
+
+/// The rules.
+///
+/// Rules by which what was said finds its session.
+// MARK: - GatewayVoicewakeRoutingSetRules
+struct GatewayVoicewakeRoutingSetRules: Codable {
+    /// Where it goes if no rule says otherwise.
+    let defaultTarget: GatewayTarget
+    /// Rules; of two that fit, no two are alike.
+    let routes: [GatewayRoute]
+    /// When they last changed, in milliseconds since the epoch; 0 is never.
+    let updatedAtMs: Int
+    /// Always 1.
+    let version: Int
+
+    enum CodingKeys: String, CodingKey {
+        case defaultTarget = "defaultTarget"
+        case routes = "routes"
+        case updatedAtMs = "updatedAtMs"
+        case version = "version"
     }
 }
 

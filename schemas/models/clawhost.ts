@@ -3020,7 +3020,7 @@ export interface ApprovalsFile {
     /**
      * For every agent.
      */
-    defaults?: Rules | null;
+    defaults?: ExecApprovalsSetRules | null;
     /**
      * Where a program asks the user.
      */
@@ -3072,7 +3072,7 @@ export interface Allowed {
 /**
  * What holds unless an agent has rules of its own.
  */
-export interface Rules {
+export interface ExecApprovalsSetRules {
     /**
      * `off`, `on-miss` or `always`: when operators are asked.
      */
@@ -3103,6 +3103,28 @@ export interface Socket {
      * What lets in there; written, and never read out.
      */
     token?: null | string;
+}
+
+/**
+ * What holds unless an agent has rules of its own.
+ */
+export interface ExecApprovalsGetRules {
+    /**
+     * `off`, `on-miss` or `always`: when operators are asked.
+     */
+    ask?: null | string;
+    /**
+     * What holds when nobody can be asked.
+     */
+    askFallback?: null | string;
+    /**
+     * Whether programs of skills may run.
+     */
+    autoAllowSkills?: boolean | null;
+    /**
+     * `deny`, `allowlist` or `full`.
+     */
+    security?: null | string;
 }
 
 /**
@@ -3325,7 +3347,7 @@ export interface RecentSession {
  */
 export interface PluginsHealth {
     /**
-     * Those that could not run or were stopped, and why.
+     * Those that could not run or were stopped, and those whose HTTP is not served, and why.
      */
     errors: FailedPlugin[];
     /**
@@ -3335,11 +3357,11 @@ export interface PluginsHealth {
 }
 
 /**
- * A plugin that does not run although it should.
+ * A plugin that does not run although it should, or not as it should.
  */
 export interface FailedPlugin {
     /**
-     * Whether it runs: it does not.
+     * Whether it runs: then nobody listens on the port that its HTTP has to itself.
      */
     activated: boolean;
     /**
@@ -3879,6 +3901,24 @@ export interface Model {
  * Images.
  */
 export type Input = "text" | "image";
+
+/**
+ * Result of `node.canvas.capability.refresh`.
+ */
+export interface NodeCanvasCapabilityRefreshResult {
+    /**
+     * The part of the address that lets in.
+     */
+    canvasCapability: string;
+    /**
+     * How long it is good at least, in milliseconds since the epoch.
+     */
+    canvasCapabilityExpiresAtMs: number;
+    /**
+     * The address, that part included.
+     */
+    canvasHostUrl: string;
+}
 
 /**
  * A node.
@@ -4770,6 +4810,39 @@ export interface NodePairResolvedEvent {
 }
 
 /**
+ * Parameters of `node.pluginSurface.refresh`.
+ */
+export interface NodePluginSurfaceRefreshParams {
+    /**
+     * The address that the node knows. If it is not the one in force, the one in force is the
+     * answer.
+     */
+    observedUrl?: null | string;
+    /**
+     * Name of the surface.
+     */
+    surface: string;
+}
+
+/**
+ * Result of `node.pluginSurface.refresh`.
+ */
+export interface NodePluginSurfaceRefreshResult {
+    /**
+     * How long the address is good at least, in milliseconds since the epoch.
+     */
+    expiresAtMs: number;
+    /**
+     * Its address, by its name.
+     */
+    pluginSurfaceUrls: { [key: string]: string };
+    /**
+     * Name of the surface.
+     */
+    surface: string;
+}
+
+/**
  * The answer to an inventory.
  */
 export interface NodePluginToolsUpdateResult {
@@ -4978,6 +5051,39 @@ export interface NodeSkillsUpdateResult {
 }
 
 /**
+ * Parameters of `plugin.surface.refresh`.
+ */
+export interface PluginSurfaceRefreshParams {
+    /**
+     * The address that the client knows. If it is not the one in force, the one in force is the
+     * answer.
+     */
+    observedUrl?: null | string;
+    /**
+     * Name of the surface.
+     */
+    surface: string;
+}
+
+/**
+ * Result of `plugin.surface.refresh`.
+ */
+export interface PluginSurfaceRefreshResult {
+    /**
+     * How long the address is good at least, in milliseconds since the epoch.
+     */
+    expiresAtMs: number;
+    /**
+     * Its address, by its name.
+     */
+    pluginSurfaceUrls: { [key: string]: string };
+    /**
+     * Name of the surface.
+     */
+    surface: string;
+}
+
+/**
  * Payload of `host.registry.changed`.
  */
 export interface PluginsChangedEvent {
@@ -5042,6 +5148,10 @@ export interface PluginState {
      */
     events: string[];
     /**
+     * The port that its HTTP has to itself, while it runs and the configuration gives it one.
+     */
+    httpPort?: HTTPPort | null;
+    /**
      * Its id.
      */
     id: string;
@@ -5069,6 +5179,20 @@ export interface PluginState {
      * Its version.
      */
     version: string;
+}
+
+/**
+ * A port that a plugin's HTTP has to itself.
+ */
+export interface HTTPPort {
+    /**
+     * Why nobody listens there, if nobody does. The plugin's HTTP is then served nowhere.
+     */
+    error?: null | string;
+    /**
+     * Its number.
+     */
+    port: number;
 }
 
 /**
@@ -6374,6 +6498,60 @@ export type Idempotency = "none" | "replay" | "plugin";
 export type Replies = "single" | "interim";
 
 /**
+ * Result of `system.metrics`.
+ */
+export interface SystemMetricsResult {
+    /**
+     * Limits that were hit, by their names in `gateway.limits`, sorted.
+     */
+    limits: LimitCount[];
+    /**
+     * Methods that were called, sorted by name.
+     */
+    methods: MethodCount[];
+}
+
+/**
+ * How often a limit was hit.
+ */
+export interface LimitCount {
+    /**
+     * How often.
+     */
+    hits: number;
+    /**
+     * The limit.
+     */
+    limit: string;
+}
+
+/**
+ * What was counted of a method.
+ */
+export interface MethodCount {
+    /**
+     * Calls that were begun.
+     */
+    calls: number;
+    /**
+     * Calls that were answered with an error.
+     */
+    errors: number;
+    /**
+     * Its name.
+     */
+    method: string;
+    /**
+     * Microseconds from the begin to the last answer, added up.
+     */
+    microseconds: number;
+    /**
+     * The plugin that owns it.
+     */
+    plugin: string;
+}
+
+/**
  * Result of `system.plugins`.
  */
 export interface SystemPluginsResult {
@@ -6467,7 +6645,7 @@ export interface VoicewakeRoutingChangedEvent {
     /**
      * The rules.
      */
-    config: RoutingConfig;
+    config: VoicewakeRoutingChangedRules;
 }
 
 /**
@@ -6475,17 +6653,17 @@ export interface VoicewakeRoutingChangedEvent {
  *
  * Rules by which what was said finds its session.
  */
-export interface RoutingConfig {
+export interface VoicewakeRoutingChangedRules {
     /**
      * Where it goes if no rule says otherwise.
      */
-    defaultTarget: RoutingTarget;
+    defaultTarget: Target;
     /**
-     * Rules; there are none.
+     * Rules; of two that fit, no two are alike.
      */
-    routes: unknown[];
+    routes: Route[];
     /**
-     * When they last changed; 0 is never.
+     * When they last changed, in milliseconds since the epoch; 0 is never.
      */
     updatedAtMs: number;
     /**
@@ -6498,12 +6676,47 @@ export interface RoutingConfig {
  * Where it goes if no rule says otherwise.
  *
  * A place that it goes to.
+ *
+ * Where what follows goes to.
+ *
+ * The session that is open.
+ *
+ * The main session of an agent.
+ *
+ * One session.
  */
-export interface RoutingTarget {
+export interface Target {
     /**
-     * Always `current`: the session that is open.
+     * Always `current`.
      */
-    mode: string;
+    mode?: Current;
+    /**
+     * The agent.
+     */
+    agentId?: string;
+    /**
+     * The session.
+     */
+    sessionKey?: string;
+}
+
+/**
+ * Always `current`.
+ */
+export type Current = "current";
+
+/**
+ * One rule.
+ */
+export interface Route {
+    /**
+     * Where what follows goes to.
+     */
+    target: Target;
+    /**
+     * The word or words that were said.
+     */
+    trigger: string;
 }
 
 /**
@@ -6513,7 +6726,75 @@ export interface VoicewakeRoutingGetResult {
     /**
      * The rules.
      */
-    config: RoutingConfig;
+    config: VoicewakeRoutingGetRules;
+}
+
+/**
+ * The rules.
+ *
+ * Rules by which what was said finds its session.
+ */
+export interface VoicewakeRoutingGetRules {
+    /**
+     * Where it goes if no rule says otherwise.
+     */
+    defaultTarget: Target;
+    /**
+     * Rules; of two that fit, no two are alike.
+     */
+    routes: Route[];
+    /**
+     * When they last changed, in milliseconds since the epoch; 0 is never.
+     */
+    updatedAtMs: number;
+    /**
+     * Always 1.
+     */
+    version: number;
+}
+
+/**
+ * Parameters of `voicewake.routing.set`: open, and checked by hand for the same reason.
+ */
+export interface VoicewakeRoutingSetParams {
+    /**
+     * The rules.
+     */
+    config?: unknown;
+}
+
+/**
+ * Where what was said goes to.
+ */
+export interface VoicewakeRoutingSetResult {
+    /**
+     * The rules.
+     */
+    config: VoicewakeRoutingSetRules;
+}
+
+/**
+ * The rules.
+ *
+ * Rules by which what was said finds its session.
+ */
+export interface VoicewakeRoutingSetRules {
+    /**
+     * Where it goes if no rule says otherwise.
+     */
+    defaultTarget: Target;
+    /**
+     * Rules; of two that fit, no two are alike.
+     */
+    routes: Route[];
+    /**
+     * When they last changed, in milliseconds since the epoch; 0 is never.
+     */
+    updatedAtMs: number;
+    /**
+     * Always 1.
+     */
+    version: number;
 }
 
 /**
@@ -6711,6 +6992,7 @@ export interface Methods {
     "last-heartbeat": { params: unknown; result: LastHeartbeatResult };
     "logs.tail": { params: LogsTailParams; result: LogsTailResult };
     "models.list": { params: ModelsListParams; result: ModelsListResult };
+    "node.canvas.capability.refresh": { params: Record<string, never>; result: NodeCanvasCapabilityRefreshResult };
     "node.describe": { params: NodeDescribeParams; result: NodeDescribeResult };
     "node.event": { params: NodeEventParams; result: NodeEventResult };
     "node.invoke": { params: NodeInvokeParams; result: NodeInvokeResult };
@@ -6721,12 +7003,14 @@ export interface Methods {
     "node.pair.list": { params: Record<string, never>; result: NodePairListResult };
     "node.pair.reject": { params: NodePairRejectParams; result: NodePairRejectResult };
     "node.pair.remove": { params: NodePairRemoveParams; result: NodePairRemoveResult };
+    "node.pluginSurface.refresh": { params: NodePluginSurfaceRefreshParams; result: NodePluginSurfaceRefreshResult };
     "node.pluginTools.update": { params: unknown; result: NodePluginToolsUpdateResult };
     "node.queue.cancel": { params: NodeQueueCancelParams; result: NodeQueueCancelResult };
     "node.queue.list": { params: NodeQueueListParams; result: NodeQueueListResult };
     "node.rename": { params: NodeRenameParams; result: NodeRenameResult };
     "node.runnerInventory.update": { params: unknown; result: NodeRunnerInventoryUpdateResult };
     "node.skills.update": { params: unknown; result: NodeSkillsUpdateResult };
+    "plugin.surface.refresh": { params: PluginSurfaceRefreshParams; result: PluginSurfaceRefreshResult };
     "plugins.reload": { params: PluginsReloadParams; result: PluginsReloadResult };
     "poll": { params: PollParams; result: PollResult };
     "question.list": { params: unknown; result: QuestionListResult };
@@ -6753,10 +7037,12 @@ export interface Methods {
     "system.connections": { params: Record<string, never>; result: SystemConnectionsResult };
     "system.describe": { params: SystemDescribeParams; result: SystemDescribeResult };
     "system.methods": { params: SystemMethodsParams; result: SystemMethodsResult };
+    "system.metrics": { params: Record<string, never>; result: SystemMetricsResult };
     "system.plugins": { params: Record<string, never>; result: SystemPluginsResult };
     "talk.mode": { params: TalkModeParams; result: TalkModeResult };
     "voicewake.get": { params: unknown; result: VoicewakeGetResult };
     "voicewake.routing.get": { params: unknown; result: VoicewakeRoutingGetResult };
+    "voicewake.routing.set": { params: VoicewakeRoutingSetParams; result: VoicewakeRoutingSetResult };
     "voicewake.set": { params: VoicewakeSetParams; result: VoicewakeSetResult };
     "wake": { params: WakeParams; result: WakeResult };
     "web.login.start": { params: WebLoginStartParams; result: WebLoginStartResult };

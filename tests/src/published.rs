@@ -91,11 +91,11 @@ pub fn schemas() -> BTreeMap<String, Value> {
     }
     for manifest in manifests() {
         for method in manifest.methods {
-            put(format!("{}.params", method.name), method.params);
-            put(format!("{}.result", method.name), method.result.unwrap_or_else(|| json!({})));
+            put(format!("{}.params", method.name), method.params.value());
+            put(format!("{}.result", method.name), method.result.map_or_else(|| json!({}), |schema| schema.value()));
         }
         for event in manifest.events {
-            put(format!("{}.payload", event.name), event.payload.unwrap_or_else(|| json!({})));
+            put(format!("{}.payload", event.name), event.payload.map_or_else(|| json!({}), |schema| schema.value()));
         }
     }
     all

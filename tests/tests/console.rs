@@ -176,7 +176,7 @@ async fn a_device_learns_what_it_was_approved_for() {
     let at = &gateway;
     let refusal = |connect: Connect| async move {
         let mut client = at.knock_with(&Knock::remote()).await;
-        client.connect(&connect).await.err().expect("it reaches less far").error.details.expect("details")
+        client.connect(&connect).await.expect_err("it reaches less far").error.details.expect("details")
     };
     let details = refusal(all.clone().with("auth", json!({ "deviceToken": token }))).await;
     assert_eq!(

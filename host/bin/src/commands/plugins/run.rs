@@ -156,7 +156,8 @@ impl Beside {
         remark(&format!("{} {} runs at {}", clean(&self.manifest.id), clean(&self.manifest.version), gateway.url));
         let on_a_socket = |role| role != Exposure::Internal && role != Exposure::Node;
         if let Some(method) = self.manifest.methods.iter().find(|method| on_a_socket(method.role)) {
-            let params = sample::fitting(&method.params).into_iter().next().filter(|params| *params != json!({}));
+            let params =
+                sample::fitting(&method.params.value()).into_iter().next().filter(|params| *params != json!({}));
             let params = params.map(|params| format!(" --params '{}'", params.to_string().replace('\'', "'\\''")));
             let state = self.state.display();
             remark(&format!(
