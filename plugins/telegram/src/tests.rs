@@ -108,7 +108,8 @@ fn a_file_that_others_may_read_is_no_place_for_a_token() {
     let config = json!({ "token_file": file, "base_url": api.url() });
     let plugin = Harness::registered("telegram").config(config).start();
     assert_eq!(account(&plugin)["configured"], false);
-    assert!(plugin.logs().iter().any(|line| line.message.contains("chmod 600")));
+    plugin
+        .wait_until("what to do is said", |plugin| plugin.logs().iter().any(|line| line.message.contains("chmod 600")));
     assert_eq!(api.asked("getMe").len(), 0);
 }
 
@@ -119,6 +120,7 @@ fn a_bot_is_stopped_and_started_and_forgotten() {
     plugin.wait_until("the bot runs", |plugin| account(plugin)["running"] == true);
     api.push("message", direct("one"));
     plugin.wait_until("a message", |plugin| texts(plugin) == ["one"]);
+    plugin.wait_until("its place is kept", |plugin| plugin.kv("offset/default").is_some());
     ask(&plugin, "stop", json!({})).payload();
     let row = account(&plugin);
     assert_eq!((&row["running"], &row["enabled"]), (&json!(false), &json!(false)));
