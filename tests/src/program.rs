@@ -128,7 +128,7 @@ impl Outcome {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let out = collect(child.stdout.take().expect("it is piped"));
         let err = collect(child.stderr.take().expect("it is piped"));
-        let status = wait(&mut child).unwrap_or_else(|| {
+        let status = wait(&mut child, PATIENCE).unwrap_or_else(|| {
             let _ = child.kill();
             panic!("{what}: still running after {PATIENCE:?}");
         });
@@ -185,7 +185,7 @@ impl Gateway {
     /// Asks it to end, as a service manager does, and waits for that. `None` says that it did not.
     pub fn terminate(&mut self) -> Option<ExitStatus> {
         self.signal("TERM");
-        wait(&mut self.child)
+        wait(&mut self.child, PATIENCE)
     }
 
     /// Ends it without a warning.
@@ -228,8 +228,8 @@ fn collect(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Stri
 }
 
 /// The end of a process, if it comes in time. The system tells nobody about it who does not block, so it is looked for.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let end = Instant::now() + PATIENCE;
+pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + patience;
     loop {
         match child.try_wait().expect("a child can be waited for") {
             Some(status) => return Some(status),

@@ -6,10 +6,10 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawhost_tests::compiler::skip;
-use clawhost_tests::program::repository;
+use clawhost_tests::program::{repository, wait};
 use clawhost_tests::support::clawhost;
 use serde_json::Value;
 
@@ -141,14 +141,7 @@ fn run(scenario: &str) {
     command.env("CONSOLE_SCREENSHOTS", repository().join("target/console"));
     command.stdout(file.try_clone().expect("a file")).stderr(file);
     let mut child = command.spawn().expect("node runs");
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait().expect("a child can be waited for") {
-            Some(status) => break Some(status),
-            None if Instant::now() >= end => break None,
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
+    let status = wait(&mut child, PATIENCE);
     if status.is_none() {
         let _ = child.kill();
         let _ = child.wait();

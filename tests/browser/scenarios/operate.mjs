@@ -121,7 +121,7 @@ export async function decide(tools) {
     'call',
     'exec.approval.request',
     '--params',
-    JSON.stringify({ command: 'rm -r /tmp/x', host: 'gateway' }),
+    JSON.stringify({ command: 'rm -r old', host: 'gateway' }),
   );
   const request = who.page.getByRole('article', { name: /A program wants to run: rm -r/ });
   await request.waitFor();
