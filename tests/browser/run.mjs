@@ -1,5 +1,5 @@
 // Runs one scenario: `node run.mjs NAME`. CLAWHOST_BIN, CHROMIUM and SCENARIO_HOME say with what, and where;
-// CONSOLE_SCREENSHOTS is the folder for pictures.
+// CONSOLE_SCREENSHOTS is the folder for pictures, SCENARIO_CONFIG the table of somebody else's plugin.
 import { Gateway } from './gateway.mjs';
 import { Visitor, launch } from './page.mjs';
 import * as chat from './scenarios/chat.mjs';

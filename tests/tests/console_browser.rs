@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clawhost_tests::compiler::skip;
+use clawhost_tests::libraries::{Shelf, table};
 use clawhost_tests::program::{repository, wait};
 use clawhost_tests::support::clawhost;
 use serde_json::Value;
@@ -25,6 +26,11 @@ fn a_job() {
 #[test]
 fn a_plugin_is_disabled() {
     run("a_plugin_is_disabled");
+}
+
+#[test]
+fn a_strangers_method() {
+    run("a_strangers_method");
 }
 
 #[test]
@@ -133,11 +139,14 @@ fn run(scenario: &str) {
         Err(why) => return skip("CLAWHOST_REQUIRE_BROWSER", &format!("{scenario} {why}")),
     };
     let home = tempfile::tempdir().expect("a temporary folder");
+    let shelf = Shelf::default();
+    let strangers = format!("{}grants = {{ invoke = [\"system-presence\"] }}\n", table("loaded", &shelf.rust()));
     let said = home.path().join("said");
     let file = std::fs::File::create(&said).expect("a file");
     let mut command = Command::new("node");
     command.arg("run.mjs").arg(scenario).current_dir(folder()).stdin(Stdio::null());
     command.env("CLAWHOST_BIN", clawhost()).env("CHROMIUM", browser).env("SCENARIO_HOME", home.path());
+    command.env("SCENARIO_CONFIG", strangers);
     command.env("CONSOLE_SCREENSHOTS", repository().join("target/console"));
     command.stdout(file.try_clone().expect("a file")).stderr(file);
     let mut child = command.spawn().expect("node runs");

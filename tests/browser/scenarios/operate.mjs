@@ -84,6 +84,29 @@ export async function try_a_method(tools) {
   await answer.getByText('null').waitFor();
 }
 
+// Somebody else's plugin: added while the page is open, and its method called from a form.
+export async function a_strangers_method(tools) {
+  const { it, who } = await admin(tools);
+  await who.go('Methods');
+  await who.page.getByLabel('Search').fill('loaded.');
+  await it.configure(process.env.SCENARIO_CONFIG);
+  await who.page.getByRole('link', { name: /loaded\.ask/ }).click();
+  await who.page.getByRole('heading', { level: 2, name: 'loaded.ask' }).waitFor();
+  await who.page.getByLabel('method', { exact: true }).fill('system-presence');
+  await who.shot('strangers');
+  await who.page.getByRole('button', { name: 'Call loaded.ask' }).click();
+  const answer = who.page.getByRole('region', { name: 'Answer' });
+  await answer.getByText('"mode": "gateway"').waitFor();
+  await who.page.getByLabel('method', { exact: true }).fill('status');
+  await who.page.getByRole('button', { name: 'Call loaded.ask' }).click();
+  await who.page.getByRole('alert').first().waitFor();
+  await who.go('Plugins');
+  const row = who.page.getByRole('row', { name: /^loaded / });
+  await row.getByText('1.2.3').waitFor();
+  await row.getByText('running').waitFor();
+  await who.accessible('plugins, one of them a stranger');
+}
+
 export async function a_plugin_is_disabled(tools) {
   const { it, who } = await admin(tools);
   await who.go('Logs');
