@@ -16,7 +16,7 @@ use crate::exchange::Routes;
 use crate::metrics::{MethodMetrics, Metrics};
 use crate::plugin::RunningPlugin;
 use crate::services::HostService;
-use crate::validation::Validator;
+use crate::validation::{Shape, Validator};
 
 /// Events the host itself publishes to sockets, and no plugin may claim.
 const HOST_EVENTS: [(&str, &str); 3] = [
@@ -86,11 +86,15 @@ impl EventEntry {
 enum ParamsCheck {
     /// Any object will do.
     AnyObject,
-    /// Against the schema; `{}` may be known to be valid.
-    Schema { validator: Validator, empty_is_valid: bool },
+    /// Against the schema. `{}` may be known to be valid; and the whole validator is made when something is wrong, or the
+    /// schema has no shape.
+    Schema { shape: Option<Shape>, whole: OnceLock<Option<Box<Validator>>>, empty_is_valid: bool },
     /// Nothing passes: the schema is none. Loaded plugins' were tried before; those of linked ones are by a test.
     Broken(String),
 }
+
+/// What a caller hears of a schema that is none.
+const CANNOT_CHECK: &str = "cannot be checked";
 
 impl MethodEntry {
     /// What is wrong with these parameters, in the words of the wire; `None` when nothing is.
@@ -99,12 +103,13 @@ impl MethodEntry {
             ParamsCheck::AnyObject if params.starts_with('{') => None,
             ParamsCheck::AnyObject => Some("must be object".to_string()),
             ParamsCheck::Schema { empty_is_valid: true, .. } if params == "{}" => None,
+            ParamsCheck::Schema { shape: Some(shape), .. } if shape.admits(params) => None,
             ParamsCheck::Broken(why) => {
                 tracing::error!(method = self.spec.name, why, "the schema of a method is broken");
-                Some("cannot be checked".to_string())
+                Some(CANNOT_CHECK.to_string())
             }
-            ParamsCheck::Schema { validator, .. } => match serde_json::from_str::<Value>(params) {
-                Ok(value) => validator.describe(&value),
+            ParamsCheck::Schema { .. } => match serde_json::from_str::<Value>(params) {
+                Ok(value) => self.whole().map_or(Some(CANNOT_CHECK.to_string()), |whole| whole.describe(&value)),
                 // They are JSON when they come this far, but not all of that can be read.
                 Err(error) => Some(schemas::json::fault(&error).to_string()),
             },
@@ -116,11 +121,16 @@ impl MethodEntry {
         self.params.get_or_init(|| ParamsCheck::new(&self.spec.params).unwrap_or_else(ParamsCheck::Broken))
     }
 
+    /// The validator that finds the words.
+    fn whole(&self) -> Option<&Validator> {
+        let ParamsCheck::Schema { whole, .. } = self.params() else { return None };
+        whole.get_or_init(|| Validator::new(&self.spec.params.value()).ok().map(Box::new)).as_deref()
+    }
+
     /// These parameters without what the method does not know, if there is such a thing in them.
     pub fn without_extra(&self, params: &str) -> Option<String> {
-        let ParamsCheck::Schema { validator, .. } = self.params() else { return None };
         let mut value: Value = serde_json::from_str(params).ok()?;
-        validator.leave_out_extra(&mut value).then(|| value.to_string())
+        self.whole()?.leave_out_extra(&mut value).then(|| value.to_string())
     }
 
     /// Whether a disconnect lets it run on.
@@ -338,9 +348,13 @@ impl ParamsCheck {
             Some(_) => {}
             None => return Err("the schema is not an object".to_string()),
         }
-        let validator = Validator::new(&schema)?;
-        let empty_is_valid = validator.is_valid(&serde_json::json!({}));
-        Ok(ParamsCheck::Schema { validator, empty_is_valid })
+        if let Some(shape) = Shape::of(&schema) {
+            let empty_is_valid = shape.admits("{}");
+            return Ok(ParamsCheck::Schema { shape: Some(shape), whole: OnceLock::new(), empty_is_valid });
+        }
+        let whole = Validator::new(&schema)?;
+        let empty_is_valid = whole.is_valid(&serde_json::json!({}));
+        Ok(ParamsCheck::Schema { shape: None, whole: Some(Box::new(whole)).into(), empty_is_valid })
     }
 }
 
@@ -367,7 +381,10 @@ impl std::fmt::Display for RegistryError {
 /// Compiles every schema of a manifest, and names the method whose schema does not.
 pub fn check_schemas(manifest: &Manifest) -> Result<(), String> {
     for method in &manifest.methods {
-        ParamsCheck::new(&method.params).map_err(|error| format!("method {:?}: params: {error}", method.name))?;
+        let fault = |error| format!("method {:?}: params: {error}", method.name);
+        ParamsCheck::new(&method.params).map_err(fault)?;
+        // A shape passes over what is not its business.
+        Validator::new(&method.params.value()).map_err(fault)?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ use crate::failures::{FailureLimiter, Guesser};
 use crate::locality::Peer;
 use crate::named_tokens::Bounds;
 use crate::pairing::{Admission, Candidate, PairingEvent, PairingReason};
-use crate::validation::Validator;
+use crate::validation::{Shape, Validator};
 use refusal::quoted;
 
 pub use refusal::{Refusal, cut_reason};
@@ -48,6 +48,8 @@ pub struct HandshakeSettings {
     pub control_ui: ControlUi,
     /// The schema of `connect`.
     pub connect_validator: Validator,
+    /// The quick answer of the same.
+    pub connect_shape: Option<Shape>,
     /// Whether params that `connect` does not know are left out instead of refused.
     pub allow_extra_params: bool,
     /// The schema of a request frame.
@@ -73,11 +75,13 @@ impl HandshakeSettings {
         control_ui: ControlUi,
         extra_client_ids: &[String],
     ) -> Result<Self, String> {
+        let schema = connect::schema(extra_client_ids);
         Ok(HandshakeSettings {
             served,
             auth,
             control_ui,
-            connect_validator: Validator::new(&connect::schema(extra_client_ids))?,
+            connect_validator: Validator::new(&schema)?,
+            connect_shape: Shape::of(&schema),
             allow_extra_params: false,
             frame_validator: Validator::request_frame(),
             skew_ms: SIGNATURE_SKEW_MS,
@@ -269,7 +273,14 @@ impl Judge<'_> {
             let error = ErrorShape::invalid_request(format!("invalid connect params: {what}"));
             refuse(&request.id, error, "invalid-params", what)
         };
-        let mut value = match serde_json::from_str::<Value>(request.params_text()) {
+        // What is valid, and read without difficulty, is looked at no further.
+        let text = request.params_text();
+        if self.settings.connect_shape.as_ref().is_some_and(|shape| shape.admits(text))
+            && let Ok(params) = serde_json::from_str(text)
+        {
+            return Ok(params);
+        }
+        let mut value = match serde_json::from_str::<Value>(text) {
             Ok(value) => value,
             Err(error) => return invalid(schemas::json::fault(&error).to_string()),
         };
