@@ -104,6 +104,13 @@ fn addresses(gateway: &Gateway, connection: &Connection, capability: &str) -> Ad
     registry.routes().surfaces().filter_map(of).collect()
 }
 
+/// The port of each surface that somebody listens for.
+pub fn ports(gateway: &Gateway) -> BTreeMap<String, u16> {
+    let (main, registry) = (gateway.port(), gateway.registry.load());
+    let of = |(name, plugin): (&str, &RunningPlugin)| Some((name.to_string(), plugin.port_of_http(main)?));
+    registry.routes().surfaces().filter_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

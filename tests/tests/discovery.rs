@@ -88,6 +88,7 @@ fn apps_find_the_gateway_and_its_certificate_until_it_stops() {
         "role": "gateway",
         "transport": "gateway",
         "gatewayPort": gateway.port.to_string(),
+        "canvasPort": gateway.port.to_string(),
         "lanHost": service.get_hostname().trim_end_matches('.'),
         "displayName": name,
         "gatewayTls": "1",

@@ -55,6 +55,7 @@ pub fn gateway_info() -> GatewayInfo {
         started_at_ms: schemas::now_ms(),
         uptime_ms: 0,
         addresses: vec!["127.0.0.1:18789".into()],
+        surface_ports: Default::default(),
         tls_fingerprint: None,
         state_dir: "state".into(),
         config_path: None,

@@ -20,7 +20,7 @@ pub use registry::{
     ConfigChanged, HttpPort, NamedThing, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry,
     RegistryList,
 };
-pub use surface::{SurfaceAddress, SurfaceOf};
+pub use surface::{FreshSurface, RefreshSurface, SurfaceAddress, SurfaceOf};
 
 use crate::manifest::{Manifest, schema_of};
 use crate::methods::NoParams;
@@ -128,6 +128,9 @@ pub struct GatewayInfo {
     pub uptime_ms: u64,
     /// Addresses it listens on.
     pub addresses: Vec<String>,
+    /// The port at which each thing is that plugins show, by the name of its surface.
+    #[serde(default)]
+    pub surface_ports: std::collections::BTreeMap<String, u16>,
     /// SHA-256 of the certificate that it shows, if it speaks TLS: `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_fingerprint: Option<String>,

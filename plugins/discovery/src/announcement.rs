@@ -14,6 +14,9 @@ pub const BRANDS: [(&str, &str); 3] = [
     ("_clawdbot-gw._tcp.local.", "Clawdbot"),
 ];
 
+/// The surface that apps are told the port of.
+const CANVAS: &str = "canvas";
+
 /// A label of DNS has 63 bytes, and the longest word in its brackets takes eleven.
 const LONGEST_NAME: usize = 63 - 11;
 
@@ -30,6 +33,8 @@ pub struct Announcement {
     pub addresses: Vec<IpAddr>,
     /// Only interfaces of these names; any, if there is none.
     pub interfaces: Vec<String>,
+    /// Where its canvas is, if it has one.
+    pub canvas_port: Option<u16>,
     /// SHA-256 of its certificate in hex, if it speaks TLS.
     pub certificate: Option<String>,
 }
@@ -54,6 +59,7 @@ impl Announcement {
             port,
             addresses,
             interfaces: config.interfaces.clone(),
+            canvas_port: info.surface_ports.get(CANVAS).copied(),
             certificate: info.tls_fingerprint.as_deref().map(|hex| hex.trim_start_matches("sha256:").to_string()),
         })
     }
@@ -67,6 +73,7 @@ impl Announcement {
             ("lanHost", self.host.clone()),
             ("displayName", self.name.clone()),
         ];
+        facts.extend(self.canvas_port.map(|port| ("canvasPort", port.to_string())));
         if let Some(certificate) = &self.certificate {
             facts.extend([("gatewayTls", "1".to_string()), ("gatewayTlsSha256", certificate.clone())]);
         }

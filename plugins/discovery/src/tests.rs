@@ -47,9 +47,14 @@ fn an_announcement_tells_where_it_is_and_nothing_else() {
     assert_eq!(facts(&gateway(&["0.0.0.0:7"]), &config(Mode::Auto)), plain);
     let mut named = plain.clone();
     named["displayName"] = json!("Küche");
+    named["canvasPort"] = json!("18793");
     named["gatewayTls"] = json!("1");
     named["gatewayTlsSha256"] = json!("ab01");
-    let info = GatewayInfo { tls_fingerprint: Some("sha256:ab01".into()), ..gateway(&["0.0.0.0:7"]) };
+    let info = GatewayInfo {
+        tls_fingerprint: Some("sha256:ab01".into()),
+        surface_ports: [("canvas".into(), 18793), ("other".into(), 7)].into(),
+        ..gateway(&["0.0.0.0:7"])
+    };
     let config = DiscoveryConfig { name: Some("Küche".into()), ..config(Mode::Auto) };
     assert_eq!(facts(&info, &config), named);
 }

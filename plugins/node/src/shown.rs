@@ -1,13 +1,12 @@
 //! What plugins show on nodes has an address that ends; a node asks for a fresh one before that. The host makes it, here are
 //! the shapes of both protocol versions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use plugin_api::catalogue::{SurfaceAddress, SurfaceOf};
+use plugin_api::catalogue::{FreshSurface, RefreshSurface, SurfaceAddress, SurfaceOf};
 use plugin_api::{Call, MethodError, NoParams};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::Node;
 
@@ -15,11 +14,12 @@ use crate::Node;
 const CANVAS: &str = "canvas";
 
 impl Node {
-    pub(crate) async fn refresh_surface(self: Arc<Self>, call: Call, asked: Refresh) -> Result<Fresh, MethodError> {
-        let SurfaceAddress { surface, url, good_until_ms, .. } =
-            self.renewed(&call, asked.surface, asked.observed_url).await?;
-        let plugin_surface_urls = BTreeMap::from([(surface.clone(), url)]);
-        Ok(Fresh { surface, plugin_surface_urls, expires_at_ms: good_until_ms })
+    pub(crate) async fn refresh_surface(
+        self: Arc<Self>,
+        call: Call,
+        asked: RefreshSurface,
+    ) -> Result<FreshSurface, MethodError> {
+        Ok(self.renewed(&call, asked.surface, asked.observed_url).await?.into())
     }
 
     pub(crate) async fn refresh_canvas(self: Arc<Self>, call: Call, _: NoParams) -> Result<FreshCanvas, MethodError> {
@@ -43,31 +43,6 @@ impl Node {
         let asked = SurfaceOf { conn, surface, observed_url };
         self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send().await
     }
-}
-
-/// Parameters of `node.pluginSurface.refresh`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Refresh {
-    /// Name of the surface.
-    #[schemars(length(min = 1, max = 128))]
-    surface: String,
-    /// The address that the node knows. If it is not the one in force, the one in force is the answer.
-    #[serde(default)]
-    #[schemars(length(max = 2048))]
-    observed_url: Option<String>,
-}
-
-/// Result of `node.pluginSurface.refresh`.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Fresh {
-    /// Name of the surface.
-    surface: String,
-    /// Its address, by its name.
-    plugin_surface_urls: BTreeMap<String, String>,
-    /// How long the address is good at least, in milliseconds since the epoch.
-    expires_at_ms: u64,
 }
 
 /// Result of `node.canvas.capability.refresh`.

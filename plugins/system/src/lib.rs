@@ -3,12 +3,11 @@
 
 mod metrics;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use plugin_api::catalogue::{
-    Connections, MetricsText, PluginId, PluginReloaded, PluginState, RegistryChanged, RegistryEntry, RegistryList,
-    SurfaceAddress, SurfaceOf,
+    Connections, FreshSurface, MetricsText, PluginId, PluginReloaded, PluginState, RefreshSurface, RegistryChanged,
+    RegistryEntry, RegistryList, SurfaceAddress, SurfaceOf,
 };
 use plugin_api::{
     Call, CreateError, EventSpec, Exposure, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
@@ -181,14 +180,12 @@ impl System {
         call.invoke("host.plugins.reload", &plugin).send().await
     }
 
-    async fn refresh_surface(self: Arc<Self>, call: Call, asked: Refresh) -> Result<Fresh, MethodError> {
+    async fn refresh_surface(self: Arc<Self>, call: Call, asked: RefreshSurface) -> Result<FreshSurface, MethodError> {
         let conn =
             call.conn().ok_or_else(|| MethodError::invalid_request("only a connected client is told addresses"))?;
         let asked = SurfaceOf { conn, surface: asked.surface, observed_url: asked.observed_url };
-        let fresh = self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send();
-        let SurfaceAddress { surface, url, good_until_ms, .. } = fresh.await?;
-        let plugin_surface_urls = BTreeMap::from([(surface.clone(), url)]);
-        Ok(Fresh { surface, plugin_surface_urls, expires_at_ms: good_until_ms })
+        let fresh: SurfaceAddress = self.host.invoke("host.surfaces.renew", &asked).with_own_grants().send().await?;
+        Ok(fresh.into())
     }
 
     async fn registry(&self) -> Result<RegistryList, MethodError> {
@@ -333,31 +330,6 @@ impl From<RegistryEntry> for Description {
 struct Plugins {
     /// Sorted by id.
     plugins: Vec<PluginState>,
-}
-
-/// Parameters of `plugin.surface.refresh`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Refresh {
-    /// Name of the surface.
-    #[schemars(length(min = 1, max = 128))]
-    surface: String,
-    /// The address that the client knows. If it is not the one in force, the one in force is the answer.
-    #[serde(default)]
-    #[schemars(length(max = 2048))]
-    observed_url: Option<String>,
-}
-
-/// Result of `plugin.surface.refresh`.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Fresh {
-    /// Name of the surface.
-    surface: String,
-    /// Its address, by its name.
-    plugin_surface_urls: BTreeMap<String, String>,
-    /// How long the address is good at least, in milliseconds since the epoch.
-    expires_at_ms: u64,
 }
 
 fn is_internal(entry: &RegistryEntry) -> bool {
