@@ -30,7 +30,6 @@ use crate::failures::{FailureLimiter, FailureSettings};
 use crate::gateway::{Facts, Gateway, VERSION};
 use crate::gateway_key::{self, GatewayKey};
 use crate::handshake::{ControlUi, HandshakeSettings};
-use crate::host_side::PluginBooks;
 use crate::idempotency::{Idempotency, IdempotencyLimits};
 use crate::listener::Listener;
 use crate::mailbox::Room;
@@ -39,6 +38,7 @@ use crate::outbox::{self, OutboxLimits};
 use crate::own_ports::{self, OwnPorts};
 use crate::pairing::{Pairing, PairingSettings};
 use crate::plugin::Freeing;
+use crate::plugin_books::PluginBooks;
 use crate::plugins::live::{self, Plugins, Reread};
 use crate::plugins::{self, Linked, end};
 use crate::registry::Registry;
@@ -50,7 +50,7 @@ use crate::tailscale::Tailscale;
 use crate::tick::Ticker;
 use crate::tls::{self, Tls, TlsError};
 use crate::validation::Validator;
-use crate::{config_watch, dispatch, http};
+use crate::{config_watch, deadlines, dispatch, http};
 
 /// Protocol versions this gateway serves.
 const SERVED: [Version; 2] = [Version::V3, Version::V4];
@@ -108,6 +108,7 @@ pub async fn start(
     let gateway = Arc::new(assemble(config, &state, facts, linked).await?);
     // Before anybody can connect and ask for a reload.
     gateway.plugins.reread_with(reread);
+    tokio::spawn(deadlines::keep(Arc::downgrade(&gateway)));
     live::bring_up(&gateway).await.map_err(StartError::Failed)?;
 
     let ticker =
@@ -314,6 +315,7 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         exchanges: Exchanges::default(),
         capabilities,
         subscriptions: Subscriptions::default(),
+        deadlines: Arc::default(),
         plugin_books,
         snapshot: SnapshotStore::default(),
         idempotency,

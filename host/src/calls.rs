@@ -6,10 +6,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
 use crate::answer::Asker;
 use crate::authority::Authority;
@@ -31,8 +30,8 @@ pub struct OpenCall {
     pub started: Instant,
     /// When its time is up, in milliseconds from `started`; 0 is never.
     pub deadline_ms: u64,
-    /// Its deadline's task.
-    pub timer: Option<AbortHandle>,
+    /// Whether [`crate::deadlines`] ends it then; until its plugin has had the thread, the watchdog does.
+    pub is_timed: bool,
     /// Where it stands with the plugin.
     pub stage: Stage,
     /// When the plugin got it.
@@ -44,6 +43,8 @@ pub struct OpenCall {
     pub in_flight: bool,
     /// Calls that end with it.
     pub children: Vec<u64>,
+    /// The trace it belongs to.
+    pub traceparent: Option<Traceparent>,
     /// The request it counts for, on the connection it came from.
     pub slot: Option<InFlight>,
 }
@@ -60,6 +61,17 @@ impl OpenCall {
         }
     }
 }
+
+impl OpenCall {
+    /// When it ends unanswered, if it does.
+    pub fn times_out_at(&self) -> Option<tokio::time::Instant> {
+        let at = self.started.checked_add(Duration::from_millis(self.deadline_ms)).filter(|_| self.is_timed)?;
+        Some(at.into())
+    }
+}
+
+/// A W3C `traceparent`, shared by the calls that are made for one another.
+pub type Traceparent = Arc<str>;
 
 /// What a call is made with.
 pub struct Waiting {

@@ -10,6 +10,7 @@ use plugin_api::hosting::CallRequest;
 use schemas::ErrorShape;
 use schemas::frame::Request;
 use schemas::protocol::Version;
+use schemas::trace;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -17,7 +18,7 @@ use serde_json::json;
 use crate::access;
 use crate::answer::{Answer, Asker};
 use crate::authority::Authority;
-use crate::calls::{InFlight, OpenCall, Stage, Waiting};
+use crate::calls::{InFlight, OpenCall, Stage, Traceparent, Waiting};
 use crate::connections::Connection;
 use crate::gateway::Gateway;
 use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
@@ -47,6 +48,8 @@ pub struct Start<'a> {
     pub slot: Option<InFlight>,
     /// The number it will have.
     pub number: u64,
+    /// The trace it belongs to.
+    pub traceparent: Option<Traceparent>,
 }
 
 impl Start<'_> {
@@ -100,6 +103,7 @@ pub fn message(gateway: &Arc<Gateway>, connection: &Arc<Connection>, text: &str)
         timeout_ms: None,
         slot,
         number: gateway.calls.next_number(),
+        traceparent: request.traceparent.as_deref().and_then(trace::traceparent).map(Traceparent::from),
     };
     self::start(gateway, start);
 }
@@ -273,12 +277,13 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
     let Decision::Run(run) = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now) else { return };
     let (gateway, key, params) = (gateway.clone(), key.to_string(), start.params.to_string());
     let method = start.method.clone();
-    let Start { authority, conn, depth, timeout_ms, slot, number, .. } = start;
+    let Start { authority, conn, depth, timeout_ms, slot, number, traceparent, .. } = start;
     gateway.runtime.clone().spawn(async move {
         match gateway.idempotency.persist(&run, now).await {
             Ok(()) => {
                 let (method, params, asker) = (&method, params.as_str(), Asker::Shared(run));
-                let start = Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number };
+                let start =
+                    Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number, traceparent };
                 self::run(&gateway, start, Some(&key));
             }
             Err(error) => {
@@ -292,7 +297,7 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
 
 /// Enters the call and hands it over.
 fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
-    let Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number } = start;
+    let Start { method, params, asker, authority, conn, depth, timeout_ms, slot, number, traceparent } = start;
     let started = Instant::now();
     method.metrics.calls.add(1);
     let deadline_ms = deadline(gateway, method, timeout_ms);
@@ -304,12 +309,13 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
         depth,
         started,
         deadline_ms,
-        timer: None,
+        is_timed: false,
         stage: Stage::HandingOver,
         handed_over: started,
         waiting: None,
         in_flight: false,
         children: Vec::new(),
+        traceparent: traceparent.clone(),
         slot,
     };
     match &method.handler {
@@ -326,8 +332,16 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
             }
             let name = method.spec.name.as_str();
             let params = params.as_bytes();
-            let mut request =
-                CallRequest { call: number, conn, deadline_ms, flags, method: name, params, idempotency_key: key };
+            let mut request = CallRequest {
+                call: number,
+                conn,
+                deadline_ms,
+                flags,
+                method: name,
+                params,
+                idempotency_key: key,
+                traceparent: traceparent.as_deref(),
+            };
             if plugin.place.is_pool() {
                 request.params = b"";
                 request.idempotency_key = None;
@@ -359,7 +373,7 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
 /// Makes a call that was entered for an instance which takes none any more: whoever has the method now answers it.
 fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str>) {
     let Some(call) = gateway.calls.take(number) else { return };
-    let OpenCall { method, mut asker, authority, depth, slot, in_flight, deadline_ms, .. } = call;
+    let OpenCall { method, mut asker, authority, depth, slot, in_flight, deadline_ms, traceparent, .. } = call;
     let Handler::Plugin(was) = &method.handler else { return };
     if in_flight {
         was.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -394,7 +408,8 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
         _ => {
             let conn = slot.as_ref().map_or(0, |slot| slot.0.number);
             let timeout_ms = Some(deadline_ms);
-            let start = Start { method: now, params, asker, authority, conn, depth, timeout_ms, slot, number };
+            let start =
+                Start { method: now, params, asker, authority, conn, depth, timeout_ms, slot, number, traceparent };
             run(gateway, start, key);
         }
     }
@@ -402,27 +417,24 @@ fn elsewhere(gateway: &Arc<Gateway>, number: u64, params: &str, key: Option<&str
 
 /// Notes that the plugin answers later, if it has not answered yet, and ends the call when its time is up.
 fn wait_for_answer(gateway: &Arc<Gateway>, number: u64, deadline_ms: u64) {
-    gateway.calls.with(number, |call| {
+    let times_out_at = gateway.calls.with(number, |call| {
         if !is_checked_in_place(&call.method) {
             call.stage = Stage::Waiting;
         }
         call.count();
-        if deadline_ms == 0 {
-            return;
-        }
-        let name = call.method.spec.name.clone();
-        let gateway = gateway.clone();
-        let timer = gateway.runtime.clone().spawn(async move {
-            tokio::time::sleep(Duration::from_millis(deadline_ms)).await;
-            time_out(&gateway, number, &name, deadline_ms);
-        });
-        call.timer = Some(timer.abort_handle());
+        call.is_timed = deadline_ms > 0;
+        call.times_out_at()
     });
+    if let Some(at) = times_out_at.flatten() {
+        gateway.deadlines.note(at);
+    }
 }
 
 /// Ends a call whose time is up. For the thread of the watchdog too, which no plugin may keep.
-pub fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u64) {
+pub fn time_out(gateway: &Arc<Gateway>, number: u64) {
     let Some(mut call) = gateway.calls.take(number) else { return };
+    let (method, deadline_ms) = (call.method.clone(), call.deadline_ms);
+    let name = &method.spec.name;
     gateway.metrics.limit_hit("method_timeout_ms");
     handover::name_stall(gateway, &mut call);
     let error = ErrorShape::unavailable(format!("{name} timed out after {deadline_ms} ms"))
@@ -436,9 +448,6 @@ pub fn time_out(gateway: &Arc<Gateway>, number: u64, name: &str, deadline_ms: u6
 
 /// Delivers the final answer of a call that was taken out.
 pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
-    if let Some(timer) = call.timer.take() {
-        timer.abort();
-    }
     let trusted = match &call.method.handler {
         Handler::Plugin(plugin) => plugin.origin == crate::plugin::Origin::Linked,
         Handler::Host(_) => true,
@@ -460,6 +469,10 @@ pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: A
     }
     if failed {
         call.method.metrics.errors.increment(1);
+    }
+    if let Some(traceparent) = &call.traceparent {
+        let (trace, elapsed) = (trace::trace_id(traceparent), call.started.elapsed());
+        tracing::info!(trace, method = call.method.spec.name, call = number, failed, ?elapsed, "a traced call ended");
     }
     if let Handler::Plugin(plugin) = &call.method.handler {
         if call.in_flight {

@@ -14,24 +14,26 @@ use crate::calls::Calls;
 use crate::capabilities::Capabilities;
 use crate::config::{Config, Limits};
 use crate::connections::Connections;
+use crate::deadlines::Deadlines;
 use crate::doorkeeper::Doorkeeper;
 use crate::events::Subscriptions;
 use crate::exchange::Exchanges;
 use crate::failures::FailureLimiter;
 use crate::handshake::HandshakeSettings;
-use crate::host_side::PluginBooks;
 use crate::idempotency::Idempotency;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Outbox};
 use crate::own_ports::OwnPorts;
 use crate::pairing::Pairing;
 use crate::plugin::Freeing;
+use crate::plugin_books::PluginBooks;
 use crate::plugins::live::Plugins;
 use crate::registry::Registry;
 use crate::snapshot::SnapshotStore;
 use crate::state::PluginFolders;
 use crate::store::Store;
 use crate::store::kv::Kv;
+use crate::surfaces;
 use crate::tailscale::Tailscale;
 use crate::tls::Tls;
 use crate::validation::Validator;
@@ -58,6 +60,8 @@ pub struct Gateway {
     pub own_ports: OwnPorts,
     /// Calls that run.
     pub calls: Calls,
+    /// When they end unanswered.
+    pub deadlines: Arc<Deadlines>,
     /// HTTP that plugins answer.
     pub exchanges: Exchanges,
     /// Addresses that let their bearers in.
@@ -168,6 +172,7 @@ impl Gateway {
             started_at_ms: self.facts.started_at_ms,
             uptime_ms: self.uptime_ms(),
             addresses: self.facts.addresses.iter().map(|address| address.to_string()).collect(),
+            surface_ports: surfaces::ports(self),
             tls_fingerprint: self.tls.as_ref().map(Tls::fingerprint),
             state_dir: self.config.gateway.state_dir.display().to_string(),
             config_path: self.config.file.as_ref().map(|file| file.path.display().to_string()),

@@ -78,9 +78,10 @@ pub fn hand_over_to_pool(
         let begun = gateway.calls.with(call, |open| {
             open.stage = Stage::HandingOver;
             open.handed_over = Instant::now();
-            open.waiting.clone().map(|waiting| (waiting, is_forgiven(&gateway, open.slot.as_ref())))
+            let forgiven = is_forgiven(&gateway, open.slot.as_ref());
+            open.waiting.clone().map(|waiting| (waiting, forgiven, open.traceparent.clone()))
         });
-        let Some((waiting, forgiven)) = begun.flatten() else { return };
+        let Some((waiting, forgiven, traceparent)) = begun.flatten() else { return };
         let known = match checked_params(&method, &waiting.params, forgiven) {
             Ok(known) => known,
             Err(error) => {
@@ -98,6 +99,7 @@ pub fn hand_over_to_pool(
             open.started.elapsed()
         });
         let Some(waited) = waited else { return };
+        method.metrics.queued.increment(waited.as_micros() as u64);
         let name = method.spec.name.as_str();
         let deadline_ms = match deadline_ms {
             0 => 0,
@@ -105,7 +107,16 @@ pub fn hand_over_to_pool(
         };
         let (params, key) = (known.as_deref().unwrap_or(&waiting.params).as_bytes(), waiting.key.as_deref());
         let outer = DEPTH.replace(depth);
-        instance.call(&CallRequest { call, conn, deadline_ms, flags, method: name, params, idempotency_key: key });
+        instance.call(&CallRequest {
+            call,
+            conn,
+            deadline_ms,
+            flags,
+            method: name,
+            params,
+            idempotency_key: key,
+            traceparent: traceparent.as_deref(),
+        });
         DEPTH.set(outer);
         gateway.calls.with(call, |open| open.stage = Stage::Waiting);
     });
@@ -122,13 +133,12 @@ pub fn watch(gateway: &Arc<Gateway>) {
     let patience = Duration::from_millis(gateway.limits().worker_stall_ms);
     let held = |call: &OpenCall| matches!(call.stage, Stage::HandingOver | Stage::Stalled) && !may_block(&call.method);
     for number in gateway.calls.numbers(|call| held(call) && call.handed_over.elapsed() >= patience) {
-        let overdue = gateway.calls.with(number, |call| {
+        let is_overdue = gateway.calls.with(number, |call| {
             name_stall(gateway, call);
-            (call.deadline_ms > 0 && call.started.elapsed().as_millis() as u64 >= call.deadline_ms)
-                .then(|| (call.method.spec.name.clone(), call.deadline_ms))
+            call.deadline_ms > 0 && call.started.elapsed().as_millis() as u64 >= call.deadline_ms
         });
-        if let Some(Some((name, deadline_ms))) = overdue {
-            time_out(gateway, number, &name, deadline_ms);
+        if is_overdue == Some(true) {
+            time_out(gateway, number);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The host as one plugin instance sees it: what stands behind the C table the instance was given.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use plugin_api::abi::*;
@@ -10,17 +10,16 @@ use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, 
 use schemas::ErrorShape;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::task::AbortHandle;
 
 use crate::answer::Asker;
-use crate::authority::Authority;
 use crate::dispatch::{self, Start};
 use crate::gateway::Gateway;
-use crate::mailbox::{Ear, Mailbox, Room};
 use crate::plugin::RunningPlugin;
+use crate::plugin_books::{Account, Invoked, Retained};
 use crate::registry::Handler;
 use crate::snapshot::Unpublished;
 use crate::store::kv::{KvError, KvOp, KvOutcome};
+use crate::timers::Timers;
 use crate::{events, frames, grants, handover, plugins};
 
 /// How many calls made for one call are noted before those that are over are forgotten.
@@ -30,7 +29,7 @@ const CHILDREN: usize = 256;
 pub struct HostSide {
     /// Behind an atomic pointer rather than two weak ones: looking at it touches no count that all workers share.
     link: ArcSwapOption<Link>,
-    timers: Arc<Mutex<HashMap<u64, Timer>>>,
+    timers: Arc<Timers>,
     /// Whether `create` has returned. Before that an instance has no effects, and none of its jobs runs.
     is_created: AtomicBool,
     /// Jobs that wait for that.
@@ -41,91 +40,6 @@ pub struct HostSide {
 struct Link {
     gateway: Arc<Gateway>,
     plugin: Arc<RunningPlugin>,
-}
-
-/// A timer of a plugin, whose instance is there until the job has run.
-struct Timer {
-    job: Job,
-    task: Option<AbortHandle>,
-    plugin: Arc<RunningPlugin>,
-}
-
-/// A call that a plugin made.
-struct Invoked {
-    /// The number of the instance.
-    plugin: u64,
-    mailbox: Arc<Mailbox>,
-    /// The call it was made for is over, and so is this one, whether it has been made yet or not.
-    is_over: bool,
-}
-
-/// A caller's authority that a plugin keeps.
-#[derive(Clone)]
-pub struct Retained {
-    /// The number of the instance.
-    plugin: u64,
-    authority: Arc<Authority>,
-    call: u64,
-    depth: usize,
-}
-
-/// Authorities that plugins keep, and calls that plugins make.
-pub struct PluginBooks {
-    principals: Mutex<HashMap<u64, Retained>>,
-    invocations: Mutex<HashMap<u64, Invoked>>,
-    /// Of every mailbox.
-    room: Room,
-}
-
-impl PluginBooks {
-    /// Empty ones, for mailboxes with this much room.
-    pub fn new(room: Room) -> Self {
-        PluginBooks { principals: Mutex::default(), invocations: Mutex::default(), room }
-    }
-
-    /// A mailbox in front of a sink of this plugin.
-    fn mailbox(&self, sink: Sink, plugin: &Arc<RunningPlugin>) -> Arc<Mailbox> {
-        self.mailbox_of(Ear::Sink(sink), plugin)
-    }
-
-    /// A mailbox in front of what this plugin hears with.
-    pub fn mailbox_of(&self, ear: Ear, plugin: &Arc<RunningPlugin>) -> Arc<Mailbox> {
-        Mailbox::new(ear, plugin.clone(), self.room.clone())
-    }
-
-    /// Forgets all that an instance kept and called, and ends those calls: whoever answers one finds nobody.
-    pub fn instance_ended(&self, gateway: &Arc<Gateway>, instance: u64) {
-        lock(&self.principals).retain(|_, retained| retained.plugin != instance);
-        let ended: Vec<_> = lock(&self.invocations).extract_if(|_, invoked| invoked.plugin == instance).collect();
-        for (number, invoked) in ended {
-            invoked.mailbox.close();
-            dispatch::end_soon(gateway, number, GWP_CANCEL_ASKED);
-        }
-    }
-
-    /// Notes that a call which has perhaps not been made yet is over.
-    pub fn mark_over(&self, number: u64) {
-        if let Some(invoked) = lock(&self.invocations).get_mut(&number) {
-            invoked.is_over = true;
-        }
-    }
-
-    /// Whether an invocation is still wanted: neither cancelled, nor made for a call or by an instance that has ended.
-    fn is_wanted(&self, number: u64) -> bool {
-        lock(&self.invocations).get(&number).is_some_and(|invoked| !invoked.is_over)
-    }
-
-    /// Takes an invocation out, which only one succeeds in: whoever does says the last word to its sink.
-    pub fn end_invocation(&self, number: u64) -> bool {
-        lock(&self.invocations).remove(&number).is_some()
-    }
-
-    /// Ends what plugins keep of authorities for which this holds.
-    pub fn revoke(&self, which: impl Fn(&Authority) -> bool) {
-        for retained in lock(&self.principals).values().filter(|retained| which(&retained.authority)) {
-            retained.authority.revoke();
-        }
-    }
 }
 
 impl HostSide {
@@ -153,8 +67,7 @@ impl HostSide {
     pub fn cut_off(&self) {
         self.link.store(None);
         lock(&self.waiting).clear();
-        let timers = std::mem::take(&mut *lock(&self.timers));
-        timers.into_values().filter_map(|timer| timer.task).for_each(|task| task.abort());
+        self.timers.clear();
     }
 
     /// Runs this with both ends, or answers that they are gone.
@@ -199,16 +112,12 @@ impl HostSide {
         job();
     }
 
-    /// Whose rights an invocation runs with, how deep it is, and which call it ends with.
-    fn authority_of(
-        &self,
-        gateway: &Gateway,
-        plugin: &RunningPlugin,
-        asked: u64,
-    ) -> Result<(Arc<Authority>, usize, Option<u64>), i32> {
+    /// On whose account an invocation runs.
+    fn account_of(&self, gateway: &Gateway, plugin: &RunningPlugin, asked: u64) -> Result<Account, i32> {
         let (own_grants, principal) = (asked & GWP_OWN_GRANTS != 0, asked & !GWP_OWN_GRANTS);
         if principal == 0 {
-            return Ok((plugin.authority.clone(), handover::ambient_depth(), None));
+            let (authority, depth) = (plugin.authority.clone(), handover::ambient_depth());
+            return Ok(Account { authority, depth, parent: None, traceparent: None });
         }
         let retained = lock(&gateway.plugin_books.principals).get(&principal).cloned();
         let retained = retained.filter(|retained| retained.plugin == plugin.number).ok_or(GWP_GONE)?;
@@ -216,7 +125,8 @@ impl HostSide {
             return Err(GWP_DENIED);
         }
         let authority = if own_grants { plugin.authority.clone() } else { retained.authority };
-        Ok((authority, retained.depth + 1, Some(retained.call)))
+        let Retained { call, depth, traceparent, .. } = retained;
+        Ok(Account { authority, depth: depth + 1, parent: Some(call), traceparent })
     }
 }
 
@@ -265,43 +175,19 @@ impl HostServices for HostSide {
     fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
         let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
-        {
-            let mut timers = lock(&self.timers);
-            // Looked at with the lock held: whoever cuts the instance off does that first, and clears the timers then.
-            if self.link.load().is_none() {
-                return Err(GWP_GONE);
-            }
-            timers.insert(number, Timer { job, task: None, plugin: plugin.clone() });
+        let (place, instance) = (plugin.place.clone(), plugin.clone());
+        let due = Box::new(move || instance.place.clone().run_here(move || run_for(instance, job)));
+        // Looked at with the timers locked: whoever cuts the instance off does that first, and clears the timers then.
+        if !self.timers.set(number, Duration::from_millis(ms), due, || self.link.load().is_some()) {
+            return Err(GWP_GONE);
         }
         let timers = self.timers.clone();
-        self.when_created(move || {
-            let due = timers.clone();
-            let task = plugin.place.run_after(ms, move || {
-                let timer = lock(&due).remove(&number);
-                if let Some(Timer { job, plugin, .. }) = timer {
-                    run_for(plugin, job);
-                }
-            });
-            match lock(&timers).get_mut(&number) {
-                Some(timer) => timer.task = Some(task),
-                // It ran, or was cancelled meanwhile.
-                None => task.abort(),
-            }
-        });
+        self.when_created(move || timers.keep(place.worker_threads()));
         Ok(number)
     }
 
     fn cancel_timer(&self, timer: u64) -> i32 {
-        let timer = lock(&self.timers).remove(&timer);
-        match timer {
-            Some(timer) => {
-                if let Some(task) = timer.task {
-                    task.abort();
-                }
-                GWP_OK
-            }
-            None => GWP_GONE,
-        }
+        if self.timers.cancel(timer) { GWP_OK } else { GWP_GONE }
     }
 
     fn blocking(&self, job: Job) -> i32 {
@@ -318,7 +204,8 @@ impl HostServices for HostSide {
 
     fn invoke(&self, invocation: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
         let (gateway, plugin) = self.live("invoke")?;
-        let (authority, depth, parent) = self.authority_of(&gateway, &plugin, invocation.authority)?;
+        let Account { authority, depth, parent, traceparent } =
+            self.account_of(&gateway, &plugin, invocation.authority)?;
         if !grants::any_matches(&plugin.may_invoke, invocation.method) {
             tracing::warn!(plugin = &*plugin.id, method = invocation.method, "a call that the plugin is not granted");
             return Err(GWP_DENIED);
@@ -357,6 +244,7 @@ impl HostServices for HostSide {
                 timeout_ms,
                 slot: None,
                 number,
+                traceparent,
             };
             if gateway.plugin_books.is_wanted(number) {
                 start_invocation(&gateway, start);
@@ -479,11 +367,17 @@ impl HostServices for HostSide {
 
     fn retain(&self, call: gwp_call) -> Result<gwp_principal, i32> {
         let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
-        let found =
-            gateway.calls.with(call, |open| is_theirs(open, &plugin).then(|| (open.authority.clone(), open.depth)));
-        let (authority, depth) = found.flatten().ok_or(GWP_GONE)?;
+        let found = gateway.calls.with(call, |open| {
+            is_theirs(open, &plugin).then(|| Retained {
+                plugin: plugin.number,
+                authority: open.authority.clone(),
+                call,
+                depth: open.depth,
+                traceparent: open.traceparent.clone(),
+            })
+        });
+        let retained = found.flatten().ok_or(GWP_GONE)?;
         let number = gateway.calls.next_number();
-        let retained = Retained { plugin: plugin.number, authority, call, depth };
         let mut principals = lock(&gateway.plugin_books.principals);
         if principals.len() >= gateway.limits().max_principals {
             gateway.metrics.limit_hit("max_principals");
@@ -585,6 +479,7 @@ fn is_theirs(call: &crate::calls::OpenCall, plugin: &RunningPlugin) -> bool {
     matches!(&call.method.handler, Handler::Plugin(own) if own.number == plugin.number)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a mutex holds, whoever has panicked while it was locked.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -132,6 +132,8 @@ pub struct MethodMetrics {
     pub calls: Striped,
     /// Microseconds from start to final answer, added up.
     pub microseconds: Striped,
+    /// Microseconds that calls waited for a thread of their plugin's, added up; only loaded plugins have threads of their own.
+    pub queued: Counter,
     /// Calls answered with an error.
     pub errors: Counter,
     /// Calls that kept a worker longer than `worker_stall_ms`.
@@ -145,6 +147,7 @@ impl MethodMetrics {
         MethodMetrics {
             calls: Striped::default(),
             microseconds: Striped::default(),
+            queued: metrics.counter("clawhost_call_queue_microseconds_total", &labels),
             errors: metrics.counter("clawhost_call_errors_total", &labels),
             stalls: metrics.counter("clawhost_worker_stalls_total", &labels),
             shown: [

@@ -66,17 +66,17 @@ impl Place {
         }
     }
 
-    /// Runs this after so many milliseconds, unless the task is aborted before.
-    pub fn run_after(&self, ms: u64, job: impl FnOnce() + Send + 'static) -> tokio::task::AbortHandle {
-        let place = self.clone();
-        let waiting = async move {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            match &place.0.pool {
-                Some(pool) => pool.run(job),
-                None => job(),
-            }
-        };
-        self.0.workers.spawn(waiting).abort_handle()
+    /// Runs this now, from a task of its own: on it, or on a thread of the plugin's.
+    pub fn run_here(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.0.pool {
+            Some(pool) => pool.run(job),
+            None => job(),
+        }
+    }
+
+    /// The gateway's workers.
+    pub fn worker_threads(&self) -> &Handle {
+        &self.0.workers
     }
 
     /// Whether there are threads for what may block.

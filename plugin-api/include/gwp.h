@@ -106,7 +106,7 @@ extern "C" {
 #define GWP_EXT_EVENTS         "gwp.events/1"   /* gwp_events_v1 */
 #define GWP_EXT_CALLER         "gwp.caller/1"   /* gwp_caller_v1 */
 #define GWP_EXT_SNAPSHOT       "gwp.snapshot/1" /* gwp_snapshot_v1 */
-#define GWP_EXT_HTTP           "draft.http/1"   /* gwp_http_v1 */
+#define GWP_EXT_HTTP           "gwp.http/1"     /* gwp_http_v1 */
 
 typedef struct gwp_bytes gwp_bytes;
 typedef struct gwp_request gwp_request;
@@ -154,6 +154,8 @@ struct gwp_request {
   gwp_bytes params;
   /* Absent unless the method takes one. */
   gwp_bytes idempotency_key;
+  /* The trace that the call belongs to, a W3C `traceparent`; absent without one. */
+  gwp_bytes traceparent;
 };
 
 /* An event to publish. */
@@ -355,7 +357,7 @@ struct gwp_http_request {
   gwp_bytes head;
 };
 
-/* `draft.http/1` of the host. All `[any]`. Each answers `GWP_GONE` once the exchange is over. */
+/* `gwp.http/1` of the host. All `[any]`. Each answers `GWP_GONE` once the exchange is over. */
 struct gwp_http_v1 {
   /* Begins the answer: a status and the headers, `[["name","value"],...]` as JSON. Status 101 takes an upgrade. */
   int32_t (*head)(const gwp_host *host, gwp_exchange exchange, uint32_t status, gwp_bytes headers);
@@ -370,7 +372,7 @@ struct gwp_http_v1 {
   int32_t (*abort)(const gwp_host *host, gwp_exchange exchange);
 };
 
-/* `draft.http/1` of a plugin, which its `extension` gives. */
+/* `gwp.http/1` of a plugin, which its `extension` gives. */
 struct gwp_http_plugin_v1 {
   /* `[worker]` A request. */
   void (*request)(void *self, const gwp_http_request *request);
@@ -406,7 +408,7 @@ GWP_EXPORT extern const gwp_entry gwp_entry_v1;
 GWP_SIZE(gwp_bytes, 16);
 GWP_OFFSET(gwp_bytes, ptr, 0);
 GWP_OFFSET(gwp_bytes, len, 8);
-GWP_SIZE(gwp_request, 80);
+GWP_SIZE(gwp_request, 96);
 GWP_OFFSET(gwp_request, size, 0);
 GWP_OFFSET(gwp_request, flags, 4);
 GWP_OFFSET(gwp_request, call, 8);
@@ -415,6 +417,7 @@ GWP_OFFSET(gwp_request, deadline_ms, 24);
 GWP_OFFSET(gwp_request, method, 32);
 GWP_OFFSET(gwp_request, params, 48);
 GWP_OFFSET(gwp_request, idempotency_key, 64);
+GWP_OFFSET(gwp_request, traceparent, 80);
 GWP_SIZE(gwp_event, 56);
 GWP_OFFSET(gwp_event, size, 0);
 GWP_OFFSET(gwp_event, flags, 4);

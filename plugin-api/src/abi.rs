@@ -91,6 +91,8 @@ pub struct gwp_request {
     pub params: gwp_bytes,
     /// Absent unless the method takes one.
     pub idempotency_key: gwp_bytes,
+    /// The trace that the call belongs to, a W3C `traceparent`; absent without one.
+    pub traceparent: gwp_bytes,
 }
 
 /// An event to publish.
@@ -295,7 +297,7 @@ pub mod extension {
     /// [`super::gwp_snapshot_v1`]
     pub const SNAPSHOT: &str = "gwp.snapshot/1";
     /// [`super::gwp_http_v1`], and [`super::gwp_http_plugin_v1`] of a plugin.
-    pub const HTTP: &str = "draft.http/1";
+    pub const HTTP: &str = "gwp.http/1";
     /// Every extension this version defines.
     pub const ALL: [&str; 7] = [EXEC, INVOKE, KV, EVENTS, CALLER, SNAPSHOT, HTTP];
 }
@@ -384,8 +386,9 @@ pub const GWP_OWN_GRANTS: u64 = 1 << 63;
 layout! {
     LAYOUTS:
     gwp_bytes: 16 { ptr: 0, len: 8 }
-    gwp_request: 80 {
+    gwp_request: 96 {
         size: 0, flags: 4, call: 8, conn: 16, deadline_ms: 24, method: 32, params: 48, idempotency_key: 64,
+        traceparent: 80,
     }
     gwp_event: 56 { size: 0, flags: 4, name: 8, payload: 24, conns: 40, n_conns: 48 }
     gwp_kv_op: 56 { size: 0, flags: 4, key: 8, value: 24, expected: 40 }

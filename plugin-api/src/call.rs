@@ -24,6 +24,7 @@ pub struct Call {
     method: Cow<'static, str>,
     params: Box<str>,
     idempotency_key: Option<Box<str>>,
+    traceparent: Option<Box<str>>,
 }
 
 impl Call {
@@ -33,6 +34,7 @@ impl Call {
         method: Cow<'static, str>,
         params: Option<&str>,
         key: Option<&str>,
+        traceparent: Option<&str>,
     ) -> Self {
         Call {
             host,
@@ -43,6 +45,7 @@ impl Call {
             method,
             params: params.unwrap_or("").into(),
             idempotency_key: key.filter(|key| !key.is_empty()).map(Into::into),
+            traceparent: traceparent.filter(|trace| !trace.is_empty()).map(Into::into),
         }
     }
 
@@ -88,6 +91,12 @@ impl Call {
     /// The key, for methods that take one.
     pub fn idempotency_key(&self) -> Option<&str> {
         self.idempotency_key.as_deref()
+    }
+
+    /// The trace that it belongs to, a W3C `traceparent`. Calls that are made on its behalf ([`Call::invoke`], or with what
+    /// [`Call::retain`] gives) belong to it as well, without further words.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
     }
 
     /// How long is left; `None` without a deadline.

@@ -54,7 +54,7 @@ pub struct Manifest {
     /// Events it publishes.
     #[serde(default)]
     pub events: Vec<EventSpec>,
-    /// Paths it serves over HTTP; see `draft.http/1`.
+    /// Paths it serves over HTTP; see `gwp.http/1`.
     #[serde(default)]
     pub http: Vec<HttpSpec>,
 }

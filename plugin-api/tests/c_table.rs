@@ -331,6 +331,7 @@ fn request(size: usize, call: gwp_call, method: &'static str) -> Longer<gwp_requ
         method: gwp_bytes::text(method),
         params: gwp_bytes::ABSENT,
         idempotency_key: gwp_bytes::text("key"),
+        traceparent: gwp_bytes::ABSENT,
     };
     Longer { known, later: [u64::MAX; 3] }
 }

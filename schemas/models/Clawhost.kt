@@ -5814,12 +5814,12 @@ data class NodePairResolvedEvent (
 )
 
 /**
- * Parameters of `node.pluginSurface.refresh`.
+ * What a client asks for: a fresh address of a surface.
  */
 @Serializable
 data class NodePluginSurfaceRefreshParams (
     /**
-     * The address that the node knows. If it is not the one in force, the one in force is the
+     * The address that the client knows. If it is not the one in force, the one in force is the
      * answer.
      */
     val observedUrl: String? = null,
@@ -5831,7 +5831,7 @@ data class NodePluginSurfaceRefreshParams (
 )
 
 /**
- * Result of `node.pluginSurface.refresh`.
+ * What a client is told then.
  */
 @Serializable
 data class NodePluginSurfaceRefreshResult (
@@ -6097,7 +6097,7 @@ data class NodeSkillsUpdateResult (
 )
 
 /**
- * Parameters of `plugin.surface.refresh`.
+ * What a client asks for: a fresh address of a surface.
  */
 @Serializable
 data class PluginSurfaceRefreshParams (
@@ -6114,7 +6114,7 @@ data class PluginSurfaceRefreshParams (
 )
 
 /**
- * Result of `plugin.surface.refresh`.
+ * What a client is told then.
  */
 @Serializable
 data class PluginSurfaceRefreshResult (

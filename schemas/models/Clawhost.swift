@@ -4351,10 +4351,10 @@ struct GatewayNodePairResolvedEvent: Codable {
     }
 }
 
-/// Parameters of `node.pluginSurface.refresh`.
+/// What a client asks for: a fresh address of a surface.
 // MARK: - GatewayNodePluginSurfaceRefreshParams
 struct GatewayNodePluginSurfaceRefreshParams: Codable {
-    /// The address that the node knows. If it is not the one in force, the one in force is the
+    /// The address that the client knows. If it is not the one in force, the one in force is the
     /// answer.
     let observedUrl: String?
     /// Name of the surface.
@@ -4366,7 +4366,7 @@ struct GatewayNodePluginSurfaceRefreshParams: Codable {
     }
 }
 
-/// Result of `node.pluginSurface.refresh`.
+/// What a client is told then.
 // MARK: - GatewayNodePluginSurfaceRefreshResult
 struct GatewayNodePluginSurfaceRefreshResult: Codable {
     /// How long the address is good at least, in milliseconds since the epoch.
@@ -4574,7 +4574,7 @@ struct GatewayNodeSkillsUpdateResult: Codable {
     }
 }
 
-/// Parameters of `plugin.surface.refresh`.
+/// What a client asks for: a fresh address of a surface.
 // MARK: - GatewayPluginSurfaceRefreshParams
 struct GatewayPluginSurfaceRefreshParams: Codable {
     /// The address that the client knows. If it is not the one in force, the one in force is the
@@ -4589,7 +4589,7 @@ struct GatewayPluginSurfaceRefreshParams: Codable {
     }
 }
 
-/// Result of `plugin.surface.refresh`.
+/// What a client is told then.
 // MARK: - GatewayPluginSurfaceRefreshResult
 struct GatewayPluginSurfaceRefreshResult: Codable {
     /// How long the address is good at least, in milliseconds since the epoch.

@@ -4810,11 +4810,11 @@ export interface NodePairResolvedEvent {
 }
 
 /**
- * Parameters of `node.pluginSurface.refresh`.
+ * What a client asks for: a fresh address of a surface.
  */
 export interface NodePluginSurfaceRefreshParams {
     /**
-     * The address that the node knows. If it is not the one in force, the one in force is the
+     * The address that the client knows. If it is not the one in force, the one in force is the
      * answer.
      */
     observedUrl?: null | string;
@@ -4825,7 +4825,7 @@ export interface NodePluginSurfaceRefreshParams {
 }
 
 /**
- * Result of `node.pluginSurface.refresh`.
+ * What a client is told then.
  */
 export interface NodePluginSurfaceRefreshResult {
     /**
@@ -5051,7 +5051,7 @@ export interface NodeSkillsUpdateResult {
 }
 
 /**
- * Parameters of `plugin.surface.refresh`.
+ * What a client asks for: a fresh address of a surface.
  */
 export interface PluginSurfaceRefreshParams {
     /**
@@ -5066,7 +5066,7 @@ export interface PluginSurfaceRefreshParams {
 }
 
 /**
- * Result of `plugin.surface.refresh`.
+ * What a client is told then.
  */
 export interface PluginSurfaceRefreshResult {
     /**

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::ErrorShape;
 
-/// A request as it arrived: `{"type":"req","id","method","params"?}`.
+/// A request as it arrived: `{"type":"req","id","method","params"?,"traceparent"?}`.
 ///
 /// `params` are the bytes of the message; `None` when they are absent or `null`, which both mean `{}`.
 #[derive(Debug, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Request<'a> {
     /// The method's parameters, unparsed.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
+    /// The trace it belongs to, as it was sent; [`crate::trace::traceparent`] reads it.
+    #[serde(borrow, default)]
+    pub traceparent: Option<Cow<'a, str>>,
 }
 
 impl<'a> Request<'a> {
@@ -59,6 +62,9 @@ pub struct RequestFrame {
     /// The method's parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<serde_json::Value>,
+    /// The trace it belongs to (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// The schema of a response frame: `{"type":"res","id","ok","payload"?,"error"?}`.

@@ -3,7 +3,7 @@
 //! method.
 //!
 //! Reading order: [`frame`] (what travels), [`connect`] and [`hello`] (the handshake), [`device`] (who signs what),
-//! [`scope`] (what a scope satisfies), [`error`] and [`json`] (what goes wrong), [`presence`], and the numbers in [`protocol`] and [`bounds`].
+//! [`scope`] (what a scope satisfies), [`error`] and [`json`] (what goes wrong), [`presence`], [`trace`], and the numbers in [`protocol`] and [`bounds`].
 
 pub mod bounds;
 pub mod connect;
@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod scope;
 #[cfg(feature = "device")]
 pub mod setup_code;
+pub mod trace;
 
 pub use error::ErrorShape;
 pub use presence::PresenceEntry;

@@ -114,7 +114,16 @@ fn table<'a>(name: &'static str, entry: &'static gwp_entry, method: &'static str
         call += 1;
         let params = PARAMS.as_bytes();
         let (conn, deadline_ms, flags, idempotency_key) = (1, 10_000, GWP_REQ_ADMIN, None);
-        instance.call(&CallRequest { call, conn, deadline_ms, flags, method, params, idempotency_key });
+        instance.call(&CallRequest {
+            call,
+            conn,
+            deadline_ms,
+            flags,
+            method,
+            params,
+            idempotency_key,
+            traceparent: None,
+        });
     })
 }
 

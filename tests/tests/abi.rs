@@ -8,6 +8,8 @@ use clawhost_tests::abi_set::{self, AbiSet, CAN_LOAD, DRAFT, REMAKE};
 use clawhost_tests::compiler::{self, Compiler, Language};
 use plugin_api::abi::gwp_entry;
 use plugin_api::hosting;
+use plugin_api::http::Message;
+use plugin_kit::http::Ask;
 use plugin_kit::{CancelReason, Harness, Running, Who};
 use schemas::ErrorShape;
 use serde_json::{Value, json};
@@ -82,12 +84,19 @@ fn drive(entry: &'static gwp_entry) {
         keeps(&plugin);
         waits(&plugin);
         publishes(&plugin);
+        if plugin.manifest().http.is_empty() {
+            tell("it serves no HTTP");
+        } else {
+            serves(&plugin);
+        }
         ends(&plugin);
     }
     let denied = ErrorShape::invalid_request("not today");
     let plugin = Harness::of_entry(entry).answer_error("elsewhere", denied).start();
     assert_eq!(plugin.call("abi.ask", json!({})).error().message, "not today");
 }
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn answers(plugin: &Running) {
     let any = json!({ "text": "héllo \u{1f980}", "deep": [1, { "two": null }] });
@@ -108,9 +117,31 @@ fn answers(plugin: &Running) {
     assert_eq!((asked.method.as_str(), asked.params), ("elsewhere", json!({ "n": 1 })));
     assert_eq!(asked.caller.scopes, ["operator.read"], "with its caller's rights");
     assert_eq!(plugin.retained(), 0);
+    let traced = Who::admin().traced(TRACE);
+    plugin.call_as(traced.clone(), "abi.ask", json!({})).payload();
+    let asked = plugin.asked().pop().expect("it asked");
+    assert_eq!(asked.traceparent.as_deref(), Some(TRACE), "what it asks belongs to the same trace");
+    if plugin.manifest().methods.iter().any(|method| method.name == "abi.trace") {
+        assert_eq!(plugin.call_as(traced, "abi.trace", json!({})).payload(), json!({ "trace": TRACE }));
+        assert_eq!(plugin.call("abi.trace", json!({})).payload(), json!({ "trace": "" }));
+    }
     if plugin.manifest().methods.iter().any(|method| method.name == "abi.panic") {
         assert_eq!(plugin.call("abi.panic", json!({})).error().code, "UNAVAILABLE");
     }
+}
+
+/// Over HTTP: a page, a body as it comes, and a WebSocket.
+fn serves(plugin: &Running) {
+    let page = plugin.http(Ask::get("/abi/page")).wait();
+    assert_eq!((page.status, page.text().as_str(), page.whole), (200, "/abi/page", true));
+    let body = "bytes ".repeat(1000);
+    assert_eq!(plugin.http(Ask::post("/abi", body.clone())).wait().text(), body);
+    let talk = plugin.http(Ask::upgrade("/abi/ws"));
+    talk.upgraded();
+    assert_eq!(talk.message(), Message::Text("hello".to_string()));
+    talk.say("who is there?");
+    assert_eq!(talk.message(), Message::Text("who is there?".to_string()));
+    talk.hang_up();
 }
 
 fn keeps(plugin: &Running) {

@@ -22,8 +22,7 @@ fn linked(config: &str) -> Builder {
 
 async fn loaded(shelf: &Shelf) -> Gateway {
     let library = shelf.write("libwires.so", &std::fs::read(example_library("wires")).expect("it was built"));
-    let drafts = "[gateway.plugins]\nallow_draft_extensions = true\n";
-    Gateway::with_config(&format!("{LIMITS}{drafts}{}", table("wires", &library))).await
+    Gateway::with_config(&format!("{LIMITS}{}", table("wires", &library))).await
 }
 
 async fn get(gateway: &Gateway, path: &str) -> Answer {
@@ -247,8 +246,7 @@ async fn a_plugin_in_c_answers() {
     let library = shelf.path().join("pages.so");
     let source = repository().join("tests/fixtures/http.c");
     compiler.library(&compiler::include(), &source, &[], &library).expect("it has no warnings");
-    let drafts = "[gateway.plugins]\nallow_draft_extensions = true\n";
-    let gateway = Gateway::with_config(&format!("{drafts}{}", table("pages", &library))).await;
+    let gateway = Gateway::with_config(&table("pages", &library)).await;
     assert_eq!(unchunked(&get(&gateway, "/c").await.body), "a page");
     let body = "x".repeat(65536);
     assert!(unchunked(&post(&gateway, "/c", &body).await.body) == body, "what was sent comes back");
@@ -268,17 +266,6 @@ async fn who_does_not_read_or_write_holds_back_and_is_cut() {
     let shelf = Shelf::default();
     let gateway = loaded(&shelf).await;
     holds_back(&gateway).await;
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn drafts_are_for_plugins_that_are_linked_in_unless_the_operator_says_otherwise() {
-    let shelf = Shelf::default();
-    let library = shelf.write("libwires.so", &std::fs::read(example_library("wires")).expect("it was built"));
-    let gateway = Gateway::with_config(&table("wires", &library)).await;
-    let log = gateway.log_line("a plugin is disabled").await;
-    assert!(log.contains("draft.http/1") && log.contains("allow_draft_extensions"), "{log}");
-    assert_eq!(get(&gateway, "/wires").await.status, 404);
     gateway.stop().await;
 }
 

@@ -246,7 +246,7 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
         ("twice", changed("twice", &|it| it["methods"][0]["name"] = it["methods"][1]["name"].clone())),
         ("noscope", changed("noscope", &|it| drop(it["methods"][0].as_object_mut().map(|it| it.remove("scopes"))))),
         ("future", changed("future", &|it| it["requires"] = json!(["gwp.exec/1", "gwp.time-travel/1"]))),
-        ("draft", changed("draft", &|it| it["requires"] = json!(["draft.http/1"]))),
+        ("draft", changed("draft", &|it| it["requires"] = json!(["draft.http/2"]))),
         ("version", changed("version", &|it| it["manifest"] = json!(2))),
         (
             "scopes",
@@ -280,7 +280,7 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
         ("twice", &["twice.last", "stands twice"]),
         ("noscope", &["scopes"]),
         ("future", &["gwp.time-travel/1", "does not offer"]),
-        ("draft", &["draft.http/1", "allow_draft_extensions = true"]),
+        ("draft", &["draft.http/2", "allow_draft_extensions = true"]),
         ("version", &["manifest version 2"]),
         ("scopes", &["asks for 80 different scopes", "at most 64"]),
         ("hidden", &["visible ASCII"]),

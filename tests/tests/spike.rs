@@ -47,6 +47,34 @@ async fn any_other_call_ends_with_its_connection() {
 }
 
 #[tokio::test]
+async fn what_a_plugin_calls_for_a_request_belongs_to_its_trace() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let gateway = gateway("").await;
+    let mut client = gateway.admin().await;
+    let ask = |id: &str, own: bool, traceparent: &str| {
+        let params = json!({ "method": "vault.read", "own": own });
+        json!({ "type": "req", "id": id, "method": "spike.on_behalf", "params": params, "traceparent": traceparent })
+    };
+    for (id, own) in [("as the caller", false), ("in its own name", true)] {
+        client.send(&ask(id, own, TRACE)).await;
+        assert_eq!(client.answer(id).await.expect("an answer")["traceparent"], TRACE, "{id}");
+    }
+    for (id, method) in [("first", "spike.on_behalf"), ("second", "vault.read")] {
+        let ended = gateway.log_line(&format!("method=\"{method}\"")).await;
+        assert!(ended.contains("0af7651916cd43dd8448eb211c80319c"), "the log names the trace ({id}): {ended}");
+    }
+    // One that nobody can read is as good as none, and the next request has none of its own.
+    client.send(&ask("odd", false, "00-nothing")).await;
+    assert_eq!(client.answer("odd").await.expect("an answer")["traceparent"], Value::Null);
+    let answer = client.ok("spike.on_behalf", json!({ "method": "vault.read" })).await;
+    assert_eq!(answer["traceparent"], Value::Null);
+    client.send(&json!({ "type": "req", "id": "n", "method": "health", "traceparent": 7 })).await;
+    let error = client.answer("n").await.expect_err("it is not a text");
+    assert!(error.message.contains("/traceparent"), "{}", error.message);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn a_plugin_acts_with_its_callers_rights_and_no_more_than_its_grants() {
     let gateway = gateway("").await;
     let mut reader = gateway.operator(&["operator.read"]).await;

@@ -1,4 +1,4 @@
-//! HTTP for plugins, `draft.http/1`: an exchange is a request and its answer, under a number like a call's. This file has
+//! HTTP for plugins, `gwp.http/1`: an exchange is a request and its answer, under a number like a call's. This file has
 //! the state that the plugin's side and the peer's side share; [`serve`] is the peer's side over HTTP, `websocket` after
 //! an upgrade.
 //!

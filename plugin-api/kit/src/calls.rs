@@ -86,8 +86,9 @@ impl World {
             if kept.revoked {
                 return Err(GWP_DENIED);
             }
-            if !own {
-                who = kept.who.clone();
+            match own {
+                true => who.traceparent = kept.who.traceparent.clone(),
+                false => who = kept.who.clone(),
             }
             depth = kept.depth + 1;
             parent = Some(kept.call).filter(|call| state.calls.contains_key(call));
@@ -99,8 +100,15 @@ impl World {
         let found = state.methods.get(method).map(|(plugin, row)| (Callee::Plugin(*plugin), Some(row.clone())));
         let (callee, row) = stubbed.or(found).ok_or(GWP_NOT_FOUND)?;
         let call = state.next();
-        let (caller, by_id) = (who.caller.clone(), state.id(by));
-        state.asked.push(Asked { method: method.into(), params: params.clone(), by: by_id, caller, depth });
+        let (caller, by_id, traceparent) = (who.caller.clone(), state.id(by), who.traceparent.clone());
+        state.asked.push(Asked {
+            method: method.into(),
+            params: params.clone(),
+            by: by_id,
+            caller,
+            depth,
+            traceparent,
+        });
         state.invoked.insert(call, SinkQueue::new(sink, self.pool.clone()));
         // A plugin that asks has no connection: what the callee emits goes to nobody by itself.
         let access =
@@ -259,6 +267,7 @@ impl World {
             method: &method,
             params: params.as_bytes(),
             idempotency_key: key.as_deref(),
+            traceparent: who.traceparent.as_deref(),
         };
         match how {
             Handing::Plain => instance.call(&request),
@@ -272,8 +281,8 @@ impl World {
             let Some((live, stub)) = state.calls.get(&call).zip(state.stubs.get(method)) else { return };
             let by = live.invoker.map(|plugin| state.id(plugin)).unwrap_or_default();
             let params = serde_json::from_str(&live.params).expect("params were parsed before");
-            let caller = live.who.caller.clone();
-            (stub.clone(), Asked { method: method.into(), params, by, caller, depth: live.depth })
+            let (caller, traceparent) = (live.who.caller.clone(), live.who.traceparent.clone());
+            (stub.clone(), Asked { method: method.into(), params, by, caller, depth: live.depth, traceparent })
         };
         let stub_call = StubCall { world: self.clone(), call, asked };
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stub(stub_call))).is_err() {

@@ -24,6 +24,8 @@ pub struct Asked {
     pub caller: Caller,
     /// How many calls deep, the first one of a plugin being 1 below its caller's.
     pub depth: u32,
+    /// The trace it belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// A call that a test's closure answers, at once or later. A clone that is kept answers later.

@@ -8,6 +8,7 @@ use plugin_api::catalogue::ConnectionOpened;
 pub struct Who {
     pub(crate) conn: u64,
     pub(crate) caller: Caller,
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Who {
@@ -57,6 +58,7 @@ impl Who {
                 protocol: connection.protocol,
                 plugin: None,
             },
+            traceparent: None,
         }
     }
 
@@ -77,6 +79,12 @@ impl Who {
     pub fn remote(mut self, ip: &str) -> Self {
         self.caller.remote_ip = Some(ip.to_string());
         self.caller.local = false;
+        self
+    }
+
+    /// With a W3C `traceparent`.
+    pub fn traced(mut self, traceparent: &str) -> Self {
+        self.traceparent = Some(traceparent.to_string());
         self
     }
 
@@ -105,6 +113,7 @@ impl Who {
                 protocol: 3,
                 plugin: None,
             },
+            traceparent: None,
         }
     }
 }

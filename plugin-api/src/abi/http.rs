@@ -1,5 +1,5 @@
-//! `draft.http/1`: HTTP on the gateway's port. Not a method: it has a head, raw bytes both ways, back-pressure, and may
-//! become a WebSocket. A draft: it may change until its first users have lived on it.
+//! `gwp.http/1`: HTTP on the gateway's port. Not a method: it has a head, raw bytes both ways, back-pressure, and may
+//! become a WebSocket.
 //!
 //! An exchange is a number like a call. The host hands over a [`gwp_http_request`] for a row of the manifest's `http`; the
 //! plugin lets the body come with `read`, answers with `head`, any number of `write` and `end`, and hears of all that
@@ -37,7 +37,7 @@ pub struct gwp_http_request {
     pub head: gwp_bytes,
 }
 
-/// `draft.http/1` of the host. All `[any]`. Each answers `GWP_GONE` once the exchange is over.
+/// `gwp.http/1` of the host. All `[any]`. Each answers `GWP_GONE` once the exchange is over.
 #[repr(C)]
 pub struct gwp_http_v1 {
     /// Begins the answer: a status and the headers, `[["name","value"],…]` as JSON. Status 101 takes an upgrade.
@@ -54,7 +54,7 @@ pub struct gwp_http_v1 {
     pub abort: unsafe extern "C" fn(host: *const gwp_host, exchange: gwp_exchange) -> i32,
 }
 
-/// `draft.http/1` of a plugin, which its `extension` gives.
+/// `gwp.http/1` of a plugin, which its `extension` gives.
 #[repr(C)]
 pub struct gwp_http_plugin_v1 {
     /// `[worker]` A request.

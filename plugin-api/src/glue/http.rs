@@ -1,4 +1,4 @@
-//! The plugin's side of `draft.http/1`.
+//! The plugin's side of `gwp.http/1`.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;

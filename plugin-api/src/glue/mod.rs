@@ -189,6 +189,7 @@ unsafe extern "C" fn call<P: Plugin>(this: *mut c_void, request: *const gwp_requ
             name_of(instance.methods, request.method.str().unwrap_or("")),
             request.params.str(),
             request.idempotency_key.str(),
+            request.traceparent.str(),
         )
     };
     let id = call.id();

@@ -300,6 +300,7 @@ fn record(request: &CallRequest<'_>, size: usize) -> gwp_request {
         method: gwp_bytes::text(request.method),
         params: gwp_bytes::of(request.params),
         idempotency_key: request.idempotency_key.map_or(gwp_bytes::ABSENT, gwp_bytes::text),
+        traceparent: request.traceparent.map_or(gwp_bytes::ABSENT, gwp_bytes::text),
     }
 }
 

@@ -193,4 +193,6 @@ pub struct CallRequest<'a> {
     pub params: &'a [u8],
     /// The key, for methods that take one.
     pub idempotency_key: Option<&'a str>,
+    /// The trace it belongs to.
+    pub traceparent: Option<&'a str>,
 }

@@ -1,5 +1,4 @@
-//! HTTP on the gateway's port, for pages, webhooks, streams and WebSockets: `draft.http/1`, which a gateway serves to
-//! plugins that are linked in, and to loaded ones if it allows drafts.
+//! HTTP on the gateway's port, for pages, webhooks, streams and WebSockets: `gwp.http/1`.
 //!
 //! The manifest names the paths ([`HttpSpec`]); [`crate::Plugin::http`] answers what comes below them. A request is an
 //! [`Exchange`] until it is answered: at once with [`Exchange::respond`], piece by piece with [`Exchange::stream`], or as

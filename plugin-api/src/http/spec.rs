@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSpec {
-    /// Begins with `/`; `/a` takes `/a` and everything below `/a/`, `/` takes everything.
+    /// Begins with `/`; `/a` takes `/a` and everything below `/a/`, `/` takes whatever no other path does.
     pub path: String,
     /// What it is, in a sentence.
     #[serde(default)]

@@ -14,7 +14,7 @@
  * within about a millisecond; `[any]` either side, any thread, never blocks. But for the sinks of `get` and `scan` the
  * host never calls a plugin from within a host function: a plugin may hold its own lock while it calls the host.
  *
- * Generated from plugin-api/src/abi.rs by `cargo run -p clawhost-tests --bin header`.
+ * Generated from plugin-api/src/abi.rs and abi/http.rs by `cargo run -p clawhost-tests --bin header`.
  */
 #ifndef GWP_H
 #define GWP_H
@@ -83,6 +83,22 @@ extern "C" {
 /* A bit of gwp_principal. */
 #define GWP_OWN_GRANTS         UINT64_C(0x8000000000000000) /* See gwp_principal: own grants, that caller's account. */
 
+/* Kinds of `write` and `event` of HTTP. */
+#define GWP_HTTP_BODY          40           /* A part of the body, either way. */
+#define GWP_HTTP_END           41           /* The body has ended. */
+#define GWP_HTTP_TEXT          42           /* A message of text, either way. */
+#define GWP_HTTP_BINARY        43           /* A message of bytes, either way. */
+#define GWP_HTTP_WRITABLE      44           /* There is room to write again. */
+#define GWP_HTTP_CLOSED        45           /* It is over, and nothing follows; `{"why"}`, and `code`, `reason`. */
+
+/* Flags of gwp_http_request. */
+#define GWP_HTTP_REQ_LOCAL     1u           /* The client is local. */
+#define GWP_HTTP_REQ_UPGRADE   2u           /* It asks for a WebSocket. */
+#define GWP_HTTP_REQ_BODY      4u           /* A body follows. */
+
+/* A value of body_len. */
+#define GWP_HTTP_LENGTH_UNKNOWN UINT64_C(0xffffffffffffffff) /* Of a body whose length nobody knows yet. */
+
 /* Ids of extensions, for `extension` of gwp_host. */
 #define GWP_EXT_EXEC           "gwp.exec/1"     /* gwp_exec_v1 */
 #define GWP_EXT_INVOKE         "gwp.invoke/1"   /* gwp_invoke_v1 */
@@ -90,6 +106,7 @@ extern "C" {
 #define GWP_EXT_EVENTS         "gwp.events/1"   /* gwp_events_v1 */
 #define GWP_EXT_CALLER         "gwp.caller/1"   /* gwp_caller_v1 */
 #define GWP_EXT_SNAPSHOT       "gwp.snapshot/1" /* gwp_snapshot_v1 */
+#define GWP_EXT_HTTP           "gwp.http/1"     /* gwp_http_v1 */
 
 typedef struct gwp_bytes gwp_bytes;
 typedef struct gwp_request gwp_request;
@@ -104,6 +121,9 @@ typedef struct gwp_kv_v1 gwp_kv_v1;
 typedef struct gwp_events_v1 gwp_events_v1;
 typedef struct gwp_caller_v1 gwp_caller_v1;
 typedef struct gwp_snapshot_v1 gwp_snapshot_v1;
+typedef struct gwp_http_request gwp_http_request;
+typedef struct gwp_http_v1 gwp_http_v1;
+typedef struct gwp_http_plugin_v1 gwp_http_plugin_v1;
 
 /* Text, UTF-8 without a NUL at its end; `{NULL, 0}` means absent. Lent for the length of the call that passes it. */
 struct gwp_bytes {
@@ -134,6 +154,8 @@ struct gwp_request {
   gwp_bytes params;
   /* Absent unless the method takes one. */
   gwp_bytes idempotency_key;
+  /* The trace that the call belongs to, a W3C `traceparent`; absent without one. */
+  gwp_bytes traceparent;
 };
 
 /* An event to publish. */
@@ -186,7 +208,7 @@ struct gwp_host {
                  gwp_bytes target,
                  gwp_bytes message,
                  gwp_bytes fields);
-  /* Only inside `create`: why it fails, for the operator. */
+  /* Only inside `create` and `start`: why it fails, for the operator. */
   void (*fail)(const gwp_host *host, gwp_bytes why);
 };
 
@@ -229,7 +251,8 @@ struct gwp_entry {
   uint32_t flags;
   /* `[control]` The manifest; pure, static, the same bytes every time. */
   void (*manifest)(gwp_bytes *out);
-  /* `[control]` Makes an instance without outward effect. */
+  /* `[control]` Makes an instance, without outward effect. Until it has returned, whatever would have one
+     (`emit`, `invoke`, `subscribe`, `write`, `publish`) answers `GWP_DENIED`, and jobs wait. */
   int32_t (*create)(const gwp_host *host, gwp_bytes setup_json, gwp_plugin *out);
 };
 
@@ -309,6 +332,54 @@ struct gwp_snapshot_v1 {
   int32_t (*publish)(const gwp_host *host, gwp_bytes key, gwp_bytes json);
 };
 
+/* One request and its answer; 0 is never valid; never reused in a process. */
+typedef uint64_t gwp_exchange;
+
+/* An HTTP request. A field may be read if it ends within `size`. */
+struct gwp_http_request {
+  /* Size of this record as its filler knows it. */
+  uint32_t size;
+  /* `GWP_HTTP_REQ_...` */
+  uint32_t flags;
+  /* The number to answer to. */
+  gwp_exchange exchange;
+  /* Bytes of the body, if they are known beforehand; all bits set if not. */
+  uint64_t body_len;
+  /* `GET`, `POST`, ... */
+  gwp_bytes verb;
+  /* The path as it was sent, without query, and without a capability before it. */
+  gwp_bytes path;
+  /* What follows `?`; absent without one. */
+  gwp_bytes query;
+  /* The path of the row of the manifest that it came by. */
+  gwp_bytes route;
+  /* The rest, as a JSON object: see `HttpHead` in the catalogue. */
+  gwp_bytes head;
+};
+
+/* `gwp.http/1` of the host. All `[any]`. Each answers `GWP_GONE` once the exchange is over. */
+struct gwp_http_v1 {
+  /* Begins the answer: a status and the headers, `[["name","value"],...]` as JSON. Status 101 takes an upgrade. */
+  int32_t (*head)(const gwp_host *host, gwp_exchange exchange, uint32_t status, gwp_bytes headers);
+  /* More of the answer, or a message; `kind` is `GWP_HTTP_BODY`, `GWP_HTTP_TEXT` or `GWP_HTTP_BINARY`. `GWP_BUSY`:
+     too much waits, nothing was taken, and `GWP_HTTP_WRITABLE` will tell when there is room. */
+  int32_t (*write)(const gwp_host *host, gwp_exchange exchange, int32_t kind, gwp_bytes data);
+  /* The answer is complete, or the WebSocket is closed with this code and reason (0: 1000). */
+  int32_t (*end)(const gwp_host *host, gwp_exchange exchange, uint32_t code, gwp_bytes reason);
+  /* Lets this many more bytes of the body, or of messages, come. A WebSocket begins with its row's `maxBody`. */
+  int32_t (*read)(const gwp_host *host, gwp_exchange exchange, uint64_t bytes);
+  /* Cuts the connection: the peer sees that the answer is not whole. */
+  int32_t (*abort)(const gwp_host *host, gwp_exchange exchange);
+};
+
+/* `gwp.http/1` of a plugin, which its `extension` gives. */
+struct gwp_http_plugin_v1 {
+  /* `[worker]` A request. */
+  void (*request)(void *self, const gwp_http_request *request);
+  /* `[worker]` What happens to an exchange, in order, one at a time; kinds `GWP_HTTP_BODY` to `GWP_HTTP_CLOSED`. */
+  void (*event)(void *self, gwp_exchange exchange, int32_t kind, gwp_bytes data);
+};
+
 /* What a plugin defines: `const gwp_entry gwp_entry_v1 = { GWP_MAGIC, sizeof(gwp_entry), ... };` */
 #if defined(_WIN32)
 #define GWP_EXPORT __declspec(dllexport)
@@ -337,7 +408,7 @@ GWP_EXPORT extern const gwp_entry gwp_entry_v1;
 GWP_SIZE(gwp_bytes, 16);
 GWP_OFFSET(gwp_bytes, ptr, 0);
 GWP_OFFSET(gwp_bytes, len, 8);
-GWP_SIZE(gwp_request, 80);
+GWP_SIZE(gwp_request, 96);
 GWP_OFFSET(gwp_request, size, 0);
 GWP_OFFSET(gwp_request, flags, 4);
 GWP_OFFSET(gwp_request, call, 8);
@@ -346,6 +417,7 @@ GWP_OFFSET(gwp_request, deadline_ms, 24);
 GWP_OFFSET(gwp_request, method, 32);
 GWP_OFFSET(gwp_request, params, 48);
 GWP_OFFSET(gwp_request, idempotency_key, 64);
+GWP_OFFSET(gwp_request, traceparent, 80);
 GWP_SIZE(gwp_event, 56);
 GWP_OFFSET(gwp_event, size, 0);
 GWP_OFFSET(gwp_event, flags, 4);
@@ -407,6 +479,25 @@ GWP_OFFSET(gwp_caller_v1, retain, 8);
 GWP_OFFSET(gwp_caller_v1, release, 16);
 GWP_SIZE(gwp_snapshot_v1, 8);
 GWP_OFFSET(gwp_snapshot_v1, publish, 0);
+GWP_SIZE(gwp_http_request, 104);
+GWP_OFFSET(gwp_http_request, size, 0);
+GWP_OFFSET(gwp_http_request, flags, 4);
+GWP_OFFSET(gwp_http_request, exchange, 8);
+GWP_OFFSET(gwp_http_request, body_len, 16);
+GWP_OFFSET(gwp_http_request, verb, 24);
+GWP_OFFSET(gwp_http_request, path, 40);
+GWP_OFFSET(gwp_http_request, query, 56);
+GWP_OFFSET(gwp_http_request, route, 72);
+GWP_OFFSET(gwp_http_request, head, 88);
+GWP_SIZE(gwp_http_v1, 40);
+GWP_OFFSET(gwp_http_v1, head, 0);
+GWP_OFFSET(gwp_http_v1, write, 8);
+GWP_OFFSET(gwp_http_v1, end, 16);
+GWP_OFFSET(gwp_http_v1, read, 24);
+GWP_OFFSET(gwp_http_v1, abort, 32);
+GWP_SIZE(gwp_http_plugin_v1, 16);
+GWP_OFFSET(gwp_http_plugin_v1, request, 0);
+GWP_OFFSET(gwp_http_plugin_v1, event, 8);
 #undef GWP_OFFSET
 #undef GWP_SIZE
 #undef GWP_ASSERT

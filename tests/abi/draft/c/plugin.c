@@ -1,6 +1,7 @@
 /* What a plugin in C can ask of its host, each thing once. Built against the header beside this folder, and kept. */
 #include "gwp.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 
 static const char MANIFEST[] =
     "{\"manifest\":1,\"id\":\"abi-c\",\"version\":\"1.0.0\","
+    "\"http\":[{\"path\":\"/abi\",\"verbs\":[\"GET\",\"POST\"],\"maxBody\":65536,\"admit\":\"anyone\"},"
+    "{\"path\":\"/abi/ws\",\"verbs\":[\"GET\"],\"maxBody\":4096,\"admit\":\"anyone\",\"upgrade\":true}],"
     "\"requires\":[\"" GWP_EXT_EXEC "\",\"" GWP_EXT_KV "\"],\"invokes\":[\"elsewhere\"],\"hears\":[\"outside\"],"
     "\"config\":{\"type\":\"object\",\"properties\":{\"refuse\":{\"type\":\"string\"}},\"additionalProperties\":false},"
     "\"methods\":["
@@ -16,7 +19,8 @@ static const char MANIFEST[] =
     METHOD("abi.both", "") "," METHOD("abi.ask", "") "," METHOD("abi.keep", "") "," METHOD("abi.keep_new", "") ","
     METHOD("abi.kept", "") "," METHOD("abi.entries", "") "," METHOD("abi.forget", "") "," METHOD("abi.later", "") ","
     METHOD("abi.soon", "") "," METHOD("abi.blocking", "") "," METHOD("abi.wait", "") "," METHOD("abi.cancelled", "") ","
-    METHOD("abi.tell", "") "," METHOD("abi.tell_me", "") "," METHOD("abi.who", "") "," METHOD("abi.publish", "") "],"
+    METHOD("abi.tell", "") "," METHOD("abi.tell_me", "") "," METHOD("abi.who", "") ","
+    METHOD("abi.trace", "") "," METHOD("abi.publish", "") "],"
     "\"events\":[{\"name\":\"abi.told\",\"role\":\"operator\",\"scopes\":[]},"
     "{\"name\":\"abi.heard\",\"role\":\"operator\",\"scopes\":[]}]}";
 
@@ -28,6 +32,7 @@ typedef struct instance {
     const gwp_events_v1 *events;
     const gwp_caller_v1 *caller;
     const gwp_snapshot_v1 *snapshot;
+    const gwp_http_v1 *http;
     uint64_t subscription;
     int subscribed;
     uint32_t cancelled;
@@ -220,6 +225,15 @@ static void call(void *user, const gwp_request *request) {
     else if (is(method, "abi.tell")) tell(self, request, 1);
     else if (is(method, "abi.tell_me")) tell(self, request, 0);
     else if (is(method, "abi.who")) self->caller->get(host, request->call, described, &inside);
+    else if (is(method, "abi.trace")) {
+        char json[96];
+        gwp_bytes trace;
+        memset(&trace, 0, sizeof trace);
+        /* A host of an earlier minor knows a shorter record. */
+        if (request->size >= offsetof(gwp_request, traceparent) + sizeof trace) trace = request->traceparent;
+        snprintf(json, sizeof json, "{\"trace\":\"%.*s\"}", (int)trace.len, trace.len ? (const char *)trace.ptr : "");
+        reply(self, request->call, GWP_FINAL, text(json));
+    }
     else if (is(method, "abi.publish")) {
         self->snapshot->publish(host, text("health"), request->params);
         reply(self, request->call, GWP_FINAL, text("{}"));
@@ -250,7 +264,45 @@ static void quiesce(void *user, gwp_fn done, void *their) {
 
 static void stop(void *user, gwp_fn done, void *their) { quiesce(user, done, their); }
 static void destroy(void *user) { free(user); }
-static const void *extension(void *user, gwp_bytes id) { (void)user; (void)id; return NULL; }
+
+/* Says back what it is sent: the path for a GET, the body for a POST, each message of a WebSocket. */
+static void http_request(void *user, const gwp_http_request *asked) {
+    instance *self = user;
+    const gwp_http_v1 *http = self->http;
+    if (asked->flags & GWP_HTTP_REQ_UPGRADE) {
+        http->head(self->host, asked->exchange, 101, text(""));
+        http->write(self->host, asked->exchange, GWP_HTTP_TEXT, text("hello"));
+        return;
+    }
+    http->head(self->host, asked->exchange, 200, text("[[\"content-type\",\"text/plain\"]]"));
+    if (asked->flags & GWP_HTTP_REQ_BODY) {
+        http->read(self->host, asked->exchange, UINT64_MAX);
+        return;
+    }
+    http->write(self->host, asked->exchange, GWP_HTTP_BODY, asked->path);
+    http->end(self->host, asked->exchange, 0, text(""));
+}
+
+static void http_event(void *user, gwp_exchange exchange, int32_t kind, gwp_bytes data) {
+    instance *self = user;
+    switch (kind) {
+    case GWP_HTTP_BODY:
+    case GWP_HTTP_TEXT:
+    case GWP_HTTP_BINARY:
+        self->http->write(self->host, exchange, kind, data);
+        self->http->read(self->host, exchange, data.len);
+        break;
+    case GWP_HTTP_END: self->http->end(self->host, exchange, 0, text("")); break;
+    default: break;
+    }
+}
+
+static const gwp_http_plugin_v1 HTTP = { http_request, http_event };
+
+static const void *extension(void *user, gwp_bytes id) {
+    (void)user;
+    return is(id, GWP_EXT_HTTP) ? &HTTP : NULL;
+}
 
 static void manifest(gwp_bytes *out) { *out = text(MANIFEST); }
 
@@ -278,6 +330,7 @@ static int32_t create(const gwp_host *host, gwp_bytes setup_json, gwp_plugin *ou
     self->events = host->extension(host, text(GWP_EXT_EVENTS));
     self->caller = host->extension(host, text(GWP_EXT_CALLER));
     self->snapshot = host->extension(host, text(GWP_EXT_SNAPSHOT));
+    self->http = host->extension(host, text(GWP_EXT_HTTP));
     memset(&plugin, 0, sizeof plugin);
     plugin.size = sizeof plugin;
     plugin.self = self;

@@ -36,6 +36,9 @@ plugin_api::plugin!(Vault);
 impl Vault {
     async fn open(self: Arc<Self>, call: Call, _: NoParams) -> Result<Value, MethodError> {
         let caller = call.caller()?;
-        Ok(json!({ "method": call.method(), "role": caller.role, "plugin": caller.plugin, "scopes": caller.scopes }))
+        Ok(json!({
+            "method": call.method(), "role": caller.role, "plugin": caller.plugin, "scopes": caller.scopes,
+            "traceparent": call.traceparent(),
+        }))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use plugin_api::http::{self, Exchange, HttpSpec, Message, Response};
 use plugin_api::{
     Call, Caller, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply, Setup,
     StartError, Subscription,
@@ -27,7 +28,7 @@ struct Config {
 }
 
 /// All but the last two are served by one function, which keeps the library small.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "abi.echo",
     "abi.refuse",
     "abi.both",
@@ -43,6 +44,7 @@ const NAMES: [&str; 17] = [
     "abi.cancelled",
     "abi.tell",
     "abi.tell_me",
+    "abi.trace",
     "abi.publish",
     "abi.panic",
 ];
@@ -57,6 +59,9 @@ static METHODS: LazyLock<Methods<Everything>> = LazyLock::new(|| {
 impl Plugin for Everything {
     fn manifest() -> Manifest {
         let manifest = Manifest::new("abi-rust", "1.0.0").config::<Config>().invokes(&["elsewhere"]);
+        let manifest = manifest
+            .http(HttpSpec::anyone("/abi").verbs(&["GET", "POST"]).max_body(65536))
+            .http(HttpSpec::anyone("/abi/ws").upgrade(4096));
         let both = ["abi.told", "abi.heard"].map(|name| EventSpec::operator(name, &[]));
         both.into_iter().fold(manifest.hears(&["outside"]).methods(&METHODS), Manifest::event)
     }
@@ -86,6 +91,24 @@ impl Plugin for Everything {
         }
         let payload = serde_json::value::to_raw_value(&json!({ "kept": true })).expect("it is JSON");
         Reply::ErrorWithPayload(MethodError::unavailable("as asked"), payload)
+    }
+
+    /// Says back what it is sent: the path for a GET, the body for a POST, each message of a WebSocket.
+    async fn http(self: Arc<Self>, mut exchange: Exchange) -> http::Result {
+        if exchange.route() == "/abi/ws" {
+            let mut socket = exchange.upgrade()?;
+            socket.text("hello").await?;
+            while let Some(message) = socket.next().await? {
+                match message {
+                    Message::Text(text) => socket.text(&text).await?,
+                    Message::Binary(bytes) => socket.binary(&bytes).await?,
+                }
+            }
+            return Ok(());
+        }
+        let body = exchange.body().await?;
+        let said = if exchange.verb() == "GET" { exchange.path().as_bytes().to_vec() } else { body };
+        exchange.respond(Response::text(String::from_utf8_lossy(&said))).await
     }
 
     async fn quiesce(&self) {
@@ -136,6 +159,7 @@ impl Everything {
                 return Ok(params);
             }
             "abi.blocking" => return Ok(self.host.blocking(move || params).await?),
+            "abi.trace" => return Ok(json!({ "trace": call.traceparent().unwrap_or_default() })),
             "abi.cancelled" => return Ok(json!({ "cancelled": self.cancelled.load(Ordering::Acquire) })),
             "abi.tell" => self.host.event("abi.told").send(&params)?,
             "abi.tell_me" => self.host.event("abi.told").send_to(&[call.conn().unwrap_or(0)], &params)?,
