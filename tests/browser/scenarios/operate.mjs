@@ -92,12 +92,12 @@ export async function a_strangers_method(tools) {
   await it.configure(process.env.SCENARIO_CONFIG);
   await who.page.getByRole('link', { name: /loaded\.ask/ }).click();
   await who.page.getByRole('heading', { level: 2, name: 'loaded.ask' }).waitFor();
-  await who.page.getByLabel('method', { exact: true }).fill('system-presence');
+  await who.page.getByRole('textbox', { name: /^method/ }).fill('system-presence');
   await who.shot('strangers');
   await who.page.getByRole('button', { name: 'Call loaded.ask' }).click();
   const answer = who.page.getByRole('region', { name: 'Answer' });
   await answer.getByText('"mode": "gateway"').waitFor();
-  await who.page.getByLabel('method', { exact: true }).fill('status');
+  await who.page.getByRole('textbox', { name: /^method/ }).fill('status');
   await who.page.getByRole('button', { name: 'Call loaded.ask' }).click();
   await who.page.getByRole('alert').first().waitFor();
   await who.go('Plugins');
