@@ -5451,12 +5451,17 @@ data class NodeRow (
 )
 
 /**
- * A request of a node.
+ * Parameters of `node.pair.approve`.
  */
 @Serializable
 data class NodePairApproveParams (
     /**
-     * Its id.
+     * Those of the commands it asks for that are approved; all of them if absent.
+     */
+    val commands: List<String>? = null,
+
+    /**
+     * The request's id.
      */
     val requestId: String
 )

@@ -4084,13 +4084,16 @@ struct GatewayNodeRow: Codable {
     }
 }
 
-/// A request of a node.
+/// Parameters of `node.pair.approve`.
 // MARK: - GatewayNodePairApproveParams
 struct GatewayNodePairApproveParams: Codable {
-    /// Its id.
+    /// Those of the commands it asks for that are approved; all of them if absent.
+    let commands: [String]?
+    /// The request's id.
     let requestId: String
 
     enum CodingKeys: String, CodingKey {
+        case commands = "commands"
         case requestId = "requestId"
     }
 }

@@ -4506,11 +4506,15 @@ export interface NodeRow {
 }
 
 /**
- * A request of a node.
+ * Parameters of `node.pair.approve`.
  */
 export interface NodePairApproveParams {
     /**
-     * Its id.
+     * Those of the commands it asks for that are approved; all of them if absent.
+     */
+    commands?: string[] | null;
+    /**
+     * The request's id.
      */
     requestId: string;
 }

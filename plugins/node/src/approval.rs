@@ -8,8 +8,10 @@ use schemas::scope;
 use serde::Serialize;
 
 use crate::book::{Approved, Devices, Reconciled};
+use crate::invoke::cut;
 use crate::listing;
-use crate::params::{ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
+use crate::params::{Approve, ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
+use crate::surface::Surface;
 use crate::{Node, State};
 
 /// A node declares more than was approved.
@@ -32,7 +34,7 @@ impl Node {
         Ok(PairList { pending, paired: approved })
     }
 
-    pub(crate) async fn approve(self: Arc<Self>, call: Call, asked: RequestId) -> Result<ApprovedNode, MethodError> {
+    pub(crate) async fn approve(self: Arc<Self>, call: Call, asked: Approve) -> Result<ApprovedNode, MethodError> {
         let caller = call.caller()?;
         let asking = self.state().book.request(&asked.request_id).map(|waiting| waiting.request.node_id.clone());
         let devices = self.device(&call, &asking.ok_or_else(unknown_request)?).await?;
@@ -40,7 +42,8 @@ impl Node {
             let mut state = self.state();
             self.prune(&mut state, &devices);
             let waiting = state.book.request(&asked.request_id).cloned().ok_or_else(unknown_request)?;
-            let required = waiting.request.surface.required_scopes();
+            let (surface, withheld) = chosen(&waiting.request.surface, asked.commands.as_deref())?;
+            let required = surface.required_scopes();
             let lacks = |needed: &&String| !scope::any_satisfies(&caller.scopes, needed);
             if let Some(missing) = required.iter().find(lacks).filter(|_| caller.role != "plugin") {
                 return Err(MethodError::missing_scope(missing));
@@ -50,7 +53,8 @@ impl Node {
             let approved = Approved {
                 pairing: waiting.pairing.clone(),
                 about: waiting.request.about.clone(),
-                surface: waiting.request.surface.clone(),
+                surface,
+                withheld,
                 created_at_ms: state.book.approved.get(&node_id).map_or(now, |known| known.created_at_ms),
                 approved_at_ms: now,
             };
@@ -201,6 +205,20 @@ impl Node {
             Err(error) => self.host.warn(&format!("{event} was not sent: {error}")),
         }
     }
+}
+
+/// What is approved of what was asked for, and the commands that are not.
+fn chosen(asked: &Surface, commands: Option<&[String]>) -> Result<(Surface, Vec<String>), MethodError> {
+    let Some(chosen) = commands else { return Ok((asked.clone(), Vec::new())) };
+    if let Some(other) = chosen.iter().find(|command| !asked.commands.contains(command)) {
+        let asks = asked.commands.join(", ");
+        return Err(MethodError::invalid_request(format!(
+            "the node does not ask for {:?}; it asks for {asks}",
+            cut(other)
+        )));
+    }
+    let (commands, withheld) = asked.commands.iter().cloned().partition(|command| chosen.contains(command));
+    Ok((Surface { commands, ..asked.clone() }, withheld))
 }
 
 fn unknown_request() -> MethodError {

@@ -23,6 +23,9 @@ pub struct Approved {
     pub pairing: Pairing,
     pub about: About,
     pub surface: Surface,
+    /// Commands that it asked for and was not given: it does not ask for them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
     pub created_at_ms: u64,
     pub approved_at_ms: u64,
 }
@@ -117,9 +120,11 @@ impl Book {
     ) -> (Reconciled, Batch) {
         let (id, pairing) = (&device.device_id, Pairing::of(device));
         let mut done = Reconciled::default();
-        let approved = self.approved.get(id).map(|known| known.surface.clone()).unwrap_or_default();
-        done.effective = approved.meet(declared);
-        let is_covered = approved.covers(declared);
+        let known = self.approved.get(id);
+        let mut decided = known.map(|known| known.surface.clone()).unwrap_or_default();
+        done.effective = decided.meet(declared);
+        decided.commands.extend(known.into_iter().flat_map(|known| known.withheld.iter().cloned()));
+        let is_covered = decided.covers(declared);
         let stays = |known: &Waiting| !is_covered && known.pairing == pairing && known.request.surface == *declared;
         if let Some(known) = self.pending.get(id)
             && !stays(known)

@@ -245,7 +245,7 @@ pub fn retry_after(error: &NodeError) -> Option<Duration> {
 }
 
 /// A command as far as it is repeated: none that is longer was ever declared.
-fn cut(command: &str) -> String {
+pub fn cut(command: &str) -> String {
     let mut command = command.to_string();
     bounds::clip(&mut command, bounds::MAX_NAME);
     command

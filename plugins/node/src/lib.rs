@@ -171,7 +171,11 @@ static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
         .add(
             pairing("node.pair.approve")
                 .summary("Lets what a node declares be used.")
-                .description("Takes operator.write if there are commands, operator.admin for those that run programs.")
+                .description(
+                    "Takes operator.write if there are commands, operator.admin for those that run programs. With \
+                     `commands` only those of them are approved; the node does not ask for the others again, until what \
+                     was approved of it is taken back (`node.pair.remove`).",
+                )
                 .effects()
                 .detached(),
             Node::approve,

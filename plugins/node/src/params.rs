@@ -40,6 +40,18 @@ pub struct RequestId {
     pub request_id: String,
 }
 
+/// Parameters of `node.pair.approve`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approve {
+    /// The request's id.
+    #[schemars(length(min = 1))]
+    pub request_id: String,
+    /// Those of the commands it asks for that are approved; all of them if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<Vec<String>>,
+}
+
 /// Parameters of `node.invoke`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -188,6 +188,43 @@ fn more_waits_less_does_not_and_what_was_approved_stays() {
 }
 
 #[test]
+fn less_can_be_approved_than_was_asked_for() {
+    let plugin = start();
+    let asks = ["system.notify", "system.run", "system.which"];
+    plugin.open_connection(&node(2, &asks));
+    let requested = plugin.wait_event("node.pair.requested").payload;
+    let id = &requested["requestId"];
+    let foreign = json!({ "requestId": id, "commands": ["system.which", "sms.send"] });
+    assert!(plugin.call("node.pair.approve", foreign).error().message.contains("\"sms.send\""));
+    // Without those that run programs it takes no admin.
+    let writer = Who::operator(&["operator.pairing", "operator.write"]);
+    let less = json!({ "requestId": id, "commands": ["system.notify"] });
+    let done = plugin.call_as(writer, "node.pair.approve", less).payload();
+    assert_eq!(done["node"]["commands"], json!(["system.notify"]));
+    let row = |plugin: &Running| plugin.call("node.describe", json!({ "nodeId": "d1" })).payload();
+    assert_eq!(
+        (&row(&plugin)["commands"], &row(&plugin)["approvalState"]),
+        (&json!(["system.notify"]), &json!("approved"))
+    );
+    let params = json!({ "nodeId": "d1", "command": "system.run", "params": {}, "idempotencyKey": "k" });
+    assert_eq!(plugin.call("node.invoke", params).error().code, "INVALID_REQUEST");
+
+    // It does not ask for them again, also by another gateway process; but for anything else.
+    let kept = plugin.kv("approved/d1").unwrap();
+    let again = Harness::new::<Node>().answer("host.pairing.list", device(5)).kv("approved/d1", kept).start();
+    again.open_connection(&node(3, &asks));
+    assert_eq!(
+        (&row(&again)["commands"], &row(&again)["approvalState"]),
+        (&json!(["system.notify"]), &json!("approved"))
+    );
+    again.close_connection(&closed(3));
+    again.open_connection(&node(4, &["system.notify", "system.execApprovals.get", "system.run"]));
+    assert_eq!(row(&again)["approvalState"], "pending-reapproval");
+    again.call("node.pair.remove", json!({ "nodeId": "d1" })).payload();
+    assert_eq!(row(&again)["approvalState"], "pending-approval");
+}
+
+#[test]
 fn what_is_taken_back_ends_the_questions_and_a_node_that_was_not_ready_may_be_asked_again() {
     let (plugin, opened) = connected(&["system.which"]);
     for (code, pause) in [("NODE_NOT_READY", 1000), ("NODE_BACKGROUND_UNAVAILABLE", 10_000)] {

@@ -155,7 +155,9 @@ export async function decide(tools) {
 
   const node = it.beside('node', 'run', '--name', 'garage', '--no-canvas');
   const offer = who.page.getByRole('article', { name: 'garage offers commands' });
-  await offer.getByRole('button', { name: 'Let it be used' }).click();
+  // Not all of it.
+  await offer.getByRole('checkbox', { name: 'system.run', exact: true }).uncheck();
+  await offer.getByRole('button', { name: 'Let only these be used' }).click();
   await who.go('Nodes');
   await who.page.getByRole('heading', { level: 2, name: 'garage' }).waitFor();
   await who.page.getByLabel('Command').selectOption('system.which');

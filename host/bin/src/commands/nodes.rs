@@ -48,6 +48,9 @@ pub enum NodesCommand {
     Approve {
         /// The request, as `pending` lists it
         request: String,
+        /// Only these of the commands it offers; it does not ask for the others again
+        #[arg(long, value_name = "COMMAND", value_delimiter = ',', num_args = 1..)]
+        commands: Vec<String>,
     },
     /// Turn a waiting node's request away
     Reject {
@@ -91,11 +94,14 @@ pub fn run(command: NodesCommand, context: &Context) -> Result<(), Failure> {
         NodesCommand::Pending => context.show(&Question::new(PAIR_LIST, PLUGIN), |list: PairList| {
             Ok(pending_text(&list.pending, context.style, schemas::now_ms()))
         }),
-        NodesCommand::Approve { request } => decide(context, "node.pair.approve", &request, |done: Approved| {
-            let Node { node_id, commands, .. } = &done.node;
-            format!("approved node {}: {}\n", short(node_id), names(commands))
-        }),
-        NodesCommand::Reject { request } => decide(context, "node.pair.reject", &request, |done: NodeId| {
+        NodesCommand::Approve { request, commands } => {
+            let more = if commands.is_empty() { json!({}) } else { json!({ "commands": commands }) };
+            decide(context, "node.pair.approve", &request, more, |done: Approved| {
+                let Node { node_id, commands, .. } = &done.node;
+                format!("approved node {}: {}\n", short(node_id), names(commands))
+            })
+        }
+        NodesCommand::Reject { request } => decide(context, "node.pair.reject", &request, json!({}), |done: NodeId| {
             format!("rejected node {}\n", short(&done.node_id))
         }),
         NodesCommand::Remove { node } => ask(context, "node.pair.remove", &node, json!({}), |done: NodeId| {
@@ -124,12 +130,13 @@ fn decide<T: serde::de::DeserializeOwned>(
     context: &Context,
     method: &str,
     typed: &str,
+    mut params: Value,
     render: impl FnOnce(T) -> String,
 ) -> Result<(), Failure> {
     let answer = context.with_gateway(async |connection| {
         let list: PairList = Question::new(PAIR_LIST, PLUGIN).ask_for(connection).await?;
         let known = list.pending.iter().map(|request| request.request_id.as_str());
-        let params = json!({ "requestId": whole(typed, known)? });
+        params["requestId"] = json!(whole(typed, known)?);
         Question::new(method, PLUGIN).with(params).ask(connection).await
     })?;
     context.print_answer(method, &answer, |done: T| Ok(render(done)))
