@@ -37,7 +37,8 @@ pub struct AgentConfig {
     /// The same in bytes.
     #[schemars(range(min = 1_024, max = 67_108_864))]
     pub history_bytes: u64,
-    /// Milliseconds between two events with an answer's text.
+    /// Milliseconds between two events with an answer's text; longer when more than 250 runs answer at once, and 0 tells
+    /// every piece.
     #[schemars(range(max = 10_000))]
     pub delta_interval_ms: u64,
     /// Tries of one model after the first one.

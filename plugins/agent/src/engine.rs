@@ -140,7 +140,7 @@ impl Agent {
 impl Turn {
     fn events(&self) -> Events {
         let interval = Duration::from_millis(self.agent.config.delta_interval_ms);
-        Events::new(self.agent.host.clone(), self.run.clone(), interval)
+        Events::new(self.agent.host.clone(), self.run.clone(), self.agent.shared.crowd(), interval)
     }
 
     async fn go(self) {

@@ -1,5 +1,6 @@
 //! The `agent` events of one run: numbered from 1 without holes, the text of an answer no oftener than the configuration
-//! says. Nothing is lost by that: each event has the whole text, and its delta spans what was passed over.
+//! says, and less often in a crowd: everybody who may read hears of every run, so many runs that say something at once would
+//! be more than anybody reads. Nothing is lost by that: each event has the whole text, and its delta spans what was passed over.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,9 +16,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::desk::Run;
+use crate::shared::Crowd;
 
 /// The event's name.
 pub const AGENT: &str = "agent";
+
+/// The pause between two events with text of one run, for each run that says something: all together make at most five
+/// thousand of them a second.
+const A_SHARE: Duration = Duration::from_micros(200);
 
 /// Payload of the event `agent`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -51,6 +57,7 @@ pub struct AgentEvent<'a> {
 pub struct Events {
     host: Host,
     run: Arc<Run>,
+    crowd: Crowd,
     interval: Duration,
     state: Mutex<State>,
 }
@@ -74,9 +81,9 @@ struct State {
 
 impl Events {
     /// The events of this run.
-    pub fn new(host: Host, run: Arc<Run>, interval: Duration) -> Self {
+    pub fn new(host: Host, run: Arc<Run>, crowd: Crowd, interval: Duration) -> Self {
         let session_id = run.accepted.session_id.clone();
-        Events { host, run, interval, state: Mutex::new(State { session_id, ..State::default() }) }
+        Events { host, run, crowd, interval, state: Mutex::new(State { session_id, ..State::default() }) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -179,7 +186,8 @@ impl Events {
         self.send(state, "assistant", data);
         state.told = whole;
         if !self.interval.is_zero() {
-            state.pause = Some(self.host.sleep(self.interval));
+            let share = A_SHARE * self.crowd.size() as u32;
+            state.pause = Some(self.host.sleep(self.interval.max(share)));
         }
     }
 

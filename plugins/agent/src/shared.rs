@@ -16,6 +16,19 @@ pub struct Shared {
     current: Mutex<Weak<Agent>>,
     /// Runs whose answers somebody sees to.
     delivering: Mutex<HashSet<String>>,
+    /// Held by each run that says something.
+    crowd: Crowd,
+}
+
+/// How many there are that say something.
+#[derive(Clone, Default)]
+pub struct Crowd(Arc<()>);
+
+impl Crowd {
+    /// How many others hold it.
+    pub fn size(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 /// By folder. Those that nobody has any more are swept out when another one comes.
@@ -33,6 +46,11 @@ impl Shared {
         let shared = Arc::new(Shared::default());
         all.insert(folder.to_path_buf(), Arc::downgrade(&shared));
         shared
+    }
+
+    /// To be held while a run says something.
+    pub fn crowd(&self) -> Crowd {
+        self.crowd.clone()
     }
 
     pub fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -193,6 +193,34 @@ fn runs_of_a_session_go_in_order_and_others_side_by_side() {
 }
 
 #[test]
+fn a_crowd_of_runs_is_told_less_often() {
+    const CROWD: usize = 300;
+    let (harness, calls) = keeping(harness(json!({}), json!({})), BACKEND);
+    let plugin = harness.start();
+    let runs: Vec<PendingCall> = (0..CROWD).map(|n| client(&plugin, &format!("r{n}"), &format!("s{n}"))).collect();
+    nth(&plugin, &calls, CROWD - 1);
+    let texts = |plugin: &Running| {
+        let events = plugin.events().into_iter().filter(|event| event.payload["stream"] == "assistant");
+        events.filter(|event| event.name == "agent").count()
+    };
+    let say = |delta: &str| {
+        calls.lock().unwrap().iter().for_each(|call| call.interim(json!({ "type": "text", "delta": delta })));
+        plugin.settle();
+    };
+    say("one ");
+    assert_eq!(texts(&plugin), CROWD, "the first words at once");
+    say("two ");
+    plugin.advance(Duration::from_millis(59));
+    assert_eq!(texts(&plugin), CROWD, "0.2 ms for each of them");
+    plugin.advance(Duration::from_millis(1));
+    assert_eq!(texts(&plugin), 2 * CROWD);
+    calls.lock().unwrap().iter().for_each(|call| call.finish(Ok(answer("one two"))));
+    for run in runs {
+        assert_eq!(run.wait().payload()["result"]["payloads"][0]["text"], "one two");
+    }
+}
+
+#[test]
 fn a_run_is_stopped_with_what_it_said() {
     let (harness, calls) = keeping(harness(json!({}), json!({})), BACKEND);
     let harness = harness
