@@ -19,6 +19,7 @@ use crate::call::Principal;
 use crate::error::MethodError;
 use crate::glue::raw::{InvokedCall, RawHost, RawSubscription, Timer};
 use crate::glue::task::{self, Suspended};
+use crate::heard::HeardEvent;
 use crate::kv::Kv;
 
 /// The host. Clones are cheap and see the same instance.
@@ -84,13 +85,13 @@ impl Host {
     pub fn subscribe(
         &self,
         pattern: &str,
-        listener: impl Fn(HeardEvent) + Send + Sync + 'static,
+        listener: impl Fn(HeardEvent<'_>) + Send + Sync + 'static,
     ) -> Result<Subscription, HostError> {
         let spawned = self.instance.spawned.clone();
         let begin = move || spawned.work();
         let raw = self.raw.subscribe(pattern, begin, move |kind, json| {
             if kind == GWP_SINK_EVENT
-                && let Ok(event) = serde_json::from_slice(json)
+                && let Some(event) = HeardEvent::of(json)
             {
                 listener(event);
             }
@@ -263,25 +264,6 @@ impl Emit<'_> {
     fn emit<T: Serialize + ?Sized>(self, payload: &T, conns: Option<&[u64]>) -> Result<(), HostError> {
         let json = serde_json::to_vec(payload).map_err(|_| HostError::Invalid)?;
         HostError::check(self.host.raw.emit(self.name, &json, conns, self.flags))
-    }
-}
-
-/// An event as a subscriber hears it.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct HeardEvent {
-    /// Its name.
-    pub event: String,
-    /// Its content, unparsed.
-    pub payload: Box<RawValue>,
-    /// The connections it went to; `None` for a broadcast.
-    #[serde(default)]
-    pub conns: Option<Vec<u64>>,
-}
-
-impl HeardEvent {
-    /// The content as a type.
-    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.payload.get())
     }
 }
 

@@ -54,6 +54,7 @@ mod error;
 pub mod form;
 #[allow(unsafe_code)]
 pub mod glue;
+mod heard;
 mod host;
 #[allow(unsafe_code)]
 pub mod hosting;
@@ -71,9 +72,9 @@ use serde::de::DeserializeOwned;
 
 pub use call::{Call, Caller, Principal, Reply};
 pub use error::{CreateError, MethodError, StartError};
+pub use heard::HeardEvent;
 pub use host::{
-    Blocking, Emit, HeardEvent, Host, HostError, Invoke, InvokeReply, Replies as InvokeReplies, Sleep, Spawned,
-    Subscription,
+    Blocking, Emit, Host, HostError, Invoke, InvokeReply, Replies as InvokeReplies, Sleep, Spawned, Subscription,
 };
 pub use kv::{Batch, Kv, Write, WriteError};
 pub use manifest::{

@@ -132,7 +132,7 @@ impl Tenant {
         Ok(json!({
             "kv": text(host.kv().text("k").map(drop).map_err(|error| error.to_string())),
             "write": text(host.kv().set_json("k", &1).await.map_err(|error| error.to_string())),
-            "subscribe": text(host.subscribe("news", drop).map(drop).map_err(|error| error.to_string())),
+            "subscribe": text(host.subscribe("news", |_| ()).map(drop).map_err(|error| error.to_string())),
             "caller": text(call.caller().map(drop).map_err(|error| error.to_string())),
             "retain": text(call.retain().map(drop).map_err(|error| error.to_string())),
             "snapshot": text(host.publish_snapshot("health", &1).map_err(|error| error.to_string())),

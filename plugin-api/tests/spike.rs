@@ -322,7 +322,7 @@ impl Plugin for Watcher {
 }
 
 impl Watcher {
-    fn hear(&self, event: HeardEvent) {
+    fn hear(&self, event: HeardEvent<'_>) {
         let mut heard = self.heard.lock().unwrap();
         let payload: Value = event.payload().unwrap();
         heard.push(format!("{} {}", event.event.rsplit('.').next().unwrap(), payload["conn"]));
@@ -335,7 +335,7 @@ impl Watcher {
 
     async fn denied(self: Arc<Self>, _: Call, _: NoParams) -> Result<bool, MethodError> {
         let ungranted = ["host.*", "host.pairing.requested", "*"];
-        Ok(ungranted.iter().all(|pattern| self.host.subscribe(pattern, drop).err() == Some(HostError::Denied)))
+        Ok(ungranted.iter().all(|pattern| self.host.subscribe(pattern, |_| ()).err() == Some(HostError::Denied)))
     }
 }
 

@@ -236,9 +236,9 @@ impl Plugin for Probe {
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
-        let listen = |event: HeardEvent| {
+        let listen = |event: HeardEvent<'_>| {
             let payload = event.payload().expect("a notice is JSON");
-            lock(&HEARD).push((event.event, payload));
+            lock(&HEARD).push((event.event.into_owned(), payload));
             MORE.notify_one();
         };
         *lock(&self.subscription) = Some(self.host.subscribe("host.*", listen)?);

@@ -14,7 +14,7 @@ use crate::{AGENT, Chat};
 
 impl Chat {
     /// A run says something.
-    pub fn heard(self: &Arc<Self>, event: &HeardEvent) {
+    pub fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
         let event: AgentEvent = match event.payload() {
             Ok(event) => event,
             Err(error) => return self.host.warn(&format!("an event {AGENT} is not understood: {error}")),

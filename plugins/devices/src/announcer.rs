@@ -33,15 +33,19 @@ impl Announcer {
     }
 
     /// The host gave notice of something about pairing.
-    pub fn heard(&self, notice: &HeardEvent) {
-        match notice.event.as_str() {
-            "host.pairing.requested" => self.emit(REQUESTED, &*notice.payload),
-            "host.pairing.resolved" => match notice.payload::<PairingResolved>() {
-                Ok(resolved) => self.once(&resolved.request_id, &*notice.payload),
-                Err(error) => self.host.warn(&format!("{} is not understood: {error}", notice.event)),
-            },
+    pub fn heard(&self, notice: &HeardEvent<'_>) {
+        let understood = match &*notice.event {
+            "host.pairing.requested" => notice.raw().map(|requested| self.emit(REQUESTED, requested)),
+            "host.pairing.resolved" => notice.raw().and_then(|raw| {
+                let resolved: PairingResolved = notice.payload()?;
+                self.once(&resolved.request_id, raw);
+                Ok(())
+            }),
             // Notices of a later host.
-            _ => {}
+            _ => Ok(()),
+        };
+        if let Err(error) = understood {
+            self.host.warn(&format!("{} is not understood: {error}", notice.event));
         }
     }
 

@@ -59,7 +59,7 @@ impl Runs {
     }
 
     /// Something happens in a run, of these doors or of others.
-    pub fn hear(&self, event: &HeardEvent) {
+    pub fn hear(&self, event: &HeardEvent<'_>) {
         if lock(&self.open).is_empty() {
             return;
         }

@@ -213,7 +213,7 @@ impl Health {
         cached.map(|cached| cached.json.clone())
     }
 
-    fn heard(self: &Arc<Self>, event: &HeardEvent) {
+    fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
         if event.event == "host.connection.opened" {
             match event.payload::<Newcomer>() {
                 // It was here before this instance, and has heard of health already.

@@ -25,7 +25,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionOpened, PairingList, PairingOf, Party};
+use plugin_api::catalogue::{ConnectionOpened, PairingList, PairingOf};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, Manifest, Method, MethodError, Methods,
     Plugin, Reply, Setup, StartError, Subscription,
@@ -279,13 +279,13 @@ impl Node {
     }
 
     /// Most connections are nobody's node, so who it is comes first.
-    fn heard(self: &Arc<Self>, event: &HeardEvent) {
-        let heard = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<Party>().and_then(|party| match &*party.role {
+    fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
+        let heard = match &*event.event {
+            "host.connection.opened" => event.party().and_then(|party| match &*party.role {
                 "node" => event.payload::<ConnectionOpened>().map(|opened| self.opened(opened)),
                 _ => Ok(()),
             }),
-            "host.connection.closed" => event.payload::<Party>().map(|closed| self.closed(closed.conn)),
+            "host.connection.closed" => event.party().map(|closed| self.closed(closed.conn)),
             _ => Ok(()),
         };
         if let Err(error) = heard {

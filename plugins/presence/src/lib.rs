@@ -238,8 +238,8 @@ impl Presence {
         Ok(Pushed { queued })
     }
 
-    fn heard(self: &Arc<Self>, event: &HeardEvent) {
-        let changed = match event.event.as_str() {
+    fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
+        let changed = match &*event.event {
             "host.connection.opened" => event.payload::<Opened>().map(|opened| self.opened(opened)),
             "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| self.closed(closed)),
             _ => Ok(false),

@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use database::Database;
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{GatewayInfo, Party};
+use plugin_api::catalogue::GatewayInfo;
 use plugin_api::{
     Call, CreateError, EventSpec, HeardEvent, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply,
     Setup, StartError, Subscription,
@@ -234,12 +234,12 @@ impl Sessions {
         Ok(names)
     }
 
-    fn heard(&self, event: &HeardEvent) {
+    fn heard(&self, event: &HeardEvent<'_>) {
         if event.event == "host.config.changed" {
             *lock(&self.names) = None;
             return;
         }
-        match event.payload::<Party>() {
+        match event.party() {
             Ok(closed) => self.watch.closed(closed.conn),
             Err(error) => self.host.warn(&format!("{} could not be read: {error}", event.event)),
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plugin_api::catalogue::{GatewayInfo, Party};
+use plugin_api::catalogue::GatewayInfo;
 use plugin_api::{
     AnyParams, Call, CreateError, HeardEvent, Host, InvokeReplies, InvokeReply, Manifest, Method, MethodError, Methods,
     NoParams, Plugin, Reply, Setup, StartError, Subscription,
@@ -115,12 +115,12 @@ impl Status {
         })
     }
 
-    fn heard(&self, event: &HeardEvent) {
-        let noted = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<Party>().map(|party| {
+    fn heard(&self, event: &HeardEvent<'_>) {
+        let noted = match &*event.event {
+            "host.connection.opened" => event.party().map(|party| {
                 lock(&self.open).insert(party.conn, party.role == "node");
             }),
-            "host.connection.closed" => event.payload::<Party>().map(|party| {
+            "host.connection.closed" => event.party().map(|party| {
                 lock(&self.open).remove(&party.conn);
             }),
             _ => Ok(()),

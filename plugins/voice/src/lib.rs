@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::abi::extension;
-use plugin_api::catalogue::{ConnectionOpened, Party};
+use plugin_api::catalogue::ConnectionOpened;
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Exposure, HeardEvent, Host, HostError, Manifest, Method, MethodError,
     Methods, Plugin, Reply, Setup, StartError, Subscription,
@@ -238,13 +238,13 @@ impl Voice {
     }
 
     /// Most connections are nobody's node, so who it is comes first.
-    fn heard(&self, event: &HeardEvent) {
-        let heard = match event.event.as_str() {
-            "host.connection.opened" => event.payload::<Party>().and_then(|party| match &*party.role {
+    fn heard(&self, event: &HeardEvent<'_>) {
+        let heard = match &*event.event {
+            "host.connection.opened" => event.party().and_then(|party| match &*party.role {
                 "node" => event.payload::<ConnectionOpened>().map(|opened| self.opened(&opened)),
                 _ => Ok(()),
             }),
-            "host.connection.closed" => event.payload::<Party>().map(|closed| {
+            "host.connection.closed" => event.party().map(|closed| {
                 lock(&self.nodes).remove(&closed.conn);
             }),
             _ => Ok(()),

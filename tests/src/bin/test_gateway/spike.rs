@@ -319,8 +319,8 @@ impl Drop for Dropped {
     }
 }
 
-fn note_connection(board: &watch::Sender<Board>, event: &HeardEvent) {
-    let entry = match event.event.as_str() {
+fn note_connection(board: &watch::Sender<Board>, event: &HeardEvent<'_>) {
+    let entry = match &*event.event {
         "host.connection.opened" => event.payload::<ConnectionOpened>().map(|it| (it.connection.conn, "opened")),
         _ => event.payload::<ConnectionClosed>().map(|it| (it.conn, "closed")),
     };

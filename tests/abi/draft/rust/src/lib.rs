@@ -76,7 +76,7 @@ impl Plugin for Everything {
     fn start(self: Arc<Self>) -> Result<(), StartError> {
         let host = self.host.clone();
         let hearing = self.host.subscribe("outside", move |event| {
-            let record = json!({ "event": event.event, "payload": event.payload });
+            let record = json!({ "event": event.event, "payload": event.payload::<Value>().unwrap_or_default() });
             let _ = host.event("abi.heard").droppable().send(&record);
         });
         let hearing = hearing.map_err(|error| StartError::new(error.to_string()))?;
