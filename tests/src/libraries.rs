@@ -91,6 +91,32 @@ impl Shelf {
         self.c_with(id, &manifest(id).to_string(), definitions)
     }
 
+    /// Many plugins in C, each with an id and `methods` methods of its own. It is compiled once: the others are copies with
+    /// another id in them. `None`, said aloud, where there is no compiler.
+    pub fn many(&self, count: usize, methods: usize) -> Option<Vec<(String, PathBuf)>> {
+        const FIRST: &str = "many00000";
+        let mut manifest = manifest(FIRST);
+        manifest["methods"].as_array_mut().expect("it has methods").truncate(methods);
+        let library = self.c_with(FIRST, &manifest.to_string(), &[])?;
+        let bytes = fs::read(library).expect("it was built");
+        let places: Vec<usize> = bytes
+            .windows(FIRST.len())
+            .enumerate()
+            .filter(|(_, part)| *part == FIRST.as_bytes())
+            .map(|(at, _)| at)
+            .collect();
+        let plugins = (0..count).map(|number| {
+            let id = format!("many{number:05}");
+            let mut mine = bytes.clone();
+            for &at in &places {
+                mine[at..at + id.len()].copy_from_slice(id.as_bytes());
+            }
+            let library = self.write(&format!("{id}.so"), &mine);
+            (id, library)
+        });
+        Some(plugins.collect())
+    }
+
     /// The same with a manifest of the test's own, which need not be JSON.
     pub fn c_with(&self, id: &str, manifest: &str, definitions: &[&str]) -> Option<PathBuf> {
         self.c_from("hostile.c", id, manifest, definitions)

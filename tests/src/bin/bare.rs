@@ -3,6 +3,9 @@
 //!
 //! It relays `node.invoke` to the one connection whose role is node, and that one's answer back.
 //!
+//! A gateway's hello-ok is many KiB of protocol, and more events follow it: `--hello-bytes` and `--welcome-bytes` make this
+//! server's as long, so that a handshake compared with it shows what was done for the same bytes.
+//!
 //! It prints one line with its address. `bench.broadcast` with `{"event","bytes"}` sends one event to every connection.
 
 use std::collections::HashMap;
@@ -34,6 +37,12 @@ struct Arguments {
     /// End when standard input does, so that it never outlives the program that started it.
     #[arg(long)]
     exit_on_stdin_close: bool,
+    /// Bytes of the frame with hello-ok, if more than it needs.
+    #[arg(long, default_value_t = 0)]
+    hello_bytes: usize,
+    /// Bytes of an event that follows it at once; none if 0.
+    #[arg(long, default_value_t = 0)]
+    welcome_bytes: usize,
 }
 
 /// As the gateway: tungstenite zeroes this much before each read.
@@ -42,6 +51,8 @@ const READ_BUFFER: usize = 4 * 1024;
 const EVENT_BUFFER: usize = 4096;
 
 const HEALTH: &str = r#"{"ok":true,"ts":1737264000000,"durationMs":2,"channels":{},"channelOrder":[],"channelLabels":{},"heartbeatSeconds":1800,"defaultAgentId":"main","agents":[{"agentId":"main","name":"Main","isDefault":true,"heartbeat":{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Look at what is open and say what matters; answer HEARTBEAT_OK when nothing does.","target":"last","ackMaxChars":300},"sessions":{"path":"sessions/main.json","count":0,"recent":[]}}],"sessions":{"path":"sessions/main.json","count":0,"recent":[]},"plugins":[{"id":"health","state":"running"},{"id":"presence","state":"running"}]}"#;
+
+const PRESENCE: &str = r#"[{"host":"bare","ip":"127.0.0.1","version":"0","platform":"linux","deviceFamily":"Linux","mode":"gateway","reason":"self","text":"Gateway: bare","ts":1737264000000},{"host":"load","ip":"127.0.0.1","version":"0","platform":"linux","mode":"backend","reason":"connect","text":"Node: load","ts":1737264000000,"roles":["operator"],"scopes":["operator.admin"],"instanceId":"load"}]"#;
 
 const HELLO: &str = r#"{"type":"hello-ok","protocol":3,"server":{"version":"0","connId":"3f1c2b7e-9f60-4a55-8d0a-5b6c7d8e9f01"},"features":{"methods":["bench.broadcast","health"],"events":["bench","connect.challenge","tick"]},"snapshot":{"presence":[{"host":"bare","mode":"gateway","reason":"self","text":"Gateway: bare","ts":1737264000000}],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":1,"sessionDefaults":{"defaultAgentId":"main","mainKey":"main","mainSessionKey":"agent:main:main","scope":"per-sender"}},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#;
 
@@ -63,15 +74,17 @@ async fn main() -> ExitCode {
         });
     }
     tokio::select! {
-        () = serve(listener) => {}
+        () = serve(listener, &arguments) => {}
         () = terminated() => {}
     }
     ExitCode::SUCCESS
 }
 
-async fn serve(listener: TcpListener) {
+async fn serve(listener: TcpListener, arguments: &Arguments) {
     let (events, _) = broadcast::channel(EVENT_BUFFER);
     let server = Arc::new(Server {
+        hello: hello(arguments.hello_bytes),
+        welcome: (arguments.welcome_bytes > 0).then(|| welcome(arguments.welcome_bytes).into()),
         events,
         broadcasts: AtomicU64::new(0),
         connections: AtomicU64::new(0),
@@ -99,6 +112,8 @@ async fn terminated() {
 }
 
 struct Server {
+    hello: String,
+    welcome: Option<Utf8Bytes>,
     events: broadcast::Sender<Utf8Bytes>,
     broadcasts: AtomicU64,
     connections: AtomicU64,
@@ -129,10 +144,14 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
     socket.send(Message::text(challenge)).await?;
 
     let Some(first) = socket.next().await.transpose()? else { return Ok(()) };
-    let Some(answer) = first.to_text().ok().and_then(|text| connect(text, &nonce)) else {
+    let Some(answer) = first.to_text().ok().and_then(|text| connect(server, text, &nonce)) else {
         return socket.close(None).await;
     };
-    socket.send(Message::text(answer)).await?;
+    socket.feed(Message::text(answer)).await?;
+    if let Some(welcome) = &server.welcome {
+        socket.feed(Message::Text(welcome.clone())).await?;
+    }
+    socket.flush().await?;
     let mut events = server.events.subscribe();
     let (way, mut relayed) = mpsc::channel(EVENT_BUFFER);
     if let Some(node) = first.to_text().ok().and_then(node_of) {
@@ -189,6 +208,7 @@ fn answer(server: &Server, way: &Way, text: &str) -> Option<String> {
     let request = Request::parse(text)?;
     match &*request.method {
         "health" => Some(ok(&request.id, HEALTH)),
+        "system-presence" => Some(ok(&request.id, PRESENCE)),
         "node.invoke" => {
             ask(server, way, &request)?;
             None
@@ -296,7 +316,7 @@ struct Broadcast {
 }
 
 /// The answer to `connect`; `None` when it is not one or its device does not prove itself.
-fn connect(text: &str, nonce: &str) -> Option<String> {
+fn connect(server: &Server, text: &str, nonce: &str) -> Option<String> {
     let request = Request::parse(text).filter(|request| request.method == "connect")?;
     let params: ConnectParams = serde_json::from_str(request.params_text()).ok()?;
     let credentials = params.credentials();
@@ -317,7 +337,23 @@ fn connect(text: &str, nonce: &str) -> Option<String> {
         let key = VerifyingKey::from_bytes(&public_key).ok()?;
         key.verify_strict(fields.v2(nonce).as_bytes(), &signature).ok()?;
     }
-    Some(ok(&request.id, HELLO))
+    Some(ok(&request.id, &server.hello))
+}
+
+/// A payload that makes the answer to `connect` this long.
+fn hello(bytes: usize) -> String {
+    let open = HELLO.strip_suffix('}').expect("it is an object");
+    let filled = |filling: &str| format!(r#"{open},"filling":"{filling}"}}"#);
+    match bytes.checked_sub(ok("connect", &filled("")).len()) {
+        Some(missing) => filled(&"x".repeat(missing)),
+        None => HELLO.to_string(),
+    }
+}
+
+/// An event this long.
+fn welcome(bytes: usize) -> String {
+    let filled = |filling: &str| format!(r#"{{"type":"event","event":"health","payload":{{"filling":"{filling}"}}}}"#);
+    filled(&"x".repeat(bytes.saturating_sub(filled("").len())))
 }
 
 fn ok(id: &str, payload: &str) -> String {

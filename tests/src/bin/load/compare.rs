@@ -75,7 +75,7 @@ pub async fn run(arguments: &CompareArguments, json: bool) -> Outcome<()> {
     let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let gateway =
         Server::gateway(&arguments.gateway_bin, arguments.gateway_config.as_deref(), directory.path()).await?;
-    let bare = Server::bare(&arguments.bare_bin).await?;
+    let bare = Server::bare(&arguments.bare_bin, &[]).await?;
     tokio::time::sleep(REST).await;
     let at_rest = (process::resident_kib(gateway.pid), process::resident_kib(bare.pid));
 
@@ -145,7 +145,7 @@ async fn round(
         }
         "handshake" | "handshake with device" => {
             let device = scenario.ends_with("device");
-            let handshakes = HandshakesArguments { count: arguments.handshakes, concurrency: 8, device };
+            let handshakes = HandshakesArguments { count: arguments.handshakes, concurrency: 8, seconds: None, device };
             let run = |target| handshakes::run(target, &handshakes);
             let (first, second) = in_order(bare_first, run, gateway, bare).await?;
             Ok(row("µs CPU/handshake", first, second, Goal::Ratio(2.0)))

@@ -22,6 +22,9 @@ pub struct HandshakesArguments {
     /// Handshakes at once.
     #[arg(long, default_value_t = 8)]
     pub concurrency: usize,
+    /// Begin no more after so many seconds.
+    #[arg(long)]
+    pub seconds: Option<f64>,
     /// Sign each with a device identity.
     #[arg(long)]
     pub device: bool,
@@ -42,13 +45,17 @@ pub async fn run(target: &Target, arguments: &HandshakesArguments) -> Outcome<Re
     let resident = target.resident_kib();
     let left = Arc::new(AtomicUsize::new(arguments.count));
     let (cpu, started) = (target.cpu(), Instant::now());
+    let end = arguments.seconds.map(|seconds| started + Duration::from_secs_f64(seconds));
+    let is_in_time = move || end.is_none_or(|end| Instant::now() < end);
     let mut workers = JoinSet::new();
     for identity in identities {
         let (target, left) = (target.clone(), left.clone());
         workers.spawn(async move {
             let mut latencies = Latencies::default();
             let mut count = 0;
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            while is_in_time()
+                && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+            {
                 latencies.add(connect_once(&target, identity.as_ref()).await?);
                 count += 1;
             }
@@ -67,7 +74,7 @@ pub async fn run(target: &Target, arguments: &HandshakesArguments) -> Outcome<Re
         scenario: format!("handshakes x{concurrency}{}", if arguments.device { " with device" } else { "" }),
         unit: "handshakes",
         count,
-        expected: arguments.count as u64,
+        expected: if is_in_time() { arguments.count as u64 } else { count.max(1) },
         latency: Latencies::percentiles(latencies),
         server_rss_kib: resident.zip(target.resident_kib()),
         ..Report::default()

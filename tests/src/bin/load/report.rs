@@ -22,6 +22,9 @@ pub struct Report {
     pub expected: u64,
     /// Answers that were errors.
     pub errors: u64,
+    /// The first of them; requests only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// In how many seconds.
     pub seconds: f64,
     /// How many per second.
@@ -108,6 +111,9 @@ impl fmt::Display for Report {
         }
         if self.errors > 0 {
             write!(f, ", {} ERRORS", self.errors)?;
+            if let Some(refusal) = &self.refusal {
+                write!(f, ", the first: {refusal}")?;
+            }
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ struct Tally {
     latencies: Latencies,
     count: u64,
     errors: u64,
+    refusal: Option<String>,
 }
 
 pub async fn run(target: &Target, arguments: &RequestsArguments) -> Outcome<Report> {
@@ -97,6 +98,7 @@ pub async fn run(target: &Target, arguments: &RequestsArguments) -> Outcome<Repo
         let tally = worker.map_err(|error| error.to_string())??;
         report.count += tally.count;
         report.errors += tally.errors;
+        report.refusal = report.refusal.or(tally.refusal);
         latencies.push(tally.latencies);
     }
     report.expected = arguments.requests.unwrap_or(1);
@@ -126,6 +128,9 @@ async fn drive(mut socket: Socket, run: Arc<Run>) -> Outcome<Tally> {
                         if run.phase.load(Ordering::Relaxed) == MEASURING {
                             tally.count += 1;
                             tally.errors += u64::from(!ok);
+                            if !ok && tally.refusal.is_none() {
+                                tally.refusal = Some(text.as_str().to_string());
+                            }
                             tally.latencies.add(now - sent[slot]);
                             if run.limit != u64::MAX {
                                 run.done.fetch_add(1, Ordering::Relaxed);

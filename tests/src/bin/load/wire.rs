@@ -1,5 +1,6 @@
 //! The protocol as far as driving a server needs it.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use client::{Challenge, Identity, PayloadForm};
@@ -7,14 +8,14 @@ use futures_util::{SinkExt, Stream, StreamExt};
 use schemas::connect::ConnectParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::process;
+use crate::process::{self, Cpu};
 use crate::report::Outcome;
 
 /// A WebSocket to the server.
@@ -26,6 +27,8 @@ const READ_BUFFER: usize = 4 * 1024;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Handshakes at once while a scenario opens its connections: below the per-address caps of gateways.
 const OPENING_AT_ONCE: usize = 16;
+/// Connections from one address of this machine: fewer than it has ports to give away by itself.
+const FROM_ONE_ADDRESS: usize = 10_000;
 
 /// The server under load.
 #[derive(Debug, Clone)]
@@ -34,9 +37,21 @@ pub struct Target {
     authority: String,
     token: Option<String>,
     pid: Option<u32>,
+    protocol: u32,
     connect: String,
     /// The command of a node; an operator offers none.
     offers: Option<String>,
+    /// Where connections come from; whatever the kernel takes if absent.
+    from: Option<Ipv4Addr>,
+}
+
+/// What a server says to a newcomer that has identified itself.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The frame with hello-ok.
+    pub hello: String,
+    /// Bytes of the frames right behind it.
+    pub welcome_bytes: usize,
 }
 
 impl Target {
@@ -46,19 +61,35 @@ impl Target {
         if !authority.contains(':') {
             return Err("expected ws://HOST:PORT".to_string());
         }
-        let mut target = Target { url: url.to_string(), authority, token, pid, connect: String::new(), offers: None };
+        let mut target = Target {
+            url: url.to_string(),
+            authority,
+            token,
+            pid,
+            protocol: 3,
+            connect: String::new(),
+            offers: None,
+            from: None,
+        };
         target.connect = frame("connect", "connect", &target.params());
         Ok(target)
     }
 
-    /// CPU time the server has used so far.
-    pub fn cpu(&self) -> Option<Duration> {
-        self.pid.and_then(process::cpu_time)
+    /// The same server, spoken to in this version of the protocol.
+    pub fn speaking(mut self, protocol: u32) -> Self {
+        self.protocol = protocol;
+        self.connect = frame("connect", "connect", &self.params());
+        self
+    }
+
+    /// A reading of the server's CPU time.
+    pub fn cpu(&self) -> Option<Cpu> {
+        self.pid.and_then(Cpu::of)
     }
 
     /// CPU time since `before`.
-    pub fn cpu_since(&self, before: Option<Duration>) -> Option<Duration> {
-        Some(self.cpu()?.saturating_sub(before?))
+    pub fn cpu_since(&self, before: Option<Cpu>) -> Option<Duration> {
+        Some(self.cpu()?.since(&before?))
     }
 
     /// The server's resident memory in KiB.
@@ -68,9 +99,28 @@ impl Target {
 
     /// Connects up to hello-ok, with a device if there is one.
     pub async fn open(&self, identity: Option<&Identity>) -> Outcome<Socket> {
-        timeout(PATIENCE, self.open_patiently(identity))
-            .await
-            .unwrap_or_else(|_| Err(format!("no hello-ok within {} s", PATIENCE.as_secs())))
+        let opened = async { Ok(self.open_patiently(identity).await?.0) };
+        timeout(PATIENCE, opened).await.unwrap_or_else(|_| Err(format!("no hello-ok within {} s", PATIENCE.as_secs())))
+    }
+
+    /// Connects, and takes down what a newcomer is told: what comes before the answer to a first question belongs to it.
+    pub async fn greeting(&self) -> Outcome<Greeting> {
+        let listened = async {
+            let (mut socket, hello) = self.open_patiently(None).await?;
+            socket
+                .send(Message::text(frame("greeting", "health", &json!({}))))
+                .await
+                .map_err(|error| error.to_string())?;
+            let mut welcome_bytes = 0;
+            loop {
+                let text = next_text(&mut socket).await?;
+                match look(&text) {
+                    Some(Seen::Answer { .. }) => return Ok(Greeting { hello, welcome_bytes }),
+                    _ => welcome_bytes += text.len(),
+                }
+            }
+        };
+        timeout(PATIENCE, listened).await.unwrap_or_else(|_| Err("no hello-ok, or no answer to health".to_string()))
     }
 
     /// Connects as a node that offers this command.
@@ -94,8 +144,12 @@ impl Target {
         process::check_descriptors(count)?;
         let gate = std::sync::Arc::new(Semaphore::new(OPENING_AT_ONCE));
         let mut opening = tokio::task::JoinSet::new();
-        for _ in 0..count {
-            let (gate, target) = (gate.clone(), self.clone());
+        for number in 0..count {
+            let (gate, mut target) = (gate.clone(), self.clone());
+            if count > FROM_ONE_ADDRESS {
+                // Only Linux answers for all of 127.0.0.0/8, and nobody else counts processes' memory for us.
+                target.from = Some(Ipv4Addr::new(127, 0, 0, (1 + number / FROM_ONE_ADDRESS).min(254) as u8));
+            }
             opening.spawn(async move {
                 let _place = gate.acquire().await;
                 target.open(None).await
@@ -108,9 +162,17 @@ impl Target {
         Ok(sockets)
     }
 
-    async fn open_patiently(&self, identity: Option<&Identity>) -> Outcome<Socket> {
+    async fn connect_tcp(&self) -> std::io::Result<TcpStream> {
+        let Some(from) = self.from else { return TcpStream::connect(&self.authority).await };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        socket.connect(self.authority.parse().map_err(std::io::Error::other)?).await
+    }
+
+    /// The connection and the frame with hello-ok.
+    async fn open_patiently(&self, identity: Option<&Identity>) -> Outcome<(Socket, String)> {
         let words = |error: &dyn std::fmt::Display| format!("{}: {error}", self.url);
-        let stream = TcpStream::connect(&self.authority).await.map_err(|error| words(&error))?;
+        let stream = self.connect_tcp().await.map_err(|error| words(&error))?;
         stream.set_nodelay(true).map_err(|error| words(&error))?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         let (mut socket, _) = tokio_tungstenite::client_async_with_config(&self.url, stream, Some(config))
@@ -125,7 +187,7 @@ impl Target {
         loop {
             let answer = next_text(&mut socket).await?;
             if answer.contains("\"type\":\"hello-ok\"") {
-                return Ok(socket);
+                return Ok((socket, answer));
             }
             if answer.starts_with("{\"type\":\"res\"") {
                 return Err(format!("{} refused the connection: {answer}", self.url));
@@ -148,7 +210,7 @@ impl Target {
     /// One instance id for all: they share one presence row, so that presence stays as small as it is for one client.
     fn params(&self) -> Value {
         let mut params = json!({
-            "minProtocol": 3, "maxProtocol": 3, "role": "operator", "scopes": ["operator.admin"],
+            "minProtocol": self.protocol, "maxProtocol": self.protocol, "role": "operator", "scopes": ["operator.admin"],
             "client": {
                 "id": "gateway-client", "mode": "backend", "version": env!("CARGO_PKG_VERSION"),
                 "platform": std::env::consts::OS, "instanceId": "load",

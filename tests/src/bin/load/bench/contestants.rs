@@ -1,0 +1,146 @@
+//! The servers that are compared, and how each is started.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::bench::machine;
+use crate::bench::record::{Contestant, Who};
+use crate::report::Outcome;
+use crate::server::Server;
+
+/// Spoken to all of them: the published gateway speaks no other.
+pub const PROTOCOL: u32 = 4;
+/// How long a server that accepts may take until it lets somebody in.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// Where their programs are.
+pub struct Programs {
+    pub clawhost: PathBuf,
+    pub bench_gateway: PathBuf,
+    pub bare: PathBuf,
+    /// Node, and the bare server's script.
+    pub node: Option<(PathBuf, PathBuf)>,
+    /// The folder into which npm installed the published gateway.
+    pub published: Option<PathBuf>,
+}
+
+/// A server that has just been started.
+pub struct Started {
+    pub server: Server,
+    pub start_ms: f64,
+    pub first_hello_ms: f64,
+}
+
+/// All that can take part.
+pub struct Stable {
+    programs: Programs,
+    folder: TempDir,
+    /// Arguments that make the bare servers greet as the gateway does.
+    greeting: Vec<String>,
+}
+
+impl Stable {
+    pub fn new(programs: Programs) -> Outcome<Self> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        Ok(Stable { programs, folder, greeting: Vec::new() })
+    }
+
+    /// From now on bare servers greet with so many bytes.
+    pub fn greet_like(&mut self, (hello_bytes, welcome_bytes): (usize, usize)) {
+        self.greeting = vec![
+            "--hello-bytes".to_string(),
+            hello_bytes.to_string(),
+            "--welcome-bytes".to_string(),
+            welcome_bytes.to_string(),
+        ];
+    }
+
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Starts one. What it keeps on disk is there from its start before.
+    pub async fn start(&self, who: Who) -> Outcome<Started> {
+        let home = self.home(&format!("{who:?}"))?;
+        let server = match who {
+            Who::Clawhost => Server::gateway(&self.programs.clawhost, None, &home).await?,
+            Who::Bare => Server::bare(&self.programs.bare, &self.greeting).await?,
+            Who::Node => {
+                let (node, script) = self.programs.node.as_ref().ok_or("there is no node")?;
+                Server::bare_node(node, script, &self.greeting).await?
+            }
+            Who::Published => {
+                let folder = self.programs.published.as_ref().ok_or("it is not installed")?;
+                let (node, _) = self.programs.node.as_ref().ok_or("there is no node")?;
+                Server::published(node, &folder.join(PACKAGE), &home).await?
+            }
+        };
+        let accepted = Instant::now();
+        let server = server.speaking(PROTOCOL);
+        while let Err(why) = server.target.open(None).await {
+            if accepted.elapsed() > PATIENCE {
+                return Err(format!("it lets nobody in: {why}"));
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        let start_ms = server.start_ms();
+        Ok(Started { server, start_ms, first_hello_ms: start_ms + accepted.elapsed().as_secs_f64() * 1000.0 })
+    }
+
+    /// The gateway that broadcasts on demand, with this configuration.
+    pub async fn bench_gateway(&self, config: &str) -> Outcome<Server> {
+        gateway(&self.programs.bench_gateway, config, &self.home("bench_gateway")?).await
+    }
+
+    /// Says of each contestant what it is, or why it is not there.
+    pub fn roll(&self, absent: impl Fn(Who) -> Option<String>) -> Vec<Contestant> {
+        Who::ALL.into_iter().map(|who| Contestant { absent: absent(who), ..self.describe(who) }).collect()
+    }
+
+    fn describe(&self, who: Who) -> Contestant {
+        let Programs { clawhost, bare, node, published, .. } = &self.programs;
+        let with_node = |text: String| match node {
+            Some((node, _)) => format!("{text}, node {}", machine::version_of(node).trim_start_matches('v')),
+            None => text,
+        };
+        let (version, size_mib) = match who {
+            Who::Clawhost => (machine::version_of(clawhost), machine::size_mib(&[clawhost.clone()])),
+            Who::Bare => (
+                format!("tokio-tungstenite {}", machine::locked("tokio-tungstenite")),
+                machine::size_mib(&[bare.clone()]),
+            ),
+            Who::Node => {
+                let ws = node.as_ref().map(|(_, script)| script.with_file_name("node_modules").join("ws"));
+                let version = ws.as_deref().map_or(String::new(), machine::packaged);
+                (with_node(format!("ws {version}")), ws.and_then(|ws| machine::size_mib(&[ws])))
+            }
+            Who::Published => match published {
+                Some(folder) => (
+                    with_node(format!("openclaw {}", machine::packaged(&folder.join(PACKAGE)))),
+                    machine::size_mib(&[folder.join("node_modules")]),
+                ),
+                None => ("openclaw".to_string(), None),
+            },
+        };
+        Contestant { who, version, size_mib, absent: None }
+    }
+
+    fn home(&self, name: &str) -> Outcome<PathBuf> {
+        let home = self.folder.path().join(name);
+        std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        Ok(home)
+    }
+}
+
+/// Where npm puts the package in the folder that it installs into.
+const PACKAGE: &str = "node_modules/openclaw";
+
+/// A gateway with this configuration and its state in this folder.
+pub async fn gateway(program: &Path, config: &str, folder: &Path) -> Outcome<Server> {
+    let file = folder.join("config.toml");
+    std::fs::write(&file, config).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Server::gateway(program, Some(&file), folder).await?.speaking(PROTOCOL))
+}
