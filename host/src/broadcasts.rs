@@ -4,10 +4,11 @@
 //!
 //! The order on a connection is kept: whatever else is queued for it takes the broadcasts before it out of the list first.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::registry::EventEntry;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Bytes that may gather before the one who publishes delivers them himself.
 const MAX_GATHERED: usize = 256 * 1024;

@@ -4,15 +4,18 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::answer::Asker;
 use crate::authority::Authority;
+use crate::plugin::RunningPlugin;
 use crate::registry::{Handler, MethodEntry};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 const SHARDS: usize = 64;
 
@@ -149,6 +152,13 @@ impl Calls {
     /// Enters a call.
     pub fn open(&self, number: u64, call: OpenCall) {
         self.shard(number).insert(number, call);
+    }
+
+    /// Enters a call for this instance. False if the instance takes none any more: whoever ends it retires it first and looks
+    /// for its calls then, so either that one sees the call, or this one sees that it came too late.
+    pub fn enter(&self, number: u64, call: OpenCall, plugin: &RunningPlugin) -> bool {
+        self.open(number, call);
+        !plugin.is_retired()
     }
 
     /// Takes a call out: the one who gets it answers it.

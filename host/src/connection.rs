@@ -6,7 +6,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
 use crate::surfaces::{self, Vantage};
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::{audit, dispatch, events, record, services};
 
 /// How long plugins may take to hear of a connection before its first request is read all the same.

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use plugin_api::catalogue;
 use schemas::protocol::{Version, close};
@@ -14,6 +13,8 @@ use crate::authority::Authority;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::surfaces::Vantage;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Locks are taken a shard at a time, so that joining and broadcasting rarely wait for each other.
 const SHARDS: usize = 16;

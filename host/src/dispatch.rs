@@ -325,9 +325,7 @@ fn run(gateway: &Arc<Gateway>, start: Start<'_>, key: Option<&str>) {
                 call.stage = Stage::Queued;
                 call.waiting = Some(Arc::new(Waiting { params: params.into(), key: key.map(Box::from) }));
             }
-            gateway.calls.open(number, call);
-            // Looked at when the call is entered: whoever ends an instance says so first and looks for its calls then.
-            if plugin.is_retired() {
+            if !gateway.calls.enter(number, call, plugin) {
                 return elsewhere(gateway, number, params, key);
             }
             let name = method.spec.name.as_str();

@@ -6,14 +6,16 @@
 //! crash is answered with "outcome unknown" instead of running twice.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
+use metrics::Counter;
 use schemas::ErrorShape;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, Asker};
 use crate::store::{Store, StoreError, idempotency as rows};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Limits of the memory of keys.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,8 @@ pub struct Idempotency {
     runs: Mutex<Runs>,
     store: Store,
     limits: IdempotencyLimits,
+    /// Keys that were refused for want of room.
+    refused: Counter,
 }
 
 /// By method and key.
@@ -60,8 +64,8 @@ enum Outcome {
     Done(i32, Box<[u8]>),
     /// It was running when the gateway stopped.
     Unknown,
-    /// It failed in a way that another try may not: the key is free again.
-    Forgotten,
+    /// It failed like this, in a way that another try may not: the key is free again.
+    Forgotten(i32, Box<[u8]>),
 }
 
 /// What a key means for the request that brought it.
@@ -75,8 +79,13 @@ pub enum Decision {
 impl Idempotency {
     /// Reads what is on disk.
     pub async fn load(store: Store, limits: IdempotencyLimits) -> Result<Self, StoreError> {
-        let kept = store.run(|connection| rows::load_all(connection)).await?;
-        let idempotency = Idempotency { runs: Mutex::default(), store, limits };
+        let kept = store
+            .run(|connection| {
+                rows::give_up(connection)?;
+                rows::load_all(connection)
+            })
+            .await?;
+        let idempotency = Idempotency { runs: Mutex::default(), store, limits, refused: Counter::noop() };
         for row in kept {
             let outcome = match row.outcome.as_deref().and_then(decode) {
                 Some((kind, json)) => Outcome::Done(kind, json.into()),
@@ -86,6 +95,11 @@ impl Idempotency {
             idempotency.lock().insert((row.method.into(), row.key.into()), run);
         }
         Ok(idempotency)
+    }
+
+    /// Counts keys that are refused for want of room.
+    pub fn counted_by(self, refused: Counter) -> Self {
+        Idempotency { refused, ..self }
     }
 
     /// Decides about a request with a key. On [`Decision::Run`] the caller must [`Idempotency::persist`] before it runs.
@@ -117,6 +131,7 @@ impl Idempotency {
         }
         if runs.len() >= self.limits.entries && !evict(&mut runs, now_ms, self.limits.ttl_ms) {
             drop(runs);
+            self.refused.increment(1);
             asker.refuse(
                 &ErrorShape::unavailable("too many requests with idempotency keys are running; try again in a moment")
                     .with_details(json!({ "limit": "idempotency_entries" }))
@@ -206,12 +221,13 @@ impl Run {
                 }
                 progress.askers.push(asker);
             }
-            Outcome::Done(kind, json) => {
+            // One that is forgotten by now was there when this asker came, who hears what those beside it have heard.
+            Outcome::Done(kind, json) | Outcome::Forgotten(kind, json) => {
                 if let Some(answer) = Answer::of_kind(*kind, json) {
                     asker.hear(answer);
                 }
             }
-            Outcome::Unknown | Outcome::Forgotten => {
+            Outcome::Unknown => {
                 asker.refuse(
                     &ErrorShape::unavailable("the gateway stopped while this request ran; its outcome is unknown")
                         .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
@@ -230,7 +246,7 @@ impl Run {
             let _ = self
                 .store
                 .submit("forget an idempotency key", move |connection| rows::forget(connection, &method, &key));
-            return Outcome::Forgotten;
+            return Outcome::Forgotten(answer.kind(), answer.json().into());
         }
         let summary;
         let (kind, json) = if answer.json().len() <= self.answer_bytes {
@@ -251,7 +267,7 @@ impl Run {
         let progress = self.lock();
         match progress.outcome {
             Outcome::Running => false,
-            Outcome::Forgotten => true,
+            Outcome::Forgotten(..) => true,
             Outcome::Done(..) | Outcome::Unknown => now_ms.saturating_sub(progress.ts) > ttl_ms,
         }
     }

@@ -68,6 +68,8 @@ pub mod refusals;
 pub mod registry;
 pub mod revocation;
 mod run;
+#[cfg(all(test, feature = "schedules"))]
+mod schedules;
 pub mod secret;
 pub mod services;
 pub mod snapshot;
@@ -75,6 +77,7 @@ pub mod socket;
 pub mod state;
 pub mod store;
 pub mod surfaces;
+mod sync;
 pub mod tailscale;
 pub mod tick;
 pub mod timers;

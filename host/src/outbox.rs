@@ -4,8 +4,7 @@
 //! `seq` is counted here too, per connection from 1: a hole always means a lost event, never a guarded one. Events sent
 //! to chosen connections carry none.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use metrics::Counter;
@@ -16,6 +15,8 @@ use crate::authority::Authority;
 use crate::broadcasts::{Broadcast, Broadcasts};
 use crate::frames;
 use crate::metrics::Metrics;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Byte limits of a connection's outbox and of all of them together.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! One instance of a plugin as the host runs it: its manifest, what it may do, where its code runs, and how it is doing.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use crate::authority::Authority;
 use crate::host_side::HostSide;
 use crate::place::Place;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// How long the end of an instance waits for what its pool has not begun. One whose threads are all blocked never does.
 const POOL_PATIENCE: Duration = Duration::from_millis(250);
@@ -112,7 +112,7 @@ impl RunningPlugin {
         own_port: Option<u16>,
         freeing: Freeing,
     ) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         RunningPlugin {
             id: manifest.id.as_str().into(),
             number: NEXT.fetch_add(1, Ordering::Relaxed),

@@ -14,7 +14,7 @@ pub struct IdempotencyRow {
     pub fingerprint: String,
     /// Who used it.
     pub identity: String,
-    /// The outcome; `None` while the call runs, or when the gateway stopped before it ended.
+    /// The outcome; `None` while the call runs, empty when the gateway stopped before it ended.
     pub outcome: Option<Vec<u8>>,
     /// When the row was last written.
     pub ts: u64,
@@ -70,9 +70,15 @@ pub fn forget(connection: &Connection, method: &str, key: &str) -> rusqlite::Res
     connection.execute("DELETE FROM idempotency WHERE method = ?1 AND key = ?2", params![method, key]).map(|_| ())
 }
 
-/// Removes rows last written before this moment, and tells how many.
+/// Marks what ran when the gateway before this one stopped: it is over, and nobody knows how.
+pub fn give_up(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE idempotency SET done = 1 WHERE done = 0", [])
+}
+
+/// Removes rows of calls that are over and were last written before this moment, and tells how many. One that still runs
+/// keeps its row, however long it takes: without it the key would run again after a restart.
 pub fn purge_before(connection: &Connection, ts: u64) -> rusqlite::Result<usize> {
-    connection.execute("DELETE FROM idempotency WHERE ts < ?1", params![ts as i64])
+    connection.execute("DELETE FROM idempotency WHERE done = 1 AND ts < ?1", params![ts as i64])
 }
 
 #[cfg(test)]
@@ -101,6 +107,9 @@ mod tests {
                     ts: 20,
                 };
                 assert_eq!(load_all(db)?[1], row);
+                assert_eq!(purge_before(db, 20)?, 0, "one still runs");
+                assert_eq!(give_up(db)?, 1);
+                assert_eq!(load_all(db)?[0].outcome, Some(Vec::new()));
                 assert_eq!(purge_before(db, 20)?, 1);
                 forget(db, "send", "k1")?;
                 assert!(load_all(db)?.is_empty());

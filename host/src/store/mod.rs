@@ -76,6 +76,22 @@ impl Store {
         Self::start(connection, PathBuf::new()).expect("a thread can be started")
     }
 
+    /// A store in memory whose jobs are done where the future is polled, for tests that decide who goes on.
+    #[cfg(all(test, feature = "schedules"))]
+    pub(crate) fn driven() -> (Self, impl Future<Output = ()> + Send) {
+        let mut connection = Connection::open_in_memory().expect("memory is there");
+        migrations::migrate(&mut connection, Path::new(":memory:"), migrations::ALL).expect("an empty database");
+        let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
+        let (_, finished) = tokio::sync::watch::channel(true);
+        let shared = Shared { path: PathBuf::new(), jobs: Mutex::new(Some(sender)), finished };
+        let doing = async move {
+            while let Some(job) = jobs.recv().await {
+                job(&mut connection);
+            }
+        };
+        (Store { shared: Arc::new(shared) }, doing)
+    }
+
     fn start(mut connection: Connection, path: PathBuf) -> Result<Self, String> {
         let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let (done, finished) = tokio::sync::watch::channel(false);
