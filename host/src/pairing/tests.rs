@@ -1,5 +1,6 @@
 mod authority;
 mod invites;
+mod model;
 mod pinned;
 mod waiting;
 
