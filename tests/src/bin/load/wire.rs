@@ -141,14 +141,19 @@ impl Target {
 
     /// Opens many connections, a few at a time.
     pub async fn open_many(&self, count: usize) -> Outcome<Vec<Socket>> {
-        process::check_descriptors(count)?;
+        self.open_more(0, count).await
+    }
+
+    /// The same, for somebody who has so many already.
+    pub async fn open_more(&self, already: usize, count: usize) -> Outcome<Vec<Socket>> {
+        process::check_descriptors(already + count)?;
         let gate = std::sync::Arc::new(Semaphore::new(OPENING_AT_ONCE));
         let mut opening = tokio::task::JoinSet::new();
-        for number in 0..count {
+        for number in already..already + count {
             let (gate, mut target) = (gate.clone(), self.clone());
-            if count > FROM_ONE_ADDRESS {
-                // Only Linux answers for all of 127.0.0.0/8, and nobody else counts processes' memory for us.
-                target.from = Some(Ipv4Addr::new(127, 0, 0, (1 + number / FROM_ONE_ADDRESS).min(254) as u8));
+            if let further @ 1.. = number / FROM_ONE_ADDRESS {
+                // Linux answers for all of 127.0.0.0/8.
+                target.from = Some(Ipv4Addr::new(127, 0, 0, (1 + further).min(254) as u8));
             }
             opening.spawn(async move {
                 let _place = gate.acquire().await;

@@ -107,20 +107,19 @@ impl Stable {
             None => text,
         };
         let (version, size_mib) = match who {
-            Who::Clawhost => (machine::version_of(clawhost), machine::size_mib(&[clawhost.clone()])),
-            Who::Bare => (
-                format!("tokio-tungstenite {}", machine::locked("tokio-tungstenite")),
-                machine::size_mib(&[bare.clone()]),
-            ),
+            Who::Clawhost => (machine::version_of(clawhost), machine::size_mib(clawhost)),
+            Who::Bare => {
+                (format!("tokio-tungstenite {}", machine::locked("tokio-tungstenite")), machine::size_mib(bare))
+            }
             Who::Node => {
                 let ws = node.as_ref().map(|(_, script)| script.with_file_name("node_modules").join("ws"));
                 let version = ws.as_deref().map_or(String::new(), machine::packaged);
-                (with_node(format!("ws {version}")), ws.and_then(|ws| machine::size_mib(&[ws])))
+                (with_node(format!("ws {version}")), ws.and_then(|ws| machine::size_mib(&ws)))
             }
             Who::Published => match published {
                 Some(folder) => (
                     with_node(format!("openclaw {}", machine::packaged(&folder.join(PACKAGE)))),
-                    machine::size_mib(&[folder.join("node_modules")]),
+                    machine::size_mib(&folder.join("node_modules")),
                 ),
                 None => ("openclaw".to_string(), None),
             },

@@ -26,6 +26,8 @@ pub const CONFIG: &str = "[gateway.limits]\ntick_interval_ms = 500\nmax_connecti
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Before the first reading of memory, so that what a server sets up once is not counted for each.
 const FIRST: usize = 32;
+/// Connections that are opened before they are read: few, since a client that does not read for long is slow.
+const AT_ONCE: usize = 256;
 
 /// What all connections have heard.
 #[derive(Default)]
@@ -73,10 +75,12 @@ pub async fn run(
             skipped.push(format!("{size} connections to {}: the time was over", who.name()));
             continue;
         }
-        for socket in target.open_many(size - ticks.len()).await? {
-            let mine = Ticks::default();
-            ticks.push(mine.clone());
-            readers.spawn(listen(socket, mine, heard.clone()));
+        while ticks.len() < size {
+            for socket in target.open_more(ticks.len(), (size - ticks.len()).min(AT_ONCE)).await? {
+                let mine = Ticks::default();
+                ticks.push(mine.clone());
+                readers.spawn(listen(socket, mine, heard.clone()));
+            }
         }
         tokio::time::sleep(settle).await;
         let after = target.resident_kib().ok_or("the server is gone")?;

@@ -1,6 +1,6 @@
 //! Where a run took place, and what took part.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use clawhost_tests::program::repository;
@@ -57,13 +57,9 @@ pub fn packaged(folder: &Path) -> String {
     package.and_then(|package| Some(package["version"].as_str()?.to_string())).unwrap_or(UNKNOWN.to_string())
 }
 
-/// What files, and folders with all that is in them, take.
-pub fn size_mib(paths: &[PathBuf]) -> Option<f64> {
-    let mut bytes = 0;
-    for path in paths {
-        bytes += size(path)?;
-    }
-    Some(bytes as f64 / 1024.0 / 1024.0)
+/// What a file takes, or a folder with all that is in it.
+pub fn size_mib(path: &Path) -> Option<f64> {
+    Some(size(path)? as f64 / 1024.0 / 1024.0)
 }
 
 fn size(path: &Path) -> Option<u64> {
@@ -103,7 +99,7 @@ mod tests {
         assert!(machine.kernel.starts_with("Linux"), "{machine:?}");
         assert!(locked("tungstenite").starts_with(|c: char| c.is_ascii_digit()), "{}", locked("tungstenite"));
         assert_eq!(locked("no-such-crate"), UNKNOWN);
-        let size = size_mib(&[repository().join("tests/bench/node/package.json")]).expect("it is there");
+        let size = size_mib(&repository().join("tests/bench/node/package.json")).expect("it is there");
         assert!(size > 0.0 && size < 1.0, "{size}");
     }
 }

@@ -122,7 +122,7 @@ impl Effort {
             Effort::Quick => Sizes {
                 rounds: 3,
                 process_rounds: 1,
-                minutes: 4.5,
+                minutes: 4.0,
                 seconds: 0.7,
                 rest: 4.0,
                 settle: 0.5,
@@ -160,6 +160,9 @@ impl Effort {
 /// Part of the time that is for the loads; the rest is for what comes after them.
 const FOR_LOADS: f64 = 0.7;
 
+/// What was begun in time may take so much longer.
+const AFTER_THE_END: Duration = Duration::from_secs(45);
+
 /// How long a run has been going on, and how long it may.
 pub struct Clock {
     started: Instant,
@@ -173,6 +176,12 @@ impl Clock {
 
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.until
+    }
+
+    /// Does this, if it is done when the time is over or soon after.
+    async fn in_time(&self, work: impl Future<Output = Outcome<()>>) -> Outcome<()> {
+        let end = self.until + AFTER_THE_END;
+        tokio::time::timeout_at(end.into(), work).await.unwrap_or_else(|_| Err("the time was over".to_string()))
     }
 
     /// Tells whoever waits how far it is.
@@ -242,12 +251,16 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
         keep(run, &arguments.out)?;
     }
     for round in 0..sizes.rounds {
-        if loads.is_over() {
-            run.skipped.push(format!("round {} of {}: the time was over", round + 1, sizes.rounds));
-            continue;
-        }
         loads.say(&format!("loads, round {} of {}", round + 1, sizes.rounds));
         field.load(round, &sizes, &loads, run).await;
+        if loads.is_over() {
+            run.skipped.push(format!(
+                "loads, from some part of round {} of {} on: the time was over",
+                round + 1,
+                sizes.rounds
+            ));
+            break;
+        }
         keep(run, &arguments.out)?;
     }
     field.servers.clear();
@@ -257,7 +270,8 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
     for (who, name) in crowds {
         clock.say(name);
         let mut points = Vec::new();
-        if let Err(why) = crowd_of(who, &field.stable, &sizes, &clock, &mut points, &mut run.skipped).await {
+        let crowd = crowd_of(who, &field.stable, &sizes, &clock, &mut points, &mut run.skipped);
+        if let Err(why) = clock.in_time(crowd).await {
             clock.say(&format!("{name}: {why}"));
             run.skipped.push(format!("{name}: {why}"));
         }
@@ -267,7 +281,8 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
     clock.say("many plugins");
     let mut points = Vec::new();
     let program = &field.stable.programs().clawhost;
-    if let Err(why) = plugins::run(program, &sizes, &clock, &mut points, &mut run.skipped).await {
+    let plugins = plugins::run(program, &sizes, &clock, &mut points, &mut run.skipped);
+    if let Err(why) = clock.in_time(plugins).await {
         clock.say(&format!("many plugins: {why}"));
         run.skipped.push(format!("many plugins: {why}"));
     }
@@ -376,6 +391,9 @@ impl Field {
     }
 
     async fn measure(&mut self, what: What, who: Who, sizes: &Sizes, clock: &Clock, run: &mut Run) {
+        if clock.is_over() || run.has_given_up(what, who) {
+            return;
+        }
         let server = match (what, who) {
             (What::Fanout, Who::Clawhost) => self.bench_gateway.as_mut(),
             _ => self.servers.get_mut(&who),

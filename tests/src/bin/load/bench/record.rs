@@ -224,6 +224,11 @@ impl Run {
         }
     }
 
+    /// Whether it came to nothing twice at the end: it is not tried again, since a failure may take its full time.
+    pub fn has_given_up(&self, what: What, who: Who) -> bool {
+        matches!(self.rounds(what, who), [.., None, None])
+    }
+
     fn rounds(&self, what: What, who: Who) -> &[Option<Sample>] {
         let found = self.measured.iter().find(|it| it.what == what && it.who == who);
         found.map_or(&[], |measured| &measured.rounds)
@@ -275,7 +280,11 @@ mod tests {
             run.add(What::Health1, Who::Clawhost, ours);
             run.add(What::Health1, Who::Bare, theirs);
         }
-        run.add(What::Health1, Who::Bare, Err("gone".to_string()));
+        assert!(!run.has_given_up(What::Health1, Who::Bare));
+        for _ in 0..2 {
+            run.add(What::Health1, Who::Bare, Err("gone".to_string()));
+        }
+        assert!(run.has_given_up(What::Health1, Who::Bare) && !run.has_given_up(What::Health1, Who::Clawhost));
         let ratio = run.compared(What::Health1, Who::Bare, value::CPU_US, |ours, theirs| ours / theirs);
         assert_eq!(ratio, Some(Spread { median: 3.0, least: 2.0, most: 4.0 }));
         assert_eq!(run.measured[1].failures, ["gone"]);
