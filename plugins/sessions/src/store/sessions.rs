@@ -175,7 +175,8 @@ pub fn set(entry: &mut Map<String, Value>, fields: Map<String, Value>) -> Result
             usage if field == ADD_TOKENS => {
                 let usage: Usage = serde_json::from_value(usage)
                     .map_err(|_| MethodError::invalid_request("invalid addTokens: it is a usage"))?;
-                let total = if usage.total_tokens > 0 { usage.total_tokens } else { usage.input + usage.output };
+                let total =
+                    if usage.total_tokens > 0 { usage.total_tokens } else { usage.input.saturating_add(usage.output) };
                 for (count, more) in TOKENS.into_iter().zip([usage.input, usage.output, total]) {
                     let before = entry.get(count).and_then(Value::as_u64).unwrap_or(0);
                     entry.insert(count.to_string(), json!(before.saturating_add(more)));

@@ -1,80 +1,294 @@
-//! The store against a model of it that fits on a page: whatever is done in whatever order, both say the same.
+//! The store against a model of it that fits on a few pages and knows no database: whatever is done in whatever order, and
+//! wherever a crash comes in between, both say the same of sessions, their fields, and every conversation there ever was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
+/// Sessions, of two agents.
+const KEYS: [&str; 4] = ["agent:main:s0", "agent:main:s1", "agent:ops:s0", "agent:ops:s1"];
+const ROLES: [&str; 3] = ["user", "assistant", "toolResult"];
+
 #[derive(Debug, Clone)]
 enum Step {
-    Append(u8, Vec<u64>),
-    Reset(u8),
-    Delete(u8),
-    Compact(u8, u64),
+    Open {
+        of: usize,
+        create: bool,
+    },
+    /// Messages, by number and role, and tokens that they cost.
+    Append {
+        of: usize,
+        messages: Vec<(u64, usize)>,
+        tokens: u64,
+    },
+    /// Messages for a conversation that is over.
+    Late {
+        which: usize,
+        messages: Vec<(u64, usize)>,
+    },
+    Patch {
+        of: usize,
+        label: Option<Option<u8>>,
+        pinned: Option<Option<bool>>,
+        archived: Option<Option<bool>>,
+    },
+    Reset {
+        of: usize,
+        expects_another: bool,
+    },
+    Delete {
+        of: usize,
+        keeps_name: bool,
+    },
+    Compact {
+        of: usize,
+        keep: usize,
+    },
+    /// Another instance finds what this one left on the disk.
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let session = 0..3u8;
+    let of = || 0..KEYS.len();
+    let messages = || proptest::collection::vec((0..12u64, 0..ROLES.len()), 0..4);
+    let seldom = || proptest::bool::weighted(0.25);
+    let flag = || proptest::option::of(proptest::option::of(any::<bool>()));
     prop_oneof![
-        4 => (session.clone(), proptest::collection::vec(0..12u64, 0..4)).prop_map(|(of, ids)| Step::Append(of, ids)),
-        1 => session.clone().prop_map(Step::Reset),
-        1 => session.clone().prop_map(Step::Delete),
-        1 => (session, 1..4u64).prop_map(|(of, keep)| Step::Compact(of, keep)),
+        1 => (of(), any::<bool>()).prop_map(|(of, create)| Step::Open { of, create }),
+        6 => (of(), messages(), 0..9u64).prop_map(|(of, messages, tokens)| Step::Append { of, messages, tokens }),
+        1 => (0..4usize, messages()).prop_map(|(which, messages)| Step::Late { which, messages }),
+        3 => (of(), proptest::option::of(proptest::option::of(0..2u8)), flag(), flag())
+            .prop_map(|(of, label, pinned, archived)| Step::Patch { of, label, pinned, archived }),
+        1 => (of(), seldom()).prop_map(|(of, expects_another)| Step::Reset { of, expects_another }),
+        1 => (of(), seldom()).prop_map(|(of, keeps_name)| Step::Delete { of, keeps_name }),
+        2 => (of(), 1..4usize).prop_map(|(of, keep)| Step::Compact { of, keep }),
+        1 => Just(Step::Crash),
     ]
+}
+
+/// Ids of messages and their roles, oldest first.
+type Messages = Vec<(String, usize)>;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Session {
+    id: String,
+    messages: Messages,
+    /// What clients set.
+    fields: BTreeMap<&'static str, Value>,
+    tokens: Option<u64>,
+}
+
+struct World {
+    running: Running,
+    sessions: BTreeMap<usize, Session>,
+    /// Conversations that are over: of which session, under which id, and what was said.
+    over: Vec<(usize, String, Messages)>,
+}
+
+type Outcome = Result<(), TestCaseError>;
+
+fn said(messages: &[(u64, usize)]) -> Vec<Value> {
+    let one = |(number, role): &(u64, usize)| {
+        let mut message = numbered(*number);
+        message["role"] = json!(ROLES[*role]);
+        message
+    };
+    messages.iter().map(one).collect()
+}
+
+/// A message that is there already is passed over.
+fn grow(transcript: &mut Messages, messages: &[(u64, usize)]) {
+    for (number, role) in messages {
+        let id = format!("m{number}");
+        if !transcript.iter().any(|(known, _)| *known == id) {
+            transcript.push((id, *role));
+        }
+    }
+}
+
+/// Of one agent no two sessions have one label.
+fn agent(of: usize) -> &'static str {
+    KEYS[of].split(':').nth(1).expect("a key names its agent")
+}
+
+impl World {
+    fn new() -> World {
+        World { running: start(), sessions: BTreeMap::new(), over: Vec::new() }
+    }
+
+    fn step(&mut self, step: &Step) -> Outcome {
+        match step {
+            Step::Open { of, create } => {
+                let opened = ask(&self.running, "open", json!({ "key": KEYS[*of], "create": create }));
+                match opened.result {
+                    Ok(opened) => {
+                        prop_assert_eq!(&opened["isNew"], &json!(!self.sessions.contains_key(of)));
+                        self.is_there(*of, &opened["sessionId"])?;
+                    }
+                    Err(_) => prop_assert!(!create && !self.sessions.contains_key(of)),
+                }
+            }
+            Step::Append { of, messages, tokens } => {
+                let params = json!({ "key": KEYS[*of], "messages": said(messages), "set": { "addTokens": { "input": tokens, "output": 1 } } });
+                let appended = ask(&self.running, "append", params).payload();
+                self.is_there(*of, &appended["sessionId"])?;
+                let session = self.sessions.get_mut(of).expect("it is there now");
+                grow(&mut session.messages, messages);
+                session.tokens = Some(session.tokens.unwrap_or(0) + tokens);
+                prop_assert_eq!(&appended["total"], &json!(session.messages.len()));
+            }
+            Step::Late { which, messages } => {
+                let Some((of, id, transcript)) = self.over.get_mut(*which) else { return Ok(()) };
+                let params = json!({ "key": KEYS[*of], "sessionId": id, "messages": said(messages) });
+                let appended = ask(&self.running, "append", params).payload();
+                grow(transcript, messages);
+                prop_assert_eq!((&appended["sessionId"], &appended["total"]), (&json!(id), &json!(transcript.len())));
+            }
+            Step::Patch { of, label, pinned, archived } => {
+                self.patch(*of, label, [("pinned", pinned), ("archived", archived)])?
+            }
+            Step::Reset { of, expects_another } => self.reset(*of, *expects_another)?,
+            Step::Delete { of, keeps_name } => {
+                let params = json!({ "key": KEYS[*of], "deleteTranscript": !keeps_name });
+                let deleted = self.running.call("sessions.delete", params).payload();
+                let before = self.sessions.remove(of);
+                prop_assert_eq!(&deleted["deleted"], &json!(before.is_some()));
+                let is_archived = before.as_ref().is_some_and(|before| !before.messages.is_empty() && !keeps_name);
+                prop_assert_eq!(deleted["archived"].as_array().map(Vec::len), Some(usize::from(is_archived)));
+                self.over.extend(before.map(|before| (*of, before.id, before.messages)));
+            }
+            Step::Compact { of, keep } => self.compact(*of, *keep)?,
+            Step::Crash => {
+                let next = harness().data_of(self.running.data_dir()).start();
+                self.running = next;
+            }
+        }
+        self.compare()
+    }
+
+    /// A session is there, made just now if it was not, and in this conversation.
+    fn is_there(&mut self, of: usize, id: &Value) -> Outcome {
+        let id = id.as_str().expect("an id").to_string();
+        let is_fresh = self.over.iter().all(|(_, over, _)| *over != id);
+        let session = self.sessions.entry(of).or_insert_with(|| Session { id: id.clone(), ..Session::default() });
+        prop_assert!(is_fresh && session.id == id, "{} is another conversation than {}", id, session.id);
+        Ok(())
+    }
+
+    fn patch(
+        &mut self,
+        of: usize,
+        label: &Option<Option<u8>>,
+        flags: [(&'static str, &Option<Option<bool>>); 2],
+    ) -> Outcome {
+        let mut fields: BTreeMap<&'static str, Value> = BTreeMap::new();
+        fields.extend(label.map(|label| ("label", json!(label.map(|number| format!("label {number}"))))));
+        fields.extend(flags.into_iter().filter_map(|(field, flag)| Some((field, json!(flag.as_ref()?)))));
+        let mut params = json!(fields);
+        params["key"] = json!(KEYS[of]);
+        let taken = |(other, session): (&usize, &Session)| {
+            let own = fields.get("label").filter(|label| !label.is_null());
+            *other != of && agent(*other) == agent(of) && own.is_some() && session.fields.get("label") == own
+        };
+        let patched = self.running.call("sessions.patch", params);
+        if self.sessions.iter().any(taken) {
+            prop_assert!(patched.error().message.starts_with("label already in use: label "));
+            return Ok(());
+        }
+        self.is_there(of, &patched.payload()["entry"]["sessionId"])?;
+        let session = self.sessions.get_mut(&of).expect("it is there now");
+        for (field, value) in fields {
+            if value.is_null() { drop(session.fields.remove(field)) } else { drop(session.fields.insert(field, value)) }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, of: usize, expects_another: bool) -> Outcome {
+        let mut params = json!({ "key": KEYS[of] });
+        if expects_another {
+            params["expectedSessionId"] = json!("another");
+        }
+        let reset = self.running.call("sessions.reset", params);
+        if expects_another {
+            prop_assert_eq!(reset.error().details, Some(json!({ "code": "SESSION_CHANGED" })));
+            return Ok(());
+        }
+        let id = reset.payload()["entry"]["sessionId"].as_str().expect("an id").to_string();
+        let before = self.sessions.remove(&of);
+        let fields = before.as_ref().map(|before| before.fields.clone()).unwrap_or_default();
+        self.over.extend(before.map(|before| (of, before.id, before.messages)));
+        prop_assert!(self.over.iter().all(|(_, over, _)| *over != id), "it begins another conversation");
+        self.sessions.insert(of, Session { id, fields, tokens: Some(0), ..Session::default() });
+        Ok(())
+    }
+
+    fn compact(&mut self, of: usize, keep: usize) -> Outcome {
+        let compacted = self.running.call("sessions.compact", json!({ "key": KEYS[of], "maxLines": keep })).payload();
+        let session = self.sessions.get_mut(&of).filter(|session| session.messages.len() > keep);
+        prop_assert_eq!(&compacted["compacted"], &json!(session.is_some()));
+        let Some(session) = session else { return Ok(()) };
+        // The answer of a tool is no beginning.
+        let last = session.messages.len() - keep;
+        let is_beginning = |(_, role): &(String, usize)| ROLES[*role] != "toolResult";
+        let dropped =
+            session.messages[last..].iter().position(is_beginning).map_or(session.messages.len(), |at| last + at);
+        let earlier = session.messages.drain(..dropped).collect();
+        session.tokens = None;
+        prop_assert_eq!(&compacted["kept"], &json!(session.messages.len()));
+        let name = compacted["archived"].as_str().expect("a name").to_string();
+        self.over.push((of, name, earlier));
+        Ok(())
+    }
+
+    /// What is true of all sessions and conversations, by both.
+    fn compare(&self) -> Outcome {
+        for (of, key) in KEYS.iter().enumerate() {
+            let found = ask(&self.running, "transcript", json!({ "key": key })).payload();
+            let known = self.sessions.get(&of);
+            prop_assert_eq!(found.get("sessionId").and_then(Value::as_str), known.map(|known| known.id.as_str()));
+            let known = known.cloned().unwrap_or_default();
+            prop_assert_eq!(ids(&found), known.messages.iter().map(|(id, _)| id).collect::<Vec<_>>());
+            prop_assert_eq!((&found["total"], &found["hasMore"]), (&json!(known.messages.len()), &json!(false)));
+            prop_assert_eq!(found["entry"].get("inputTokens").and_then(Value::as_u64), known.tokens);
+            for field in ["label", "pinned", "archived"] {
+                prop_assert_eq!(found["entry"].get(field), known.fields.get(field), "{} of {}", field, key);
+            }
+        }
+        for (of, id, messages) in &self.over {
+            let found = ask(&self.running, "transcript", json!({ "key": KEYS[*of], "sessionId": id })).payload();
+            prop_assert_eq!(ids(&found), messages.iter().map(|(id, _)| id).collect::<Vec<_>>());
+        }
+        for archived in [false, true] {
+            let listed = self.running.call("sessions.list", json!({ "archived": archived })).payload();
+            let rows = listed["sessions"].as_array().expect("rows");
+            let keys: BTreeSet<&str> = rows.iter().filter_map(|row| row["key"].as_str()).collect();
+            let is_put_away = |session: &Session| session.fields.get("archived") == Some(&json!(true));
+            let known = self.sessions.iter().filter(|(_, session)| is_put_away(session) == archived);
+            prop_assert_eq!(keys, known.map(|(of, _)| KEYS[*of]).collect::<BTreeSet<_>>());
+            prop_assert!(rows.iter().map(|row| row["updatedAt"].as_u64()).is_sorted_by(|a, b| a >= b));
+        }
+        for (of, session) in &self.sessions {
+            if let Some(label) = session.fields.get("label") {
+                let asked = json!({ "label": label, "agentId": agent(*of) });
+                prop_assert_eq!(&self.running.call("sessions.resolve", asked).payload()["key"], KEYS[*of]);
+            }
+        }
+        Ok(())
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
     #[test]
-    fn whatever_is_done(steps in proptest::collection::vec(step(), 1..14)) {
-        let running = start();
-        let mut model: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-        let key = |of: u8| format!("s{of}");
-        for step in steps {
-            match step {
-                Step::Append(of, numbers) => {
-                    let messages: Vec<Value> = numbers.iter().copied().map(numbered).collect();
-                    let total = append(&running, &key(of), json!(messages))["total"].clone();
-                    let transcript = model.entry(of).or_default();
-                    for number in numbers {
-                        let id = format!("m{number}");
-                        if !transcript.contains(&id) {
-                            transcript.push(id);
-                        }
-                    }
-                    prop_assert_eq!(total, json!(transcript.len()));
-                }
-                Step::Reset(of) => {
-                    running.call("sessions.reset", json!({ "key": key(of) })).payload();
-                    model.insert(of, Vec::new());
-                }
-                Step::Delete(of) => {
-                    let deleted = running.call("sessions.delete", json!({ "key": key(of) })).payload();
-                    let before = model.remove(&of);
-                    prop_assert_eq!(&deleted["deleted"], &json!(before.is_some()));
-                    let archived = usize::from(before.is_some_and(|transcript| !transcript.is_empty()));
-                    prop_assert_eq!(deleted["archived"].as_array().unwrap().len(), archived);
-                }
-                Step::Compact(of, keep) => {
-                    let params = json!({ "key": key(of), "maxLines": keep });
-                    let compacted = running.call("sessions.compact", params).payload();
-                    let transcript = model.get_mut(&of).filter(|transcript| transcript.len() as u64 > keep);
-                    prop_assert_eq!(&compacted["compacted"], &json!(transcript.is_some()));
-                    if let Some(transcript) = transcript {
-                        transcript.drain(..transcript.len() - keep as usize);
-                    }
-                }
-            }
+    fn the_store_and_its_model_agree(steps in proptest::collection::vec(step(), 1..24)) {
+        let mut world = World::new();
+        for (place, step) in steps.iter().enumerate() {
+            let agreed = world.step(step);
+            agreed.map_err(|error| TestCaseError::fail(format!("step {place}, {step:?}: {error}")))?;
         }
-        for of in 0..3 {
-            let transcript = ask(&running, "transcript", json!({ "key": key(of) })).payload();
-            let expected = model.get(&of).cloned().unwrap_or_default();
-            prop_assert_eq!(ids(&transcript), expected);
-            prop_assert_eq!(transcript.get("sessionId").is_some(), model.contains_key(&of));
-        }
-        let listed = running.call("sessions.list", json!({})).payload();
-        prop_assert_eq!(&listed["count"], &json!(model.len()));
     }
 }
