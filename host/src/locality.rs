@@ -22,7 +22,7 @@ pub struct Peer {
     pub client_ip: IpAddr,
     /// The address to show and store; absent for local clients and whenever it cannot be believed.
     pub reported_ip: Option<String>,
-    /// The `Origin` header; only browsers send one.
+    /// The `Origin` header; only browsers send one. Empty if it was sent twice or cannot be read: somebody sent one.
     pub origin: Option<String>,
     /// The `Host` header as sent.
     pub host: Option<String>,
@@ -59,7 +59,7 @@ impl Peer {
             forwarded,
             client_ip,
             reported_ip: believable.then(|| client_ip.to_string()),
-            origin: single(headers, "origin"),
+            origin: headers.contains_key("origin").then(|| single(headers, "origin").unwrap_or_default()),
             host,
             host_name,
             forwarded_proto_https: first_element(headers, "x-forwarded-proto")
@@ -232,7 +232,10 @@ mod tests {
     fn a_browser_or_a_proxy_is_never_direct() {
         let here = ("host", "127.0.0.1:18789");
         assert!(peer("127.0.0.1:1", &[here], &[]).is_direct());
-        assert!(!peer("127.0.0.1:1", &[here, ("origin", "http://127.0.0.1:18789")], &[]).is_direct());
+        let page = ("origin", "http://127.0.0.1:18789");
+        for origins in [vec![here, page], vec![here, page, page], vec![here, ("origin", "http://é")]] {
+            assert!(!peer("127.0.0.1:1", &origins, &[]).is_direct(), "{origins:?}");
+        }
         let proxied = peer("127.0.0.1:1", &[here, ("x-forwarded-for", "127.0.0.1")], &["127.0.0.1"]);
         assert!(proxied.local && !proxied.is_direct());
     }

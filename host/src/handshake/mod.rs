@@ -319,7 +319,7 @@ impl Judge<'_> {
             return Err(Box::new(Refusal::wordless(close::POLICY, "invalid-handshake", "worker", detail)));
         }
         // A foreign origin was turned away before the upgrade.
-        if protocol::is_control_ui(&params.client.id) && self.peer.origin.is_none() {
+        if protocol::is_control_ui(&params.client.id) && self.peer.origin.as_deref().is_none_or(str::is_empty) {
             let message = "origin not allowed (open the Control UI from the gateway host or allow it in \
                            gateway.controlUi.allowedOrigins)";
             let details = json!({ "code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin missing or invalid" });
