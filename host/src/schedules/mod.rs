@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxLimits, Shared};
 
 /// So many orders of events, unless the environment says otherwise.
-const ORDERS: usize = 1_000;
+const ORDERS: usize = 500;
 /// The same ones every time.
 const SEED: u64 = 8;
 /// How often one thread is stopped in favour of another where few such places are chosen instead of many.

@@ -87,7 +87,10 @@ fn whoever_joins_hears_everything_from_there_on_once_and_in_order() {
             })
             .collect();
         room.publish("before");
+        let mut shown = 0;
         room.connections.join(newcomer.clone(), |one| {
+            // What was published until here is in the snapshot that a hello shows.
+            shown = room.shared.broadcasts.next() as usize;
             one.outbox.response(|out| out.extend_from_slice(b"hello")).expect("room");
         });
         room.publish("after");
@@ -104,6 +107,7 @@ fn whoever_joins_hears_everything_from_there_on_once_and_in_order() {
         once.dedup();
         assert_eq!(once.len(), heard.len(), "twice: {heard:?}");
         assert!(!heard.contains(&"before"), "it was over: {heard:?}");
+        assert!(shown + heard.len() >= 7, "of seven events {shown} were shown, and heard were {heard:?}");
         assert_eq!(heard.last(), Some(&"last"));
         assert!(place(&sent, "after") < place(&sent, "answer"), "an answer comes behind what was published before it");
         for who in ["a", "b"] {
