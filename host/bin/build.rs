@@ -22,7 +22,9 @@ const PARTS: [&str; 11] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked when it runs, not when it is compiled: a folder of builds may be used for another copy of the tree.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where");
+    let top = Path::new(&here).join("../..");
     let is_repository = PARTS.iter().all(|part| top.join(part).exists());
     let mut list = String::from("&[\n");
     for part in PARTS.iter().filter(|_| is_repository) {

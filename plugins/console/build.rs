@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=dist");
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");
+    // Asked when it runs, not when it is compiled: a folder of builds may be used for another copy of the tree.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where");
+    let dist = Path::new(&here).join("dist");
     let mut files = Vec::new();
     collect(&dist, &mut files);
     files.sort();
