@@ -33,13 +33,14 @@ pub struct Overrides {
 const PREFIXES: [&str; 3] = ["CLAWHOST", "OPENCLAW", "CLAWDBOT"];
 
 /// Key, the variable's name behind the prefix, and a short form that only the strongest prefix has.
-const VARIABLES: [(&str, &str, Option<&str>); 6] = [
+const VARIABLES: [(&str, &str, Option<&str>); 7] = [
     ("gateway.port", "GATEWAY_PORT", Some("PORT")),
     ("gateway.bind", "GATEWAY_BIND", Some("BIND")),
     ("gateway.auth.token", "GATEWAY_TOKEN", Some("TOKEN")),
     ("gateway.auth.password", "GATEWAY_PASSWORD", Some("PASSWORD")),
     ("gateway.state_dir", "STATE_DIR", None),
     ("gateway.log.level", "LOG", None),
+    ("gateway.log.format", "LOG_FORMAT", None),
 ];
 
 /// The environment, as [`std::env::var`] would answer.

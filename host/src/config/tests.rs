@@ -156,6 +156,8 @@ fn values_of_the_file_arrive() {
     assert_eq!((&*gateway.allowed_origins[0], &*gateway.allowed_hosts[0]), ("https://a.example", "box.local"));
     assert!(gateway.trusted_proxies[0].contains("10.1.1.1".parse().unwrap()));
     assert_eq!((gateway.log.format, &*gateway.log.level), (LogFormat::Json, "warn"));
+    let by_variable = load("", Overrides::default(), &[("CLAWHOST_LOG_FORMAT", "json")]).unwrap();
+    assert_eq!(by_variable.gateway.log.format, LogFormat::Json);
     assert_eq!((gateway.limits.max_payload, gateway.limits.tick_interval_ms), (2048, 100));
     assert_eq!(gateway.auth.token_ttl.as_secs(), 3_600);
     assert!(gateway.methods.permits("operator", "health") && !gateway.methods.permits("node", "health"));

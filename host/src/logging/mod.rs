@@ -10,15 +10,17 @@ use std::time::Instant;
 use tracing::Subscriber;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+pub mod counts;
+mod one_line;
 mod queue;
 mod repeats;
 mod rotation;
 
+use one_line::OneLine;
 use queue::{Message, Queue};
 use repeats::Repeats;
 use rotation::RotatingFile;
@@ -75,13 +77,12 @@ fn prepare(
     let filter = EnvFilter::try_new(&settings.level)
         .map_err(|error| LogError(format!("gateway.log.level = {:?}: {error}", settings.level)))?;
 
-    let to_stderr = BoxMakeWriter::new(std::io::stderr);
     let stderr: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(to_stderr).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
         LogFormat::Text => {
             let coloured =
                 std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer().with_ansi(coloured).with_target(false).with_writer(to_stderr).boxed()
+            fmt::layer().with_ansi(coloured).with_target(false).with_writer(|| OneLine).boxed()
         }
     };
     let mut layers = vec![stderr];

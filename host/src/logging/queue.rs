@@ -7,6 +7,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::counts;
+
 /// What the writing thread is told.
 pub(super) enum Message {
     /// A line to write, its newline included.
@@ -41,6 +43,7 @@ impl Queue {
         }
         if let Err(TrySendError::Full(Message::Line(_))) = self.sender.try_send(message) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            counts::lose();
         }
     }
 

@@ -8,6 +8,7 @@ use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::Context;
 
+use super::counts;
 use super::queue::{Message, Queue};
 use crate::audit;
 
@@ -105,6 +106,7 @@ impl Layer {
 impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let place = event.metadata();
+        counts::line(place.level());
         *place.level() > Level::INFO || place.target() == audit::TARGET || self.0.admit(place, Instant::now())
     }
 }
