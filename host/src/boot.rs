@@ -267,7 +267,9 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         entries: limits.idempotency_entries,
         answer_bytes: limits.idempotency_answer_bytes,
     };
+    let metrics = Metrics::new();
     let idempotency = Idempotency::load(store.clone(), kept).await.map_err(|error| failed(&error))?;
+    let idempotency = idempotency.counted_by(metrics.limit("idempotency_entries"));
     let auth = AuthSettings {
         mode: match settings.auth.mode {
             config::AuthMode::Token => AuthMode::Token,
@@ -294,7 +296,6 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         auth_failure_window_ms: limits.auth_failure_window_ms,
         auth_lockout_ms: limits.auth_lockout_ms,
     });
-    let metrics = Metrics::new();
     let outbox_limits = OutboxLimits {
         buffered: limits.max_buffered_bytes,
         buffered_hard: limits.max_buffered_hard_bytes,

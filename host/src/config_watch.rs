@@ -79,7 +79,9 @@ async fn settled(gateway: &Gateway, touches: &mut mpsc::Receiver<()>) -> Option<
 /// `files`: libraries that are loaded without a checksum are looked at too. `whole`: the checksum of the file when nobody
 /// was writing it; another one is passed over, since whoever writes it now is noticed later.
 async fn take_over(gateway: &Arc<Gateway>, files: bool, whole: Option<String>) {
-    if let Err(error) = live::follow_disk(gateway, files, whole.as_deref()).await {
+    let taken = live::follow_disk(gateway, files, whole.as_deref()).await;
+    gateway.metrics.config_valid.set(if taken.is_ok() { 1.0 } else { 0.0 });
+    if let Err(error) = taken {
         tracing::error!(%error, "the configuration was not taken over; the one before it stays in force");
     }
     // A port that was taken may be free by now.

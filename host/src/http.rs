@@ -31,6 +31,7 @@ use crate::failures::Guesser;
 use crate::gateway::Gateway;
 use crate::listener::Listener;
 use crate::locality::Peer;
+use crate::metrics;
 use crate::own_ports::OwnPort;
 use crate::tailscale::Claim;
 use crate::tls::Transport;
@@ -143,7 +144,11 @@ impl Visit {
         let holding = Holding::default();
         let state = DeskState { place: Some(waiting), deadline: Some(deadline), granted: None, exchange: None };
         let desk = Desk { state: Mutex::new(state), holding: holding.clone() };
-        let service = service_fn(|request| async { Ok::<_, Infallible>(Box::pin(self.answer(request, &desk)).await) });
+        let service = service_fn(|request| async {
+            let answer = Box::pin(self.answer(request, &desk)).await;
+            self.gateway.metrics.http_answered(answer.status());
+            Ok::<_, Infallible>(answer)
+        });
         // Until a plugin answers a request of it, a socket has the time of a handshake: a place at the door is kept for no one
         // who goes on talking, or who does not read.
         let connection = hyper::server::conn::http1::Builder::new()
@@ -219,7 +224,12 @@ impl Visit {
         match ended.await {
             Some(Ok(_)) => {}
             Some(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
-            None => tracing::trace!("an HTTP connection took too long"),
+            None => {
+                if desk.lock().exchange.is_some() {
+                    self.gateway.metrics.limit_hit("http_stall_ms");
+                }
+                tracing::trace!("an HTTP connection took too long");
+            }
         }
     }
 
@@ -389,7 +399,7 @@ impl Visit {
         match self.shows_secret(request.headers(), peer) {
             Ok(()) => {
                 let gateway = &self.gateway;
-                let mut answer = text(StatusCode::OK, gateway.metrics.render(gateway.calls.len()));
+                let mut answer = text(StatusCode::OK, metrics::render(gateway));
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 answer.headers_mut().insert(header::CONTENT_TYPE, kind);
                 answer

@@ -1,12 +1,20 @@
-//! What is counted. Handles are made once and kept where they are used, so counting is an atomic addition; `/metrics`
-//! renders the text.
+//! What is counted. Handles are made once and kept where they are used, so counting is an atomic addition; [`render`]
+//! makes the text of `/metrics` of it, together with what is only looked at then.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::StatusCode;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+pub mod described;
+mod page;
+mod process;
+
+use described::Kind;
+pub use page::render;
 
 /// The counters of one gateway. Two gateways in one process do not share them.
 pub struct Metrics {
@@ -40,12 +48,16 @@ pub struct Metrics {
     pub handshakes_accepted: Counter,
     /// Connections refused before the upgrade, for their Host or Origin.
     pub turned_away: Counter,
+    /// Libraries that reloads have mapped.
+    pub library_reloads: Counter,
+    /// Whether the configuration on the disk can be read.
+    pub config_valid: Gauge,
+    /// By the first digit of the status, from 1 on.
+    http_answers: [Counter; 5],
     in_flight: Gauge,
     /// By plugin and method. A method keeps its counters when its plugin is made anew.
     methods: Mutex<BTreeMap<(String, String), Arc<MethodMetrics>>>,
 }
-
-static ACCEPTED: [Label; 1] = [Label::from_static_parts("outcome", "accepted")];
 
 const METADATA: Metadata<'static> = Metadata::new("clawhost", Level::INFO, None);
 
@@ -53,8 +65,25 @@ impl Metrics {
     /// A fresh set, all zero.
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
+        for known in described::DESCRIBED {
+            match known.kind {
+                Kind::Counter => recorder.describe_counter(known.name.into(), None, known.help.into()),
+                Kind::Gauge => recorder.describe_gauge(known.name.into(), None, known.help.into()),
+            }
+        }
+        let labelled = |name, label, value| {
+            recorder.register_counter(&Key::from_parts(name, vec![Label::from_static_parts(label, value)]), &METADATA)
+        };
+        for limit in described::LIMITS {
+            let _ = labelled("clawhost_limit_hits_total", "limit", limit);
+        }
+        let _ = labelled("clawhost_tailscale_identities_total", "outcome", "confirmed");
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let http_answers = classes.map(|class| labelled("clawhost_http_answers_total", "class", class));
         let counter = |name| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        let config_valid = gauge("clawhost_config_valid");
+        config_valid.set(1.0);
         Metrics {
             connections: gauge("clawhost_connections"),
             pending_heads: gauge("clawhost_pending_heads"),
@@ -69,8 +98,10 @@ impl Metrics {
             events_dropped: counter("clawhost_events_dropped_total"),
             tls_handshakes_failed: counter("clawhost_tls_handshakes_failed_total"),
             turned_away: counter("clawhost_upgrades_refused_total"),
-            handshakes_accepted: recorder
-                .register_counter(&Key::from_static_parts("clawhost_handshakes_total", &ACCEPTED), &METADATA),
+            library_reloads: counter("clawhost_library_reloads_total"),
+            config_valid,
+            http_answers,
+            handshakes_accepted: labelled("clawhost_handshakes_total", "outcome", "accepted"),
             in_flight: gauge("clawhost_calls_in_flight"),
             methods: Mutex::default(),
             render: recorder.handle(),
@@ -111,8 +142,21 @@ impl Metrics {
         self.counter("clawhost_events_total", &[("event", name)]).increment(1);
     }
 
-    /// All of it in Prometheus' text form.
-    pub fn render(&self, calls_in_flight: usize) -> String {
+    /// Counts an answer over HTTP.
+    pub fn http_answered(&self, status: StatusCode) {
+        if let Some(class) = self.http_answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
+            class.increment(1);
+        }
+    }
+
+    /// Counts a plugin that was changed while the gateway ran, or was not changed as asked.
+    pub fn plugin_changed(&self, plugin: &str, done: bool) {
+        let outcome = if done { "done" } else { "failed" };
+        self.counter("clawhost_plugin_changes_total", &[("outcome", outcome), ("plugin", plugin)]).increment(1);
+    }
+
+    /// What was counted, in Prometheus' text form.
+    fn counted(&self, calls_in_flight: usize) -> String {
         self.in_flight.set(calls_in_flight as f64);
         self.methods.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|method| method.show());
         self.render.run_upkeep();
@@ -144,6 +188,8 @@ pub struct MethodMetrics {
 impl MethodMetrics {
     fn new(metrics: &Metrics, method: &str, plugin: &str) -> Self {
         let labels = [("method", method), ("plugin", plugin)];
+        // There from the start, so that the first panic is a difference.
+        let _ = metrics.counter("clawhost_panics_total", &labels[1..]);
         MethodMetrics {
             calls: Striped::default(),
             microseconds: Striped::default(),

@@ -26,6 +26,8 @@ pub struct Route {
     pub plugin: Arc<RunningPlugin>,
     /// Requests that were handed over.
     pub requests: Counter,
+    /// Requests that were answered with a fault of the plugin's, or for want of the plugin.
+    pub failures: Counter,
 }
 
 impl Route {
@@ -44,7 +46,9 @@ impl Routes {
         }
         let labels = [("plugin", &*plugin.id), ("path", spec.path.as_str())];
         let requests = metrics.counter("clawhost_http_requests_total", &labels);
-        self.by_prefix.insert(prefix.into(), Arc::new(Route { spec: spec.clone(), plugin: plugin.clone(), requests }));
+        let failures = metrics.counter("clawhost_http_failures_total", &labels);
+        let route = Route { spec: spec.clone(), plugin: plugin.clone(), requests, failures };
+        self.by_prefix.insert(prefix.into(), Arc::new(route));
         if let Some(surface) = spec.surface.as_ref().filter(|_| spec.admit == Admission::Capability) {
             self.surfaces.entry(surface.clone()).or_insert_with(|| plugin.clone());
         }

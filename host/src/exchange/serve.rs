@@ -161,6 +161,24 @@ impl Claimed {
     pub async fn serve(
         self,
         gateway: &Arc<Gateway>,
+        request: Request<Incoming>,
+        peer: &Peer,
+        admitted: Admitted,
+        place: Pending,
+    ) -> Served {
+        let failures = self.route.failures.clone();
+        let served = self.answered(gateway, request, peer, admitted, place).await;
+        if let Served::Answer(answer) | Served::Stream(_, answer) = &served
+            && answer.status().is_server_error()
+        {
+            failures.increment(1);
+        }
+        served
+    }
+
+    async fn answered(
+        self,
+        gateway: &Arc<Gateway>,
         mut request: Request<Incoming>,
         peer: &Peer,
         admitted: Admitted,
@@ -373,7 +391,12 @@ async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall:
     let mut came = 0;
     while exchange.wanted().await {
         match timeout(stall, body.frame()).await {
-            Err(_) => return exchange.refuse(StatusCode::REQUEST_TIMEOUT),
+            Err(_) => {
+                if let Some(gateway) = exchange.gateway.upgrade() {
+                    gateway.metrics.limit_hit("http_stall_ms");
+                }
+                return exchange.refuse(StatusCode::REQUEST_TIMEOUT);
+            }
             Ok(None) => {
                 exchange.hand(GWP_HTTP_END, Bytes::new()).await;
                 return;

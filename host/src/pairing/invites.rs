@@ -69,6 +69,13 @@ pub(super) struct Waiting {
     used_by: Option<String>,
 }
 
+impl Waiting {
+    /// Whether its time is not over.
+    pub(super) fn is_open(&self, now_ms: u64) -> bool {
+        self.expires_at_ms > now_ms
+    }
+}
+
 impl Pairing {
     /// Invites a device that is not known yet, within what the caller holds.
     pub fn invite(&self, invite: Invite, by: Option<&Authority>, now_ms: u64) -> Result<Invitation, InviteError> {
@@ -89,7 +96,7 @@ impl Pairing {
         let ends_at_ms = invite.ends_at_ms.unwrap_or(u64::MAX);
         let expires_at_ms = now_ms.saturating_add(self.settings.setup_code_ttl_ms).min(ends_at_ms);
         let mut book = self.lock();
-        book.invites.retain(|_, waiting| waiting.expires_at_ms > now_ms);
+        book.invites.retain(|_, waiting| waiting.is_open(now_ms));
         if book.invites.len() >= self.settings.max_setup_codes {
             return Err(InviteError::Full);
         }
@@ -130,7 +137,7 @@ fn standing<'b>(book: &'b Book, id: &[u8; 32], device_id: &str, role: &str, now_
     // An inviter that was no paired device stands on a secret that only a restart changes.
     let inviter_stands = waiting.epoch.is_none_or(|epoch| inviter.and_then(|it| epoch_of(book, it)) == Some(epoch));
     let is_theirs = waiting.used_by.as_deref().is_none_or(|first| first == device_id);
-    (waiting.expires_at_ms > now_ms && waiting.role == role && inviter_stands && is_theirs).then_some(waiting)
+    (waiting.is_open(now_ms) && waiting.role == role && inviter_stands && is_theirs).then_some(waiting)
 }
 
 /// What changes when the connections of an operator at this device must fall.

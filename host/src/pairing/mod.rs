@@ -75,6 +75,17 @@ pub struct Pairing {
     book: Arc<Mutex<Book>>,
 }
 
+/// How many devices there are, how many wait to be approved, and how many are invited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Paired devices.
+    pub devices: usize,
+    /// Requests that wait.
+    pub requests: usize,
+    /// Setup codes that wait to be used.
+    pub setup_codes: usize,
+}
+
 impl Pairing {
     /// Reads the book.
     pub async fn load(store: &Store, key: GatewayKey, settings: PairingSettings) -> Result<Self, StoreError> {
@@ -91,6 +102,16 @@ impl Pairing {
     /// Whether a state file holds paired devices: what decides if a missing key is fatal. Ask before [`Self::load`].
     pub async fn has_devices(store: &Store) -> Result<bool, StoreError> {
         store.run(|db| db.query_row("SELECT EXISTS (SELECT 1 FROM devices)", [], |row| row.get(0))).await
+    }
+
+    /// How much of what there is.
+    pub fn counts(&self, now_ms: u64) -> Counts {
+        let book = self.lock();
+        Counts {
+            devices: book.devices.len(),
+            requests: book.pending.values().filter(|request| self.is_alive(request, now_ms)).count(),
+            setup_codes: book.invites.values().filter(|waiting| waiting.is_open(now_ms)).count(),
+        }
     }
 
     /// Whether a connection admitted with this epoch may still stand. Ask once after joining: a removal between admission

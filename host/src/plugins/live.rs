@@ -283,6 +283,7 @@ async fn change(
         } else {
             remove(gateway, book, config, id).await
         };
+        gateway.metrics.plugin_changed(id, outcome.is_ok());
         match outcome {
             Ok(()) => {
                 let state = gateway.registry.load().state_of(id).map_or("gone".to_string(), |state| state.state);
@@ -486,6 +487,7 @@ fn check_room(gateway: &Gateway, book: &mut Book, config: &Config, id: &str, lib
         ));
     }
     book.reloads += 1;
+    gateway.metrics.library_reloads.increment(1);
     book.mapped.entry(id.to_string()).or_default().insert(library.sha256.clone());
     tracing::info!(reloads = book.reloads, limit, sha256 = library.sha256, "one more library stays mapped");
     Ok(())

@@ -17,6 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::audit;
 use crate::authority::Authority;
 use crate::gateway::Gateway;
+use crate::metrics;
 use crate::plugins::live;
 
 pub use pairing::publish as publish_pairing_events;
@@ -79,7 +80,7 @@ impl HostService {
             "host.connections.get" => answer(&connections::get(gateway, parse(params)?)?),
             "host.connections.list" => answer(&connections::list(gateway)),
             "host.gateway.info" => answer(&gateway.info()),
-            "host.metrics.read" => answer(&MetricsText { text: gateway.metrics.render(gateway.calls.len()) }),
+            "host.metrics.read" => answer(&MetricsText { text: metrics::render(gateway) }),
             "host.plugins.reload" => {
                 let PluginId { id } = parse(params)?;
                 let outcome = live::reload(gateway, &id).await;

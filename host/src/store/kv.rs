@@ -216,7 +216,8 @@ struct WriteJob {
 }
 
 impl WriteJob {
-    fn run(self, connection: &mut Connection) {
+    /// Whether it was written.
+    fn run(self, connection: &mut Connection) -> bool {
         let WriteJob { plugin, number, ops, durable, mirror } = self;
         let written = connection.transaction().map_err(|error| error.to_string()).and_then(|transaction| {
             apply(&transaction, &plugin, &ops)?;
@@ -242,7 +243,9 @@ impl WriteJob {
                 }
             }
         }
+        let is_written = written.is_ok();
         durable(written.map_or_else(KvOutcome::Failed, |()| KvOutcome::Durable));
+        is_written
     }
 }
 

@@ -9,6 +9,7 @@ mod migrations;
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -40,7 +41,8 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// Tells whether it did what it was for.
+type Job = Box<dyn FnOnce(&mut Connection) -> bool + Send>;
 
 /// A handle to the open state file; clones share it.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub struct Store {
 struct Shared {
     path: PathBuf,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    failures: Arc<AtomicU64>,
     finished: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -83,7 +86,8 @@ impl Store {
         migrations::migrate(&mut connection, Path::new(":memory:"), migrations::ALL).expect("an empty database");
         let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let (_, finished) = tokio::sync::watch::channel(true);
-        let shared = Shared { path: PathBuf::new(), jobs: Mutex::new(Some(sender)), finished };
+        let (jobs_of, failures) = (Mutex::new(Some(sender)), Arc::default());
+        let shared = Shared { path: PathBuf::new(), jobs: jobs_of, failures, finished };
         let doing = async move {
             while let Some(job) = jobs.recv().await {
                 job(&mut connection);
@@ -95,10 +99,15 @@ impl Store {
     fn start(mut connection: Connection, path: PathBuf) -> Result<Self, String> {
         let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let (done, finished) = tokio::sync::watch::channel(false);
+        let failures = Arc::new(AtomicU64::new(0));
+        let failed = failures.clone();
         let run = move || {
             while let Some(job) = jobs.blocking_recv() {
                 // A job that panics has lost its transaction, not the thread that everybody shares.
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut connection)));
+                if !matches!(outcome, Ok(true)) {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                }
                 if outcome.is_err() {
                     tracing::error!("a job of the store panicked; its transaction was rolled back");
                 }
@@ -112,12 +121,23 @@ impl Store {
             .name("clawhost-store".to_string())
             .spawn(run)
             .map_err(|error| format!("cannot start the store's thread: {error}"))?;
-        Ok(Store { shared: Arc::new(Shared { path, jobs: Mutex::new(Some(sender)), finished }) })
+        Ok(Store { shared: Arc::new(Shared { path, jobs: Mutex::new(Some(sender)), failures, finished }) })
     }
 
     /// The file this store keeps its content in.
     pub fn path(&self) -> &Path {
         &self.shared.path
+    }
+
+    /// Jobs that wait for the disk.
+    pub fn waiting(&self) -> usize {
+        let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().map_or(0, |sender| sender.max_capacity() - sender.capacity())
+    }
+
+    /// Jobs that failed, or for which there was no room.
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
     }
 
     /// Runs a closure on the store's thread and waits for its result without blocking the worker.
@@ -129,7 +149,10 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Box::new(move |connection| {
-            let _ = reply.send(job(connection));
+            let done = job(connection);
+            let well = done.is_ok();
+            let _ = reply.send(done);
+            well
         }))?;
         answer.await.map_err(|_| StoreError::Closed)?.map_err(|error| StoreError::Failed(error.to_string()))
     }
@@ -141,9 +164,11 @@ impl Store {
         job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), StoreError> {
         let queued = self.enqueue(Box::new(move |connection| {
-            if let Err(error) = job(connection) {
+            let done = job(connection);
+            if let Err(error) = &done {
                 tracing::error!(%error, what, "a write to the state file failed");
             }
+            done.is_ok()
         }));
         queued.inspect_err(|error| tracing::error!(%error, what, "a write to the state file was not accepted"))
     }
@@ -161,7 +186,10 @@ impl Store {
         let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = jobs.as_ref().ok_or(StoreError::Closed)?;
         sender.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Full(_) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                StoreError::Busy
+            }
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })
     }
@@ -245,6 +273,7 @@ mod tests {
             let panicked = store.run(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await;
             assert_eq!(panicked, Err(StoreError::Closed));
             assert_eq!(store.run(|_| Ok(1)).await, Ok(1));
+            assert_eq!(store.failures(), 2);
         });
     }
 
@@ -265,7 +294,9 @@ mod tests {
             for _ in 0..QUEUE {
                 store.submit("waits", |_| Ok(())).unwrap();
             }
+            assert_eq!((store.waiting(), store.failures()), (QUEUE, 0));
             assert_eq!(store.run(|_| Ok(())).await, Err(StoreError::Busy));
+            assert_eq!(store.failures(), 1);
             drop(release);
             store.close().await;
         });
