@@ -125,7 +125,7 @@ pub fn emit(gateway: &Arc<Gateway>, plugin: &RunningPlugin, event: EmittedEvent<
     if !checked || (entry.targeted && event.conns.is_none()) {
         return GWP_INVALID;
     }
-    gateway.metrics.event(event.name);
+    entry.count(&gateway.metrics);
     let open = opened(gateway, entry, event.payload, event.flags & GWP_EV_STATE_VERSION != 0);
     let code = match event.conns {
         Some(conns) => send_to(gateway, entry, &open, conns),

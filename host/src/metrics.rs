@@ -137,9 +137,9 @@ impl Metrics {
         self.counter("clawhost_handshakes_total", &[("outcome", outcome)]).increment(1);
     }
 
-    /// Counts a published event.
-    pub fn event(&self, name: &str) {
-        self.counter("clawhost_events_total", &[("event", name)]).increment(1);
+    /// The counter of published events of this name.
+    pub fn event(&self, name: &str) -> Counter {
+        self.counter("clawhost_events_total", &[("event", name)])
     }
 
     /// Counts an answer over HTTP.

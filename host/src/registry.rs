@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use metrics::Counter;
 use plugin_api::catalogue::{self, PluginState, RegistryEntry};
 use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect, SchemaText};
 use schemas::hello::Features;
@@ -72,13 +73,20 @@ pub struct EventEntry {
     pub targeted: bool,
     /// Its row of the manifest.
     pub spec: EventSpec,
+    published: OnceLock<Counter>,
 }
 
 impl EventEntry {
     /// The entry of a manifest row.
     pub fn new(owner: Option<Arc<str>>, spec: EventSpec) -> Result<Self, TooManyScopes> {
         let access = Access::new(spec.role, &spec.scopes)?;
-        Ok(EventEntry { name: spec.name.as_str().into(), owner, access, targeted: spec.to == Audience::Targeted, spec })
+        let (name, targeted, published) = (spec.name.as_str().into(), spec.to == Audience::Targeted, OnceLock::new());
+        Ok(EventEntry { name, owner, access, targeted, spec, published })
+    }
+
+    /// Counts it: it is being published.
+    pub fn count(&self, metrics: &Metrics) {
+        self.published.get_or_init(|| metrics.event(&self.name)).increment(1);
     }
 }
 
