@@ -10,6 +10,7 @@ pub mod header;
 pub mod libraries;
 pub mod program;
 pub mod projects;
+pub mod prometheus;
 pub mod published;
 pub mod reloading;
 pub mod seeds;

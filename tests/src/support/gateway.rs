@@ -125,7 +125,8 @@ impl Builder {
         let process = self.spawn();
         let ready = |line: &str| {
             let (_, address) = line.split_once("listening on ws://")?;
-            address.split_whitespace().next().map(str::to_string)
+            // A quotation mark ends it where lines are JSON.
+            address.split([' ', '"']).next().map(str::to_string)
         };
         let address = match timeout(LONG, process.line(ready)).await {
             Ok(Ok(address)) => address,
