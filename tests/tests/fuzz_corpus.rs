@@ -1,6 +1,8 @@
 //! The doors of `clawhost_tests::fuzzed` with recorded traffic, with everything that was ever found wrong with them, and with
 //! so many changes of both, the same ones every time: what a fuzzer does for hours is begun here with any compiler.
 //!
+//! `CLAWHOST_FUZZ_ROUNDS` is how often, with other changes each time; once unless it says otherwise.
+//!
 //! Bytes that fail are kept in the folder that the test names; as a file of `tests/fuzz/finds/<target>` they are tried from then
 //! on.
 
@@ -19,8 +21,15 @@ fn tried(name: &str, changes: usize) {
     let finds = seeds::finds(name);
     finds.iter().for_each(|(_, find)| one(target, find));
     seeds.extend(finds.into_iter().map(|(_, find)| find));
-    let mut series = Changes::of(name);
-    (0..changes).for_each(|_| one(target, &series.next(&seeds)));
+    for round in 0..rounds() {
+        let mut series = Changes::of(&format!("{name} {round}"));
+        (0..changes).for_each(|_| one(target, &series.next(&seeds)));
+    }
+}
+
+/// Other changes in each.
+fn rounds() -> u32 {
+    std::env::var("CLAWHOST_FUZZ_ROUNDS").ok().map_or(1, |rounds| rounds.parse().expect("a number"))
 }
 
 fn one(target: Target, bytes: &[u8]) {
