@@ -4,7 +4,7 @@
 //! rows, unites the connections of one device, and publishes the list for the hello-oks to come. The list goes to every
 //! operator at once, so a thousand connects in a second must not make a thousand lists: the first change of a quiet time
 //! goes out at once, what follows within the pause after it goes out together, and the pause grows with the list (from
-//! 100 ms to about a second at 200 rows).
+//! 100 ms to about a second at 200 rows) and with those who hear it (by as much again at five thousand).
 
 mod announcement;
 mod queue;
@@ -34,6 +34,8 @@ use rows::Rows;
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many rows lengthen the pause by its own length.
 const ROWS_A_PAUSE: usize = 20;
+/// So many connections, each of which hears the list, lengthen it by as much.
+const CONNECTIONS_A_PAUSE: usize = 500;
 /// Largest list, in bytes.
 const MAX_LIST: usize = 512 * 1024;
 /// How often stale rows are looked for, and whether the machine still has the address it had.
@@ -289,7 +291,8 @@ impl Presence {
     }
 
     fn pause(&self) -> Duration {
-        PAUSE * (1 + lock(&self.rows).len() / ROWS_A_PAUSE) as u32
+        let rows = lock(&self.rows);
+        PAUSE * (1 + rows.len() / ROWS_A_PAUSE + rows.connections() / CONNECTIONS_A_PAUSE) as u32
     }
 
     /// Into the hello-oks to come, and then to those who are here; never the other way round, or a newcomer between the

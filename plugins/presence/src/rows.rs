@@ -1,13 +1,16 @@
 //! The rows themselves, as pure state: every function is told what time it is. Freshness goes by the monotonic clock, so
 //! that a wall clock set back neither keeps rows for ever nor throws them away; `ts` is only for people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use schemas::PresenceEntry;
 use schemas::scope::normalized;
 
 use crate::announcement::MAX_ITEMS;
+
+/// Of so many connections of a row it is kept what they brought along.
+const REMEMBERED: usize = 16;
 
 /// Everyone but the gateway itself: rows by key, bounded in number and age.
 pub(crate) struct Rows {
@@ -18,8 +21,10 @@ pub(crate) struct Rows {
 
 struct Row {
     shown: PresenceEntry,
-    /// Connections that are open, oldest first, with what each brought along. A row with any of them does not expire.
-    open: Vec<(u64, PresenceEntry)>,
+    /// Connections that are open. A row with any of them does not expire.
+    conns: HashSet<u64>,
+    /// What the newest of them brought along, oldest first: a crowd behind one row costs no more than a few.
+    newest: VecDeque<(u64, PresenceEntry)>,
     /// Roles and scopes that a `system-event` named; those of connections come and go with them.
     named: Lists,
     touched: Instant,
@@ -41,8 +46,12 @@ impl Rows {
     pub(crate) fn opened(&mut self, key: &str, conn: u64, entry: PresenceEntry, now: Instant) {
         let row = self.row(key, now);
         overlay(&mut row.shown, &entry);
-        row.open.retain(|(other, _)| *other != conn);
-        row.open.push((conn, entry));
+        row.conns.insert(conn);
+        row.newest.retain(|(other, _)| *other != conn);
+        if row.newest.len() == REMEMBERED {
+            row.newest.pop_front();
+        }
+        row.newest.push_back((conn, entry));
         row.unite();
     }
 
@@ -52,17 +61,18 @@ impl Rows {
     /// that is left brought along.
     pub(crate) fn closed(&mut self, key: &str, conn: u64, now: Instant, now_ms: u64) -> bool {
         let Some(row) = self.rows.get_mut(key) else { return false };
-        let before = row.open.len();
-        row.open.retain(|(other, _)| *other != conn);
-        if row.open.len() == before {
+        if !row.conns.remove(&conn) {
             return false;
         }
+        row.newest.retain(|(other, _)| *other != conn);
         row.touched = now;
-        match row.open.last() {
+        match row.newest.back() {
             Some((_, left)) => {
                 overlay(&mut row.shown, left);
                 row.unite();
             }
+            // Of those that are left nothing is known but that they are there.
+            None if !row.conns.is_empty() => {}
             None => row.shown.reason = Some("disconnect".to_string()),
         }
         row.shown.ts = now_ms;
@@ -114,17 +124,23 @@ impl Rows {
         self.rows.len()
     }
 
+    /// How many connections are behind them.
+    pub(crate) fn connections(&self) -> usize {
+        self.rows.values().map(|row| row.conns.len()).sum()
+    }
+
     /// The row of this key, made if need be. At the limit the stalest row goes, those without a connection first.
     fn row(&mut self, key: &str, now: Instant) -> &mut Row {
         if !self.rows.contains_key(key) && self.rows.len() >= self.limit {
-            let stalest = self.rows.iter().min_by_key(|(_, row)| (!row.open.is_empty(), row.touched));
+            let stalest = self.rows.iter().min_by_key(|(_, row)| (!row.conns.is_empty(), row.touched));
             if let Some(key) = stalest.map(|(key, _)| key.clone()) {
                 self.rows.remove(&key);
             }
         }
         let row = self.rows.entry(key.to_string()).or_insert_with(|| Row {
             shown: PresenceEntry::default(),
-            open: Vec::new(),
+            conns: HashSet::new(),
+            newest: VecDeque::new(),
             named: Lists::default(),
             touched: now,
         });
@@ -135,13 +151,13 @@ impl Rows {
 
 impl Row {
     fn is_fresh(&self, now: Instant, ttl: Duration) -> bool {
-        !self.open.is_empty() || now.saturating_duration_since(self.touched) < ttl
+        !self.conns.is_empty() || now.saturating_duration_since(self.touched) < ttl
     }
 
     /// Roles and scopes of everything that is behind this row.
     fn unite(&mut self) {
         let union = |own: &Vec<String>, of: fn(&PresenceEntry) -> &Option<Vec<String>>| {
-            let brought = self.open.iter().flat_map(|(_, entry)| of(entry).iter().flatten());
+            let brought = self.newest.iter().flat_map(|(_, entry)| of(entry).iter().flatten());
             let all: Vec<&String> = own.iter().chain(brought).collect();
             (!all.is_empty()).then(|| normalized(&all))
         };
@@ -205,6 +221,29 @@ mod tests {
     fn only(rows: &Rows) -> PresenceEntry {
         assert_eq!(rows.len(), 1);
         rows.rows.values().next().unwrap().shown.clone()
+    }
+
+    #[test]
+    fn a_crowd_behind_one_row_is_counted_and_only_the_newest_are_remembered() {
+        const CROWD: u64 = 1000;
+        let (mut rows, now) = (Rows::new(8, TTL), Instant::now());
+        for conn in 1..=CROWD {
+            rows.opened("d", conn, entry("mac", "operator", &["operator.read"], conn), now);
+        }
+        assert_eq!((rows.len(), rows.connections()), (1, CROWD as usize));
+        assert_eq!(rows.rows["d"].newest.len(), REMEMBERED);
+        // The newest go first: of the others nothing is known but that they are there.
+        for conn in (2..=CROWD).rev() {
+            assert!(rows.closed("d", conn, now, conn), "{conn}");
+        }
+        let row = &rows.rows["d"].shown;
+        assert_eq!(
+            (row.reason.as_deref(), row.scopes.as_deref()),
+            (Some("connect"), Some(&["operator.read".to_string()][..]))
+        );
+        assert!(rows.closed("d", 1, now, 1) && !rows.closed("d", 1, now, 1));
+        assert_eq!(rows.rows["d"].shown.reason.as_deref(), Some("disconnect"));
+        assert_eq!(rows.connections(), 0);
     }
 
     #[test]
