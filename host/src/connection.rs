@@ -13,6 +13,7 @@ use plugin_api::Caller;
 use plugin_api::catalogue::ConnectionClosed;
 use schemas::frame::write;
 use schemas::presence;
+use schemas::protocol::close;
 use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
@@ -183,7 +184,7 @@ async fn join<S: Stream>(
         connection.invalidate(Fallen::Device);
     }
     if *gateway.stopping.borrow() {
-        connection.outbox.close(schemas::protocol::close::RESTART, "service restart");
+        connection.outbox.close(close::RESTART, "service restart");
     }
     audit::connected(&connection, &accepted, peer);
     // Requests are read when every plugin has heard of the connection. Most hear of it right here, and what they have to
@@ -243,6 +244,13 @@ async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, con
             Box::pin(farewell(gateway, socket)).await;
             Ending { code: Some(code), reason: reason.to_string() }
         }
+        Last::Silent => {
+            gateway.metrics.limit_hit("ping_interval_ms");
+            tracing::info!(conn = connection.number, "closing a connection that answers no pings");
+            outbox.close(close::POLICY, "ping timeout");
+            Box::pin(farewell(gateway, socket)).await;
+            Ending { code: Some(close::POLICY), reason: "ping timeout".to_string() }
+        }
         Last::Us => {
             let (code, reason) = outbox.closing().unwrap_or_default();
             Box::pin(farewell(gateway, socket)).await;
@@ -259,6 +267,8 @@ enum Last {
     Gone,
     /// The peer broke a rule; close with this code.
     Broken(u16, &'static str),
+    /// The peer gave no sign of life.
+    Silent,
     /// A close is in the outbox.
     Us,
 }
@@ -287,9 +297,11 @@ fn exchange<S: Stream>(
             return Poll::Ready(Last::Us);
         }
         if connection.outbox.is_backed_up() {
-            return Poll::Pending;
+            return if connection.outbox.is_silent() { Poll::Ready(Last::Silent) } else { Poll::Pending };
         }
         if let Some(timer) = pause {
+            // One that is not read cannot be heard.
+            connection.outbox.heard();
             ready!(timer.as_mut().poll(context));
             *pause = None;
         }
@@ -300,6 +312,7 @@ fn exchange<S: Stream>(
                 break None;
             }
             match socket.poll_read(context) {
+                Poll::Pending if handled == 0 && connection.outbox.is_silent() => return Poll::Ready(Last::Silent),
                 Poll::Pending if handled == 0 && !socket.has_control() => return Poll::Pending,
                 Poll::Pending => break None,
                 Poll::Ready(Incoming::Text(text)) => dispatch::message(gateway, connection, text.as_str()),

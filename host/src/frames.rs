@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
+/// A ping without a payload.
+pub const PING: [u8; 2] = [0x89, 0];
 
 /// Appends a text frame whose content `write` appends.
 pub fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -15,7 +15,7 @@ use crate::authority::Authority;
 use crate::broadcasts::{Broadcast, Broadcasts};
 use crate::frames;
 use crate::metrics::Metrics;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Byte limits of a connection's outbox and of all of them together.
@@ -68,6 +68,8 @@ pub struct Outbox {
     /// How many of them the total knows of: always a multiple of [`STEP`].
     known: AtomicUsize,
     is_closing: AtomicBool,
+    /// Pings since something was last heard of the peer.
+    unanswered: AtomicU8,
     shared: Arc<Shared>,
 }
 
@@ -92,6 +94,8 @@ struct State {
     closing: Option<(u16, String)>,
     closed: bool,
     waker: Option<Waker>,
+    /// Whom to wake although it is writing: the peer may never take what is written.
+    writer: Option<Waker>,
 }
 
 impl State {
@@ -103,6 +107,15 @@ impl State {
 /// Lets go of the lock, then wakes the connection if there is something to write.
 fn wake(mut state: MutexGuard<'_, State>) {
     let waker = if state.bytes.is_empty() { None } else { state.waker.take() };
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Lets go of the lock, then wakes the connection whatever it waits for.
+fn rouse(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take().or_else(|| state.writer.clone());
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
@@ -131,6 +144,7 @@ impl Outbox {
             backlog: AtomicUsize::new(0),
             known: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
+            unanswered: AtomicU8::new(0),
             shared,
         }
     }
@@ -152,7 +166,7 @@ impl Outbox {
         if state.is_open() {
             self.take_over(&mut state, first, broadcasts);
         }
-        wake(state);
+        self.wake(state);
     }
 
     /// Queues an answer. Answers are never dropped; over the hard cap the connection closes instead.
@@ -175,6 +189,36 @@ impl Outbox {
             out.extend_from_slice(open);
             out.push(b'}');
         })
+    }
+
+    /// Asks the peer for a sign of life. Whoever owns the socket looks then what has come of the last time: it alone knows
+    /// whether there is something left to read.
+    pub fn ping(&self) {
+        let mut state = self.lock();
+        if state.is_open() {
+            let before = self.unanswered.load(Ordering::Relaxed);
+            self.unanswered.store(before.saturating_add(1), Ordering::Relaxed);
+            // One is enough for a peer that does not take it.
+            if before == 0 {
+                let _ = self.append(&mut state, |state| {
+                    state.bytes.extend_from_slice(&frames::PING);
+                    Ok(())
+                });
+            }
+            rouse(state);
+        }
+    }
+
+    /// The peer lives.
+    pub fn heard(&self) {
+        if self.unanswered.load(Ordering::Relaxed) > 0 {
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nothing was heard of the peer from one ping to the next.
+    pub fn is_silent(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 1
     }
 
     /// Queues a close frame after all that is queued; nothing is queued after it.
@@ -202,6 +246,10 @@ impl Outbox {
         const MAX_TYPICAL: usize = 64 * 1024;
         let bytes = std::mem::take(&mut state.bytes);
         state.typical = bytes.len().min(MAX_TYPICAL);
+        match &mut state.writer {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
         self.shared.frames.increment(std::mem::take(&mut state.frames));
         Some(bytes)
     }
@@ -237,6 +285,7 @@ impl Outbox {
         self.backlog.store(0, Ordering::Relaxed);
         state.bytes = Vec::new();
         state.waker = None;
+        state.writer = None;
         state.audience = None;
         self.tell_total(0);
     }
@@ -248,8 +297,13 @@ impl Outbox {
             self.catch_up(&mut state);
         }
         let outcome = if state.is_open() { self.append(&mut state, add) } else { Err(Full::Closed) };
-        wake(state);
+        self.wake(state);
         outcome
+    }
+
+    /// A connection that is to close is woken also where it waits for its peer to take something.
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        if self.is_closing() { rouse(state) } else { wake(state) }
     }
 
     /// Lets `add` change the bytes, and counts how many there are now.
@@ -391,6 +445,43 @@ mod tests {
         publish(&outbox, true);
         let text = taken(&outbox);
         assert!(text.ends_with(",\"seq\":3}"), "the skipped one consumed 2, the targeted one none: {text}");
+    }
+
+    #[test]
+    fn a_peer_is_silent_if_nothing_was_heard_from_one_ping_to_the_next() {
+        let outbox = outbox(64);
+        outbox.ping();
+        assert_eq!(outbox.take(Waker::noop()).as_deref(), Some(&frames::PING[..]));
+        assert!(!outbox.is_silent());
+        outbox.heard();
+        outbox.ping();
+        assert!(!outbox.is_silent());
+        outbox.ping();
+        assert!(outbox.is_silent());
+        let waiting = outbox.take(Waker::noop());
+        assert_eq!(waiting.as_deref(), Some(&frames::PING[..]), "a peer that takes nothing is not sent more of them");
+        outbox.heard();
+        assert!(!outbox.is_silent());
+    }
+
+    #[test]
+    fn whoever_waits_for_a_peer_to_take_something_is_woken_by_a_ping_and_by_a_close() {
+        struct Woken(AtomicUsize);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let outbox = outbox(64);
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        outbox.response(|out| out.push(b'r')).expect("an answer always fits");
+        assert!(outbox.take(&woken.clone().into()).is_some());
+        outbox.response(|out| out.push(b'r')).expect("an answer always fits");
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0, "it is writing");
+        outbox.ping();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        outbox.close(1008, "slow consumer");
+        assert_eq!(woken.0.load(Ordering::SeqCst), 2);
     }
 
     #[test]

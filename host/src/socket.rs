@@ -70,6 +70,8 @@ pub struct Socket<S> {
     counted: usize,
     /// Nothing was left to read, and the task is woken when there is.
     drained: bool,
+    /// The system had no more room for what is to be written.
+    stuck: bool,
     bytes_out: Counter,
 }
 
@@ -90,9 +92,18 @@ impl<S: Stream> Socket<S> {
             .max_message_size(Some(preauth_bytes))
             .max_frame_size(Some(preauth_bytes));
         let budget = Some(preauth_bytes.saturating_sub(read_ahead.len()));
-        let pipe = Pipe { stream, waker: Waker::noop().clone(), control: held, budget, bytes_in: bytes.0 };
+        let waker = Waker::noop().clone();
+        let pipe = Pipe { stream, waker, control: held, budget, is_heard: false, bytes_in: bytes.0 };
         let frames = WebSocket::from_partially_read(pipe, read_ahead, Role::Server, Some(config));
-        Socket { frames, outbox, writing: (Vec::new(), 0), counted: 0, drained: false, bytes_out: bytes.1 }
+        Socket {
+            frames,
+            outbox,
+            writing: (Vec::new(), 0),
+            counted: 0,
+            drained: false,
+            stuck: false,
+            bytes_out: bytes.1,
+        }
     }
 
     /// Raises the limits from those of a stranger to those of a client.
@@ -116,7 +127,11 @@ impl<S: Stream> Socket<S> {
             pipe.waker.clone_from(context.waker());
         }
         loop {
-            match self.frames.read() {
+            let read = self.frames.read();
+            if std::mem::take(&mut self.frames.get_mut().is_heard) {
+                self.outbox.heard();
+            }
+            match read {
                 Ok(message @ Message::Text(_)) => return Poll::Ready(Incoming::Text(FrameText(message))),
                 Ok(message @ Message::Binary(_)) => {
                     let is_text = message.to_text().is_ok();
@@ -146,9 +161,16 @@ impl<S: Stream> Socket<S> {
             let (bytes, done) = &mut self.writing;
             if *done < bytes.len() {
                 let pipe = self.frames.get_mut();
-                let count = ready!(Pin::new(&mut pipe.stream).poll_write(context, &bytes[*done..]))?;
+                let Poll::Ready(count) = Pin::new(&mut pipe.stream).poll_write(context, &bytes[*done..])? else {
+                    self.stuck = true;
+                    return Poll::Pending;
+                };
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                // There is room again, so the peer has taken something: it lives, though its pong may be far behind.
+                if std::mem::take(&mut self.stuck) {
+                    self.outbox.heard();
                 }
                 *done += count;
                 self.bytes_out.increment(count as u64);
@@ -215,6 +237,8 @@ struct Pipe<S> {
     control: Vec<u8>,
     /// Bytes a peer may still send before it is authenticated.
     budget: Option<usize>,
+    /// Something was read.
+    is_heard: bool,
     bytes_in: Counter,
 }
 
@@ -226,6 +250,7 @@ impl<S: AsyncRead + Unpin> Read for Pipe<S> {
             Poll::Ready(Ok(())) => {
                 let count = read.filled().len();
                 self.bytes_in.increment(count as u64);
+                self.is_heard |= count > 0;
                 if let Some(budget) = &mut self.budget {
                     *budget = budget.checked_sub(count).ok_or(io::ErrorKind::FileTooLarge)?;
                 }

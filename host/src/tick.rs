@@ -1,5 +1,6 @@
-//! The `tick` event, the only sign of life that clients accept, and the watchdog over calls. Both have a thread of their
-//! own, so no plugin that blocks a worker can delay them.
+//! The `tick` event, the only sign of life that clients accept, the ping, by which the gateway finds clients that are gone
+//! without a word, and the watchdog over calls. They have a thread of their own, so no plugin that blocks a worker can
+//! delay them.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -25,11 +26,13 @@ impl Ticker {
     pub fn start(gateway: &Arc<Gateway>) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let interval = Duration::from_millis(gateway.limits().tick_interval_ms);
+        let ping_interval = Duration::from_millis(gateway.limits().ping_interval_ms);
         let gateway: Weak<Gateway> = Arc::downgrade(gateway);
         let thread = std::thread::Builder::new().name("clawhost-tick".to_string()).spawn(move || {
             let mut next_tick = Instant::now() + interval;
+            let mut next_ping = Instant::now() + ping_interval;
             loop {
-                let wait = next_tick.saturating_duration_since(Instant::now()).min(WATCH_EVERY);
+                let wait = next_tick.min(next_ping).saturating_duration_since(Instant::now()).min(WATCH_EVERY);
                 if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -37,6 +40,17 @@ impl Ticker {
                 handover::watch(&gateway);
                 gateway.deliver();
                 named_tokens::close_expired(&gateway, schemas::now_ms());
+                if Instant::now() >= next_ping {
+                    // A machine that slept has heard nobody, and begins anew with everybody.
+                    let has_slept = Instant::now() > next_ping + ping_interval / 2;
+                    gateway.connections.each(|connection| {
+                        if has_slept {
+                            connection.outbox.heard();
+                        }
+                        connection.outbox.ping();
+                    });
+                    next_ping = (next_ping + ping_interval).max(Instant::now());
+                }
                 if Instant::now() >= next_tick {
                     events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);
                     // A machine that slept does not catch up on the ticks it missed.

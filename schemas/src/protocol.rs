@@ -34,6 +34,8 @@ pub const MAX_BUFFERED_BYTES: usize = 1536 * 1024;
 pub const MAX_PREAUTH_BYTES: usize = 64 * 1024;
 /// Milliseconds between two `tick` events.
 pub const TICK_INTERVAL_MS: u64 = 30_000;
+/// Milliseconds between two WebSocket pings to a client, and within which one is to be answered.
+pub const PING_INTERVAL_MS: u64 = 25_000;
 /// Milliseconds from accepting the socket to an accepted `connect`.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 15_000;
 /// How far `device.signedAt` may lie from the gateway's clock, in milliseconds.

@@ -270,6 +270,12 @@ impl Client {
         self.heard.iter().filter(|event| event.event == name).collect()
     }
 
+    /// Forgets the events read so far, so that a client can stay for hours.
+    pub fn forget_events(&mut self) {
+        self.heard.clear();
+        self.backlog.retain(|frame| matches!(frame, Frame::Response(_)));
+    }
+
     /// Waits for the pong to a ping.
     pub async fn pong(&mut self) -> Vec<u8> {
         loop {
@@ -348,6 +354,8 @@ impl Client {
                 }
                 self.backlog.push_back(frame);
             }
+            // The library answers when it reads on.
+            Some(Ok(Message::Ping(_))) => {}
             Some(Ok(Message::Pong(bytes))) => self.pongs.push_back(bytes.to_vec()),
             Some(Ok(Message::Close(frame))) => {
                 let close = frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_string()));
