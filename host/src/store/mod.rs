@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that may wait for the disk. Past this the disk is not keeping up, and callers hear so.
@@ -25,7 +25,7 @@ pub enum StoreError {
     Busy,
     /// The store is closed, or the job ended without an answer.
     Closed,
-    /// SQLite's own words.
+    /// The file, and SQLite's own words.
     Failed(String),
 }
 
@@ -154,7 +154,8 @@ impl Store {
             let _ = reply.send(done);
             well
         }))?;
-        answer.await.map_err(|_| StoreError::Closed)?.map_err(|error| StoreError::Failed(error.to_string()))
+        let failed = |error: rusqlite::Error| StoreError::Failed(format!("{}: {error}", self.shared.path.display()));
+        answer.await.map_err(|_| StoreError::Closed)?.map_err(failed)
     }
 
     /// Runs a closure on the store's thread; a failure is logged. For writes nobody waits for.
@@ -163,10 +164,11 @@ impl Store {
         what: &'static str,
         job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
         let queued = self.enqueue(Box::new(move |connection| {
             let done = job(connection);
             if let Err(error) = &done {
-                tracing::error!(%error, what, "a write to the state file failed");
+                tracing::error!(file = %shared.path.display(), %error, what, "a write to the state file failed");
             }
             done.is_ok()
         }));
@@ -216,8 +218,13 @@ fn create_private(path: &Path) -> Result<(), String> {
 }
 
 fn prepare(connection: &mut Connection) -> Result<(), String> {
-    let failed = |error: rusqlite::Error| {
-        format!("is not a readable state file ({error}); move it away or restore a backup; nothing was written to it")
+    let failed = |error: rusqlite::Error| match remedy(&error) {
+        Some(remedy) => format!("cannot be opened ({error}); {remedy}"),
+        None => {
+            format!(
+                "is not a readable state file ({error}); move it away or restore a backup; nothing was written to it"
+            )
+        }
     };
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
     let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
@@ -231,6 +238,19 @@ fn prepare(connection: &mut Connection) -> Result<(), String> {
     }
     connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)
+}
+
+/// What there is to do where nothing is wrong with the file itself.
+fn remedy(error: &rusqlite::Error) -> Option<&'static str> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some("make room on its disk"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
+            Some("the gateway must be able to write to it and to its folder")
+        }
+        ErrorCode::SystemIoFailure => Some("look whether its disk is in order and has room"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("another program has it open; end that one"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{Shape, steps};
 
@@ -16,11 +16,11 @@ const BUSY: Duration = Duration::from_secs(10);
 pub fn open(path: &Path, shape: &Shape) -> Result<Connection, String> {
     create_private(path)?;
     let mut connection = connect(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    let unreadable = |error: rusqlite::Error| {
-        let holds = shape.holds;
-        format!(
+    let unreadable = |error: rusqlite::Error| match (remedy(&error), shape.holds) {
+        (Some(remedy), _) => format!("cannot be opened ({error}); {remedy}"),
+        (None, holds) => format!(
             "is not a readable file of {holds} ({error}); move it away or restore a backup; nothing was written to it"
-        )
+        ),
     };
     let taken = steps::taken(&connection, shape).map_err(unreadable)?;
     check(&connection, shape, taken).map_err(unreadable)??;
@@ -43,6 +43,19 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// What there is to do where nothing is wrong with the file itself.
+fn remedy(error: &rusqlite::Error) -> Option<&'static str> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some("make room on its disk"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
+            Some("the gateway must be able to write to it and to its folder")
+        }
+        ErrorCode::SystemIoFailure => Some("look whether its disk is in order and has room"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("another program has it open; end that one"),
+        _ => None,
+    }
 }
 
 /// Looks at the file, or at the tables that everything hangs on.

@@ -169,8 +169,8 @@ impl Shared {
             *reader = Some(connection);
         }
         let Some(connection) = reader.as_ref() else { return Err(MethodError::unavailable("no connection reads")) };
-        let snapshot = connection.unchecked_transaction()?;
-        let result = job(connection);
+        let snapshot = connection.unchecked_transaction().map_err(|error| self.writer.in_file(error.into()))?;
+        let result = job(connection).map_err(|error| self.writer.in_file(error));
         drop(snapshot);
         result
     }

@@ -78,6 +78,8 @@ impl Writer {
                 }
                 _ => {}
             }
+            let writer = self.clone();
+            let job = move |db: &Connection| job(db).map_err(|error| writer.in_file(error));
             let why = self.unwritten("the job panicked");
             queue.jobs.push_back(Box::new(Typed { job: Some(job), after, result: Err(why), reply }));
             !std::mem::replace(&mut queue.is_served, true)
@@ -95,8 +97,8 @@ impl Writer {
         let mut connection = lock(&self.connection);
         let connection = self.opened(&mut connection).map_err(|why| self.unreadable(why))?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = job(&transaction)?;
-        transaction.commit()?;
+        let done = job(&transaction).map_err(|error| self.in_file(error))?;
+        transaction.commit().map_err(|error| self.in_file(error.into()))?;
         Ok(done)
     }
 
@@ -106,9 +108,17 @@ impl Writer {
         MethodError::unavailable(format!("the {holds} cannot be read; the gateway's log has the details")).log(why)
     }
 
+    /// The same error. Where the log is told a cause, it is told the file as well.
+    pub fn in_file(&self, error: MethodError) -> MethodError {
+        match error.detail_for_log().map(|detail| format!("{}: {detail}", self.path.display())) {
+            Some(detail) => error.log(detail),
+            None => error,
+        }
+    }
+
     fn unwritten(&self, why: impl std::fmt::Display) -> MethodError {
         let said = format!("the {} could not be written; the gateway's log has the details", self.shape.holds);
-        MethodError::unavailable(said).retryable().log(why)
+        self.in_file(MethodError::unavailable(said).retryable().log(why))
     }
 
     fn commit(&self, connection: &mut MutexGuard<'_, Option<Connection>>, mut batch: Vec<Box<dyn Job>>) {

@@ -107,8 +107,7 @@ impl Book {
     /// As [`Book::open`], for a process of this name.
     pub fn open_for(folder: &Path, keep_runs: u64, process: &str) -> Result<Self, String> {
         let db = Database::open(folder, SHAPE)?;
-        db.transaction_here(|db| Ok(interrupt(db, process)?))
-            .map_err(|error| format!("{}: {error}", db.path().display()))?;
+        db.transaction_here(|db| Ok(interrupt(db, process)?)).map_err(|error| error.to_string())?;
         Ok(Book { db, keep_runs })
     }
 
