@@ -2,6 +2,7 @@
 //! is used. The product's own client is not used here on purpose: a test must be able to send what no client sends.
 
 pub mod abi_set;
+pub mod chance;
 pub mod command_line;
 pub mod compiler;
 pub mod foreign;

@@ -13,6 +13,7 @@ mod kills {
 
 use std::time::Duration;
 
+use clawhost_tests::chance::kills;
 use clawhost_tests::support::{Client, Connect, Gateway, Key};
 use kills::checks::Remains;
 use kills::work::Work;
@@ -23,16 +24,13 @@ use tokio::time::timeout;
 /// on the disk.
 const CONFIG: &str = "[plugins.echo.config]\nword_ms = 20\n[plugins.post.config]\npause_ms = 15\n";
 /// Within this the gateway is killed after it was given work: longer than the work takes.
-const WORKING_MS: u64 = 450;
+const WORKING: Duration = Duration::from_millis(450);
 /// Within this it is killed after its start, when it is so before anything is looked at.
-const STARTING_MS: u64 = 250;
+const STARTING: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn a_gateway_that_is_killed_at_any_moment_keeps_what_it_promised() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let kills = number("CLAWHOST_KILLS").unwrap_or(25);
-    let mut chance = Chance(number("CLAWHOST_KILLS_SEED").unwrap_or_else(|| schemas::now_ms() | 1));
-    eprintln!("{kills} kills with CLAWHOST_KILLS_SEED={}", chance.0);
+    let (kills, mut chance) = kills("work", 25);
 
     let program = env!("CARGO_BIN_EXE_mortal_gateway");
     let mut gateway = Gateway::builder().program(program).config(CONFIG).start().await;
@@ -40,12 +38,12 @@ async fn a_gateway_that_is_killed_at_any_moment_keeps_what_it_promised() {
     for kill in 1..=kills {
         if chance.below(4) == 0 {
             // Amid whatever it does first.
-            let _ = timeout(chance.moment(STARTING_MS), std::future::pending::<()>()).await;
+            let _ = timeout(chance.moment(STARTING), std::future::pending::<()>()).await;
         } else {
             let mut client = operator(&gateway).await;
             remains.check(&mut client).await;
             let mut work = Work::begin(&mut client, kill, &mut chance).await;
-            work.follow(&mut client, chance.moment(WORKING_MS)).await;
+            work.follow(&mut client, chance.moment(WORKING)).await;
             remains.add(work);
             drop::<Client>(client);
         }
@@ -65,21 +63,4 @@ async fn a_gateway_that_is_killed_at_any_moment_keeps_what_it_promised() {
 async fn operator(gateway: &Gateway) -> Client {
     let connect = Connect::operator().device(&Key::new(4));
     gateway.connect(&connect.with("minProtocol", json!(4)).with("maxProtocol", json!(4))).await
-}
-
-/// Moments that nobody chose, and that can be had again.
-pub struct Chance(u64);
-
-impl Chance {
-    /// A number below this one.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-
-    fn moment(&mut self, ms: u64) -> Duration {
-        Duration::from_millis(self.below(ms))
-    }
 }

@@ -270,10 +270,13 @@ impl Client {
         self.heard.iter().filter(|event| event.event == name).collect()
     }
 
-    /// Forgets the events read so far, so that a client can stay for hours.
-    pub fn forget_events(&mut self) {
+    /// Forgets the events read so far, so that a client can stay for hours. Those of one name still wait to be taken.
+    pub fn forget_events(&mut self, but: &str) {
         self.heard.clear();
-        self.backlog.retain(|frame| matches!(frame, Frame::Response(_)));
+        self.backlog.retain(|frame| match frame {
+            Frame::Response(_) => true,
+            Frame::Event(event) => event.event == but,
+        });
     }
 
     /// Waits for the pong to a ping.

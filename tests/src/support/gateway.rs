@@ -28,11 +28,18 @@ const LONG: Duration = Duration::from_secs(30);
 pub struct Builder {
     /// The product's own, which is built where it has to be, if nothing else is named.
     program: Option<PathBuf>,
+    /// Whether it takes the product's command line.
+    is_product: bool,
     config: String,
     state: Arc<TempDir>,
     token: Option<String>,
     arguments: Vec<String>,
     port: u16,
+    /// Where its state is, if not in the temporary folder.
+    elsewhere: Option<PathBuf>,
+    variables: Vec<(String, String)>,
+    /// What a shell does before it becomes the gateway.
+    before: String,
 }
 
 /// A running gateway. Dropped, it is asked to stop and must do so.
@@ -65,11 +72,15 @@ impl Default for Builder {
     fn default() -> Self {
         Builder {
             program: None,
+            is_product: true,
             config: String::new(),
             state: Arc::new(TempDir::new().expect("a temporary folder")),
             token: Some(TOKEN.to_string()),
             arguments: Vec::new(),
             port: 0,
+            elsewhere: None,
+            variables: Vec::new(),
+            before: String::new(),
         }
     }
 }
@@ -84,6 +95,14 @@ impl Builder {
     /// Another program than the product's.
     pub fn program(mut self, path: &str) -> Self {
         self.program = Some(path.into());
+        self.is_product = false;
+        self
+    }
+
+    /// The product's program, from here.
+    pub fn product(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_path_buf());
+        self.is_product = true;
         self
     }
 
@@ -111,9 +130,27 @@ impl Builder {
         self
     }
 
+    /// With its state in this folder.
+    pub fn state_at(mut self, folder: &Path) -> Self {
+        self.elsewhere = Some(folder.to_path_buf());
+        self
+    }
+
+    /// With this variable in its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// With limits of the system: what the shell's `ulimit` takes, such as `-v 500000`.
+    pub fn limited(mut self, limits: &str) -> Self {
+        self.before.push_str(&format!("ulimit {limits}; "));
+        self
+    }
+
     /// The state folder.
     pub fn state_dir(&self) -> PathBuf {
-        self.state.path().join("state")
+        self.elsewhere.clone().unwrap_or_else(|| self.state.path().join("state"))
     }
 
     fn config_file(&self) -> PathBuf {
@@ -144,6 +181,15 @@ impl Builder {
         (status.code().expect("it ended by itself"), process.lines().join("\n"))
     }
 
+    /// Starts it and kills it after so long, whatever it is at: what it said before. `None` if it ended by itself.
+    pub async fn killed_after(self, time: Duration) -> Option<String> {
+        let process = self.spawn();
+        let ended = timeout(time, process.end()).await;
+        process.kill();
+        timeout(LONG, process.end()).await.expect("a process that is killed ends");
+        ended.is_err().then(|| process.lines().join("\n"))
+    }
+
     /// Starts it and waits until something in it takes it down: what it said before.
     pub async fn dies(self) -> String {
         let process = self.spawn();
@@ -156,14 +202,18 @@ impl Builder {
         let folder = self.state.path();
         let config = self.config_file();
         std::fs::write(&config, &self.config).expect("a file in a temporary folder");
-        let mut command = match &self.program {
-            Some(program) => Command::new(program),
-            None => {
-                let mut command = Command::new(super::clawhost());
-                command.arg("run");
-                command
+        let program = self.program.as_deref().unwrap_or_else(|| super::clawhost());
+        let mut command = match self.before.as_str() {
+            "" => Command::new(program),
+            before => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("{before}exec \"$@\""), "sh"]).arg(program);
+                shell
             }
         };
+        if self.is_product {
+            command.arg("run");
+        }
         command.args(["--port", &self.port.to_string()]);
         command.arg("--state-dir").arg(self.state_dir()).arg("--config").arg(&config);
         if let Some(token) = &self.token {
@@ -172,6 +222,7 @@ impl Builder {
         command.args(&self.arguments);
         // Nothing of the environment but what a process needs.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(folder);
         Process::start(command)
     }
@@ -284,6 +335,11 @@ impl Gateway {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// The state folder.

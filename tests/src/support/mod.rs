@@ -11,6 +11,7 @@ mod key;
 mod memory;
 mod pattern;
 mod process;
+mod proxy;
 mod secrets;
 
 pub use binary::{clawhost, example_library};
@@ -23,3 +24,4 @@ pub use http::{Answer, Raw, http, http_at};
 pub use key::Key;
 pub use memory::resident_kib;
 pub use pattern::mismatch;
+pub use proxy::{Proxy, Way};

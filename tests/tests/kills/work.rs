@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use clawhost_tests::chance::Chance;
 use clawhost_tests::support::{Client, Frame};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-
-use crate::Chance;
 
 /// What an agent is told, and so its answer.
 pub const WORDS: &str = "one two three four";

@@ -6,6 +6,7 @@ mod grumpy;
 mod session_store;
 mod spike;
 mod tides;
+mod unruly;
 mod vault;
 mod wires;
 

@@ -1,0 +1,158 @@
+//! A disk without room, and one that cannot be written.
+
+use std::path::Path;
+
+use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock};
+use schemas::ErrorShape;
+use serde_json::{Value, json};
+
+use super::means::{Disk, names_no_path};
+
+/// More writes of a kind than fit into what a database has left in files that it has already.
+const WRITES: usize = 5_000;
+
+/// What is asked for again and again until the disk is full, and the file that is full then.
+const KINDS: [(&str, &str); 2] = [("cron.add", "cron.db"), ("chat.send", "state.db")];
+
+#[tokio::test]
+async fn a_full_disk_costs_what_cannot_be_kept_and_nothing_else() {
+    let Some(disk) = Disk::small("a_full_disk_costs_what_cannot_be_kept_and_nothing_else") else { return };
+    let gateway = Gateway::builder().state_at(&disk.state()).start().await;
+    let key = Key::new(1);
+    let mut admin = gateway.connect(&Connect::operator().device(&key)).await;
+    let token = admin.hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
+    admin.ok("cron.add", job("before")).await;
+    say(&mut admin, "before").await;
+    let before = kept(&mut admin).await;
+
+    disk.fill();
+    for (method, file) in KINDS {
+        let error = until_full(&mut admin, method).await;
+        assert_eq!(error.code, "UNAVAILABLE", "{method}: {error:?}");
+        names_no_path(&format!("{error:?}"), &gateway.state_dir());
+        let line = gateway.log_line(file).await;
+        assert!(line.contains("full"), "{line}");
+    }
+    // The host's own file: a device that knocks is not told that it waits, since nothing would remember it.
+    let mut full = false;
+    for number in 2..200 {
+        let mut stranger = gateway.knock_with(&Knock::remote()).await;
+        let refused = stranger.connect(&Connect::operator().device(&Key::new(number))).await.expect_err("a stranger");
+        names_no_path(&format!("{refused:?}"), &gateway.state_dir());
+        if refused.error.code != "NOT_PAIRED"
+            || refused.error.details.as_ref().is_none_or(|it| it["requestId"].is_null())
+        {
+            full = true;
+            break;
+        }
+    }
+    assert!(full, "a full disk kept every knock");
+    let line = gateway.log_line("a device was not admitted").await;
+    assert!(line.contains("state.db"), "{line}");
+    // Whatever needs no disk is served.
+    admin.ok("health", json!({})).await;
+    gateway.assert_healthy().await;
+    gateway.connect(&Connect::operator().device(&key).token(&token)).await.close().await;
+
+    disk.make_room();
+    admin.ok("cron.add", job("after")).await;
+    say(&mut admin, "after").await;
+    contains(&kept(&mut admin).await, &before);
+    admin.close().await;
+    let gateway = gateway.stop().await.restart().await;
+    let mut admin = gateway.connect(&Connect::operator().device(&key).token(&token)).await;
+    let now = kept(&mut admin).await;
+    contains(&now, &before);
+    assert!(now.iter().any(|it| it == "after"), "{now:?}");
+    admin.close().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_says_what_to_do_where_it_cannot_write() {
+    let Some(disk) = Disk::small("a_gateway_says_what_to_do_where_it_cannot_write") else { return };
+    let gateway = Gateway::builder().state_at(&disk.state()).start().await;
+    let mut admin = gateway.admin().await;
+    say(&mut admin, "before").await;
+    admin.ok("cron.add", job("before")).await;
+    let before = kept(&mut admin).await;
+    admin.close().await;
+    let stopped = gateway.stop().await;
+    let files = contents(&disk.state());
+
+    disk.read_only(true);
+    let (code, said) = stopped.builder().fail().await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&disk.state().display().to_string()), "it names the place: {said}");
+    assert!(said.to_lowercase().contains("read-only") || said.contains("Permission denied"), "{said}");
+    disk.read_only(false);
+
+    disk.fill();
+    let (code, said) = stopped.builder().fail().await;
+    assert_eq!(code, 1, "{said}");
+    let place = disk.state().display().to_string();
+    assert!(said.contains(&place) && (said.contains("room") || said.contains("No space left")), "{said}");
+    disk.make_room();
+    for (file, bytes) in &files {
+        assert!(std::fs::read(file).is_ok_and(|now| now == *bytes), "{} was changed", file.display());
+    }
+
+    let gateway = stopped.restart().await;
+    let mut admin = gateway.admin().await;
+    contains(&kept(&mut admin).await, &before);
+    admin.close().await;
+    gateway.stop().await;
+}
+
+/// Asks until there is no room for it: the refusal.
+async fn until_full(client: &mut Client, method: &str) -> ErrorShape {
+    for number in 0..WRITES {
+        let params = match method {
+            "cron.add" => job(&format!("full-{number}")),
+            _ => words(&format!("full-{number}")),
+        };
+        let id = client.request(method, params).await;
+        let answer = client.reply(&id).await;
+        if let Some(error) = answer.error {
+            return error;
+        }
+    }
+    panic!("a full disk took {WRITES} times {method}")
+}
+
+fn job(name: &str) -> Value {
+    json!({ "name": name, "schedule": { "kind": "every", "everyMs": 86_400_000 }, "sessionTarget": "main",
+            "wakeMode": "next-heartbeat", "payload": { "kind": "systemEvent", "text": "x".repeat(3_000) } })
+}
+
+fn words(key: &str) -> Value {
+    json!({ "sessionKey": "main", "message": key, "idempotencyKey": key })
+}
+
+/// A message, and its answer.
+async fn say(client: &mut Client, what: &str) {
+    client.ok("chat.send", words(what)).await;
+    assert_eq!(client.ok("agent.wait", json!({ "runId": what })).await["status"], "ok");
+}
+
+/// What a gateway remembers: jobs, and what was said.
+async fn kept(client: &mut Client) -> Vec<String> {
+    let jobs = client.ok("cron.list", json!({ "includeDisabled": true })).await;
+    let history = client.ok("chat.history", json!({ "sessionKey": "main", "limit": 1000 })).await;
+    let text = |value: &Value| value.as_str().map(str::to_string);
+    let jobs = jobs["jobs"].as_array().expect("jobs").iter().filter_map(|job| text(&job["name"]));
+    let said = history["messages"].as_array().expect("messages").iter();
+    jobs.chain(said.filter_map(|message| text(&message["content"][0]["text"]))).collect()
+}
+
+fn contains(now: &[String], before: &[String]) {
+    for it in before {
+        assert!(now.contains(it), "{it} is gone");
+    }
+}
+
+/// The databases of a state folder.
+fn contents(state: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = [state.join("state.db"), state.join("data/cron/cron.db"), state.join("data/sessions/sessions.db")];
+    files.into_iter().map(|file| (file.clone(), std::fs::read(file).expect("it was made"))).collect()
+}

@@ -1,0 +1,164 @@
+//! A gateway of an older form is updated, and killed while the new one takes its databases forward. Whenever that is: each file
+//! is whole, of one form or the next, and has every row; the next start finishes, and a copy of the old form is kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clawhost_tests::chance::kills;
+use clawhost_tests::support::{Builder, Connect, Gateway, Key, Knock};
+use database::rusqlite::Connection;
+use serde_json::json;
+
+/// Rows that are made of each: enough for a copy of the file to take a while.
+const ROWS: u64 = 4_000;
+
+/// A database, and how it is told back to its first form.
+struct Old {
+    file: &'static str,
+    /// Its table and column of names.
+    named: (&'static str, &'static str),
+    back: &'static str,
+    forms: u32,
+}
+
+const STATE: Old = Old {
+    file: "state.db",
+    named: ("devices", "device_id"),
+    back: "
+        CREATE TABLE first (request_id TEXT PRIMARY KEY, device_id TEXT NOT NULL UNIQUE, record TEXT NOT NULL,
+                            ts INTEGER NOT NULL) STRICT;
+        -- Tomorrow, so that it does not expire in a long run.
+        INSERT INTO first SELECT request_id, device_id, json_set(record, '$.ts', ts + 86400000), ts + 86400000
+            FROM pending_pairings;
+        DROP TABLE pending_pairings;
+        ALTER TABLE first RENAME TO pending_pairings;
+        ALTER TABLE devices DROP COLUMN pins;
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $ROWS)
+            INSERT INTO devices SELECT device_id || '-' || i, public_key, display_name, platform, device_family, client_id,
+                client_mode, role, roles, scopes, remote_ip, label, approved_via, created_at_ms, approved_at_ms,
+                last_seen_at_ms FROM devices, n;
+        PRAGMA user_version = 1;",
+    forms: 3,
+};
+
+const RUNS: Old = Old {
+    file: "data/agent/runs.db",
+    named: ("runs", "run_id"),
+    back: "
+        DROP INDEX runs_undelivered;
+        ALTER TABLE runs DROP COLUMN wish;
+        ALTER TABLE runs DROP COLUMN delivery;
+        ALTER TABLE runs DROP COLUMN message;
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $ROWS)
+            INSERT INTO runs SELECT NULL, run_id || '-' || i, session_key, session_id, agent_id, origin, process, state,
+                accepted_at, started_at, ended_at, outcome, noted FROM runs, n;
+        PRAGMA user_version = 1;",
+    forms: 3,
+};
+
+#[tokio::test]
+async fn a_gateway_that_is_killed_while_it_migrates_loses_nothing() {
+    let (kills, mut chance) = kills("migrations", 20);
+    let (old, builder) = old_state().await;
+    // How long a start takes that migrates: the kills lie within that, and a little beyond.
+    put_back(&old, &builder);
+    let begun = Instant::now();
+    let mut gateway = builder.clone().start().await;
+    let whole = begun.elapsed() * 5 / 4;
+    let mut found = BTreeMap::<String, u64>::new();
+    for _ in 0..kills {
+        let stopped = gateway.kill().await;
+        put_back(&old, &builder);
+        let amid = builder.clone().killed_after(chance.moment(whole)).await;
+        assert!(amid.is_some(), "it ended by itself:\n{}", stopped.log);
+        for old in [&STATE, &RUNS] {
+            let form = old.look(&builder.state_dir());
+            *found.entry(format!("{} of form {form}", old.file)).or_default() += 1;
+        }
+        gateway = builder.clone().start().await;
+        let mut admin = gateway.admin().await;
+        let list = admin.ok("device.pair.list", json!({})).await;
+        let names = |part: &str| list[part].as_array().map_or(0, Vec::len) as u64;
+        assert_eq!((names("paired"), names("pending")), (ROWS + 1, 1));
+        for run in ["run".to_string(), format!("run-{ROWS}")] {
+            let waited = admin.ok("agent.wait", json!({ "runId": run, "timeoutMs": 0 })).await;
+            assert_eq!(waited["status"], "ok", "{run}: {waited}");
+        }
+        admin.close().await;
+        for old in [&STATE, &RUNS] {
+            assert_eq!(old.look(&builder.state_dir()), old.forms);
+            let copy = builder.state_dir().join(format!("{}.v1.bak", old.file));
+            assert_eq!(old.form_and_rows(&copy), (1, ROWS + 1), "the copy of the old form");
+        }
+    }
+    eprintln!("{kills} kills: {found:?}");
+    gateway.stop().await;
+}
+
+/// A state folder as an older gateway left it, and a gateway that is about to use one like it.
+async fn old_state() -> (tempfile::TempDir, Builder) {
+    let gateway = Gateway::builder().start().await;
+    let mut admin = gateway.connect(&Connect::operator().device(&Key::new(1))).await;
+    let run = json!({ "message": "hello", "idempotencyKey": "run", "sessionKey": "main" });
+    let run = admin.request("agent", run).await;
+    assert_eq!(admin.answer(&run).await.expect("an answer")["status"], "ok");
+    admin.close().await;
+    let mut waiting = gateway.knock_with(&Knock::remote()).await;
+    waiting.connect(&Connect::operator().device(&Key::new(2))).await.expect_err("it waits");
+    let stopped = gateway.stop().await;
+    let old = tempfile::tempdir().expect("a temporary folder can be made");
+    copy(&stopped.state_dir(), old.path());
+    for file in [&STATE, &RUNS] {
+        let database = Connection::open(old.path().join(file.file)).expect("it was made");
+        database.execute_batch(&file.back.replace("$ROWS", &ROWS.to_string())).expect("its first form");
+        database.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(())).expect("all in one file");
+    }
+    (old, stopped.builder())
+}
+
+fn put_back(old: &tempfile::TempDir, builder: &Builder) {
+    std::fs::remove_dir_all(builder.state_dir()).expect("it is ours");
+    copy(old.path(), &builder.state_dir());
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).expect("a file can be copied");
+        }
+    }
+}
+
+impl Old {
+    /// Looks at a copy of the file as it is, with what SQLite keeps beside it: its form, if it is whole and has every row.
+    fn look(&self, state: &Path) -> u32 {
+        let scratch = tempfile::tempdir().expect("a temporary folder can be made");
+        let file: PathBuf = state.join(self.file);
+        let beside = |end: &str| PathBuf::from(format!("{}{end}", file.display()));
+        for end in ["", "-wal"] {
+            // Without a log there is nothing to be taken from it.
+            let _ = std::fs::copy(beside(end), scratch.path().join(format!("looked-at.db{end}")));
+        }
+        let (form, rows) = self.form_and_rows(&scratch.path().join("looked-at.db"));
+        assert_eq!(rows, ROWS + 1, "{} of form {form}", self.file);
+        assert!((1..=self.forms).contains(&form), "{form}");
+        form
+    }
+
+    fn form_and_rows(&self, file: &Path) -> (u32, u64) {
+        let database = Connection::open(file).expect("it is there");
+        let check: String =
+            database.pragma_query_value(None, "quick_check", |row| row.get(0)).expect("it is a database");
+        assert_eq!(check, "ok", "{}", file.display());
+        let form = database.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a number");
+        let (table, name) = self.named;
+        let count = format!("SELECT count(DISTINCT {name}) FROM {table}");
+        let rows = database.query_row(&count, [], |row| row.get::<_, i64>(0)).expect("its rows");
+        (form, rows as u64)
+    }
+}
