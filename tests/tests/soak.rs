@@ -1,0 +1,44 @@
+//! The tool that keeps a gateway busy for hours does what it says: here for a few rounds, which are counted and not timed.
+
+use std::process::Command;
+
+use clawhost_tests::support::clawhost;
+use serde_json::{Value, json};
+
+/// Runs it: whether it found nothing, its report, and all that it printed.
+fn soak(program: &std::path::Path, nodes: &str) -> (bool, Value, String) {
+    let mut soak = Command::new(env!("CARGO_BIN_EXE_soak"));
+    soak.args(["--rounds", "3", "--operators", "3", "--visitors", "2", "--approvers", "1", "--nodes", nodes]);
+    let outcome = soak.arg("--gateway-bin").arg(program).output().expect("the tool can be started");
+    let printed = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    let report = printed.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+    (outcome.status.success(), report, printed + &String::from_utf8_lossy(&outcome.stderr))
+}
+
+#[test]
+fn a_few_rounds_of_everybody_find_nothing_wrong() {
+    let (is_good, report, printed) = soak(clawhost(), "2");
+    assert!(is_good, "{printed}");
+    let counts = &report["counts"];
+    for (what, count) in [
+        ("health", 9),
+        ("system-presence", 9),
+        ("messages answered", 9),
+        ("node.invoke", 9),
+        ("transcripts read", 3),
+        ("visits", 6),
+        ("approvals decided", 3),
+    ] {
+        assert_eq!(counts[what], count, "{what}: {printed}");
+    }
+    assert!(counts["configurations"].as_u64() >= Some(1), "{printed}");
+    assert_eq!((&report["faults"], &report["missedTicks"]), (&json!([]), &json!(0)), "{printed}");
+    assert!(printed.contains("nothing was lost, doubled or left behind"), "{printed}");
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_as_it_should_fails() {
+    // It has neither presence nor agents.
+    let (is_good, report, printed) = soak(env!("CARGO_BIN_EXE_test_gateway").as_ref(), "0");
+    assert!(!is_good && report["faults"].as_array().is_some_and(|faults| !faults.is_empty()), "{printed}");
+}
