@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use schemas::protocol::Version;
 use serde_json::json;
 
 use crate::gateway::Gateway;
@@ -43,7 +44,11 @@ impl Ticker {
                 if Instant::now() >= next_ping {
                     // A machine that slept has heard nobody, and begins anew with everybody.
                     let has_slept = Instant::now() > next_ping + ping_interval / 2;
+                    // In protocol 3 a gateway sends no pings, and clients may be made for that.
                     gateway.connections.each(|connection| {
+                        if connection.version < Version::V4 {
+                            return;
+                        }
                         if has_slept {
                             connection.outbox.heard();
                         }

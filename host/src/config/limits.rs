@@ -109,7 +109,7 @@ limits! {
     surface_ttl_ms: u64 = 600_000, 0..=DAY_MS;
     /// Time between two tick events.
     tick_interval_ms: u64 = protocol::TICK_INTERVAL_MS, 50..=3_600_000;
-    /// Time between two pings of a connection. One that has sent nothing by the next is closed.
+    /// Time between two pings of a connection of protocol 4. One that has sent nothing by the next is closed.
     ping_interval_ms: u64 = protocol::PING_INTERVAL_MS, 50..=3_600_000;
     /// Time a method may take unless its manifest says otherwise.
     method_timeout_ms: u64 = 60_000, 10..=DAY_MS;

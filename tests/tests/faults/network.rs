@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, PATIENCE, Proxy, TOKEN, Way};
+use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, PATIENCE, Payload, Proxy, TOKEN, Way};
 use client::{Backoff, ConnectOptions, State};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -10,10 +10,15 @@ use tokio::time::timeout;
 /// A ping a second here, and one in 25 unless configured. A test that does other things for so long is gone, too.
 const CONFIG: &str = "[gateway.limits]\nping_interval_ms = 1_000\ntick_interval_ms = 500\n";
 
+/// Who speaks protocol 4 is pinged.
+fn of_4(connect: Connect) -> Connect {
+    connect.payload(Payload::V3).with("minProtocol", json!(4)).with("maxProtocol", json!(4))
+}
+
 /// A guest whom others see, through a network that may fail.
 async fn guest(proxy: &Proxy, name: &str) -> Client {
     let mut client = Client::open(&proxy.door(), &Knock::default()).await.expect("an upgrade");
-    let connect = Connect::operator().client("test", "ui").about("instanceId", name);
+    let connect = of_4(Connect::operator().client("test", "ui").about("instanceId", name));
     client.connect(&connect).await.expect("accepted");
     client
 }
@@ -89,7 +94,7 @@ async fn a_peer_that_answers_stays_whatever_else_it_does_not_say() {
 #[tokio::test]
 async fn a_gateway_that_slept_takes_nobody_for_gone() {
     let gateway = Gateway::with_config("[gateway.limits]\nping_interval_ms = 1_000\ntick_interval_ms = 100\n").await;
-    let mut client = gateway.admin().await;
+    let mut client = gateway.connect(&of_4(Connect::operator().scopes(&["operator.admin"]))).await;
     gateway.signal("STOP");
     // Several intervals, in which it could hear nobody.
     let _ = timeout(Duration::from_millis(3_500), client.event("never")).await;
@@ -108,7 +113,7 @@ async fn a_question_to_a_node_that_is_gone_without_a_word_is_answered() {
     let proxy = Proxy::to(gateway.port).await;
     let mut admin = gateway.admin().await;
     let key = Key::new(1);
-    let connect = Connect::node().device(&key).with("commands", json!(["system.which"]));
+    let connect = of_4(Connect::node().device(&key).with("commands", json!(["system.which"])));
     let mut node = Client::open(&proxy.door(), &Knock::default()).await.expect("an upgrade");
     node.connect(&connect).await.expect("accepted");
     let request = admin.event("node.pair.requested").await.payload.expect("a payload")["requestId"].clone();
