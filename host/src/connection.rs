@@ -24,7 +24,7 @@ use crate::gateway::Gateway;
 use crate::handshake::{Accepted, Challenged, Refusal, Stage};
 use crate::hello::{self, Newcomer};
 use crate::locality::Peer;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, SLOW};
 use crate::refusals::Refusals;
 use crate::socket::{Incoming, Socket, Stream};
 use crate::surfaces::{self, Vantage};
@@ -241,19 +241,22 @@ async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, con
                 gateway.metrics.limit_hit("max_payload");
             }
             outbox.close(code, reason);
-            Box::pin(farewell(gateway, socket)).await;
+            Box::pin(farewell(socket, gateway.limits().close_grace_ms)).await;
             Ending { code: Some(code), reason: reason.to_string() }
         }
         Last::Silent => {
             gateway.metrics.limit_hit("ping_interval_ms");
             tracing::info!(conn = connection.number, "closing a connection that answers no pings");
             outbox.close(close::POLICY, "ping timeout");
-            Box::pin(farewell(gateway, socket)).await;
+            Box::pin(farewell(socket, gateway.limits().close_grace_ms)).await;
             Ending { code: Some(close::POLICY), reason: "ping timeout".to_string() }
         }
         Last::Us => {
             let (code, reason) = outbox.closing().unwrap_or_default();
-            Box::pin(farewell(gateway, socket)).await;
+            let limits = gateway.limits();
+            // Whoever fell behind has more to take than others, and shall hear why it is closed.
+            let grace = if reason == SLOW { limits.slow_close_ms } else { limits.close_grace_ms };
+            Box::pin(farewell(socket, grace)).await;
             Ending { code: Some(code), reason }
         }
     }
@@ -345,13 +348,13 @@ async fn refuse<S: Stream>(gateway: &Gateway, socket: &mut Socket<S>, outbox: &O
         let _ = outbox.response(|out| write::response_error(out, id, &error, None));
     }
     outbox.close(refusal.close_code, &refusal.close_reason);
-    farewell(gateway, socket).await;
+    farewell(socket, gateway.limits().close_grace_ms).await;
 }
 
-/// Flushes what is queued, ends our side, and waits for the peer to end its own, all within `close_grace_ms`: a socket
+/// Flushes what is queued, ends our side, and waits for the peer to end its own, all within so many milliseconds: a socket
 /// dropped with unread bytes would take the close frame with it.
-async fn farewell<S: Stream>(gateway: &Gateway, socket: &mut Socket<S>) {
-    let grace = Duration::from_millis(gateway.limits().close_grace_ms);
+async fn farewell<S: Stream>(socket: &mut Socket<S>, grace_ms: u64) {
+    let grace = Duration::from_millis(grace_ms);
     let goodbye = async {
         poll_fn(|context| socket.poll_write(context)).await?;
         poll_fn(|context| socket.poll_shutdown(context)).await?;

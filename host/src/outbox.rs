@@ -18,6 +18,9 @@ use crate::metrics::Metrics;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
+/// What one who fell behind is closed with.
+pub const SLOW: &str = "slow consumer";
+
 /// Byte limits of a connection's outbox and of all of them together.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxLimits {
@@ -364,7 +367,7 @@ impl Outbox {
     /// being written is finished, the ones behind it are not worth its patience.
     fn overflow(&self, state: &mut State, limit: &'static str) -> Full {
         state.bytes.clear();
-        self.begin_close(state, close::POLICY, "slow consumer");
+        self.begin_close(state, close::POLICY, SLOW);
         if let Some((_, counter)) = self.shared.overflows.iter().find(|(name, _)| *name == limit) {
             counter.increment(1);
         }

@@ -54,7 +54,8 @@ impl Ticker {
                         }
                         connection.outbox.ping();
                     });
-                    next_ping = (next_ping + ping_interval).max(Instant::now());
+                    // Never two at once: between them there must be time for an answer.
+                    next_ping = (next_ping + ping_interval).max(Instant::now() + ping_interval / 2);
                 }
                 if Instant::now() >= next_tick {
                     events::announce(&gateway, "tick", &json!({ "ts": schemas::now_ms() }), true);

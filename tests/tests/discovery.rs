@@ -39,7 +39,10 @@ impl Browser {
 
     fn found(&self, name: &str) -> ResolvedService {
         self.wait(name, |event| match event {
-            ServiceEvent::ServiceResolved(service) if service.get_fullname().starts_with(name) => Some(*service),
+            // Its addresses may come a moment later than the rest.
+            ServiceEvent::ServiceResolved(service) if service.get_fullname().starts_with(name) => {
+                (!service.get_addresses_v4().is_empty()).then_some(*service)
+            }
             _ => None,
         })
     }

@@ -1,5 +1,6 @@
 //! The tool that keeps a gateway busy for hours does what it says: here for a few rounds, which are counted and not timed.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use clawhost_tests::support::clawhost;
@@ -38,7 +39,18 @@ fn a_few_rounds_of_everybody_find_nothing_wrong() {
 
 #[test]
 fn a_gateway_that_does_not_answer_as_it_should_fails() {
-    // It has neither presence nor agents.
-    let (is_good, report, printed) = soak(env!("CARGO_BIN_EXE_test_gateway").as_ref(), "0");
-    assert!(!is_good && report["faults"].as_array().is_some_and(|faults| !faults.is_empty()), "{printed}");
+    // It begins without presence, which everybody asks for.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("clawhost");
+    let script = format!(
+        "#!/bin/sh\nfor word in \"$@\"; do\n  [ \"$before\" = --config ] && printf '[plugins.presence]\\nenabled = false\\n' >> \"$word\"\n  \
+         before=$word\ndone\nexec '{}' \"$@\"\n",
+        clawhost().display()
+    );
+    std::fs::write(&program, script).expect("a script can be written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("and be made a program");
+    let (is_good, report, printed) = soak(&program, "0");
+    let faults = report["faults"].as_array().cloned().unwrap_or_default();
+    let of_presence = |fault: &Value| fault.as_str().is_some_and(|fault| fault.contains("system-presence"));
+    assert!(!is_good && faults.iter().any(of_presence), "{printed}");
 }

@@ -123,6 +123,8 @@ limits! {
     kv_bytes: usize = MIB, 0..=1024 * MIB;
     /// Time given to the last frames and the close frame before a socket is dropped.
     close_grace_ms: u64 = 1_000, 0..=60_000;
+    /// Time that one who fell behind has to take what is queued for it, and its close.
+    slow_close_ms: u64 = 15_000, 0..=600_000;
     /// Time without progress after which the log names the method that blocks a worker.
     worker_stall_ms: u64 = 100, 10..=60_000;
     /// How deep calls between plugins may nest.
