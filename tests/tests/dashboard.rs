@@ -131,7 +131,9 @@ fn every_alert_fires_for_what_it_is_about_and_for_nothing_else() {
         assert!(tried.contains(&format!("- name: {name}\n")), "no case lets {name} fire");
         assert!(tried.contains(&format!("{{ alertname: {name}, ")), "{name} is not tried where all is well");
     }
-    unknown_metrics(&rules).for_each(|name| panic!("an alert asks for {name}, which nobody counts"));
+    if let Some(name) = unknown_metrics(&rules).next() {
+        panic!("an alert asks for {name}, which nobody counts");
+    }
     if !Prometheus::is_here("every_alert_fires_for_what_it_is_about_and_for_nothing_else") {
         return;
     }
@@ -179,7 +181,9 @@ fn the_dashboard_can_be_imported_anywhere() {
         }
     }
     for (place, query) in queries(&dashboard) {
-        unknown_metrics(&query).for_each(|name| panic!("{place} asks for {name}, which nobody counts"));
+        if let Some(name) = unknown_metrics(&query).next() {
+            panic!("{place} asks for {name}, which nobody counts");
+        }
         let of_all = query.contains("{job=~\"$job\", instance=~\"$instance\"");
         assert!(of_all || place.starts_with("variable"), "{place}: {query} is not about the chosen gateways");
     }
