@@ -59,12 +59,13 @@ fn open(method: &Arc<MethodEntry>) -> OpenCall {
         depth: 0,
         started,
         deadline_ms: 0,
-        timer: None,
+        is_timed: false,
         stage: Stage::HandingOver,
         handed_over: started,
         waiting: None,
         in_flight: false,
         children: Vec::new(),
+        traceparent: None,
         slot: None,
     }
 }
