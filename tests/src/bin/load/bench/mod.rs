@@ -433,6 +433,43 @@ fn sample<const N: usize>(values: [(&str, Option<f64>); N]) -> Sample {
 }
 
 fn keep(run: &Run, out: &Path) -> Outcome<()> {
-    let text = serde_json::to_string_pretty(run).map_err(|error| error.to_string())?;
+    let mut record = serde_json::to_value(run).map_err(|error| error.to_string())?;
+    strip_folders(&mut record);
+    let text = format!("{record:#}");
     std::fs::write(out, text + "\n").map_err(|error| format!("{}: {error}", out.display()))
+}
+
+/// The record is shown to everybody, and where somebody keeps their files is nobody's business: of a path only the last name
+/// stays, whoever's words it came in with.
+fn strip_folders(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            let last = |word: &str| match word.rsplit_once('/') {
+                Some((folder, name)) if folder.starts_with('/') => name.to_string(),
+                _ => word.to_string(),
+            };
+            *text = text.split(' ').map(last).collect::<Vec<_>>().join(" ");
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(strip_folders),
+        serde_json::Value::Object(values) => values.values_mut().for_each(strip_folders),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_names_no_folder() {
+        let mut record =
+            json!({ "absent": "npm: /a/b/x.json is bad, ws://a/b", "more": [{ "of": "tests/bench/run" }, 7] });
+        strip_folders(&mut record);
+        assert_eq!(
+            record,
+            json!({ "absent": "npm: x.json is bad, ws://a/b", "more": [{ "of": "tests/bench/run" }, 7] })
+        );
+    }
 }

@@ -56,7 +56,7 @@ pub fn opening(run: &Run) -> String {
     for contestant in &run.contestants {
         text += &match &contestant.absent {
             None => format!("- {}: {}\n", contestant.who.name(), contestant.version),
-            Some(why) => format!("- {}: not here, {}\n", contestant.who.name(), without_folders(why)),
+            Some(why) => format!("- {}: not here, {}\n", contestant.who.name(), one_line(why)),
         };
     }
     let (hello, welcome) = run.greeting;
@@ -223,7 +223,7 @@ pub fn missing(run: &Run) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String = lines.iter().map(|line| format!("- {}\n", without_folders(line))).collect();
+    let lines: String = lines.iter().map(|line| format!("- {}\n", one_line(line))).collect();
     format!("## What is missing\n\n{lines}")
 }
 
@@ -255,15 +255,6 @@ fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace('|', "\\|")
-}
-
-/// Where somebody keeps their files is nobody's business.
-fn without_folders(text: &str) -> String {
-    let shortened = |word: &str| match word.rsplit_once('/') {
-        Some((folder, name)) if folder.starts_with('/') => name.to_string(),
-        _ => word.to_string(),
-    };
-    one_line(text).split(' ').map(shortened).collect::<Vec<_>>().join(" ")
 }
 
 fn cell(point: &Point, name: &str) -> String {
@@ -307,11 +298,6 @@ mod tests {
         assert_eq!(shown, ["0", "0.12", "1.00", "12.3", "123", "123457"]);
         assert_eq!(spread(Spread { median: 2.0, least: 1.0, most: 30.0 }), "2.00 (1.00–30.0)");
         assert_eq!(spread(Spread { median: 2.0, least: 2.0, most: 2.0 }), "2.00");
-    }
-
-    #[test]
-    fn a_reason_names_no_folder() {
-        assert_eq!(without_folders("npm:  /home/me/bench/x.json is\nbad, ws://a/b"), "npm: x.json is bad, ws://a/b");
     }
 
     #[test]
