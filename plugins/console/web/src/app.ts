@@ -1,14 +1,15 @@
 /** What all pages share: the connection, and what may be done by it. */
 import { computed, signal } from '@preact/signals';
+import type { EventRow, MethodRow } from 'schemas/models/clawhost';
 import { Gateway } from './gateway/gateway';
-import type { EventRow, MethodRow } from './gateway/types';
+import type { Method } from './gateway/names';
 
 /** The gateway that serves this page, through whatever brought the page here. */
 export const gateway = new Gateway(new URL('.', location.href).href.replace(/^http/, 'ws'));
 
 export const isOpen = computed(() => gateway.state.value.name === 'open');
 export const hello = computed(() => gateway.hello.value);
-export const scopes = computed(() => hello.value?.auth.scopes ?? []);
+export const scopes = computed(() => hello.value?.auth?.scopes ?? []);
 
 /** What the gateway serves now, with who may use it: `system.methods`. Empty where that is not served or allowed. */
 export const methods = signal<MethodRow[]>([]);
@@ -28,14 +29,19 @@ export function serves(method: string): boolean {
 }
 
 /** Whether this client may call a method. What it may not is not offered. */
-export function may(method: string): boolean {
+export function may(method: Method): boolean {
+  return mayAny(method);
+}
+
+/** The same of a method that is known by its name alone. */
+export function mayAny(method: string): boolean {
   if (!isListed.value || !serves(method)) return false;
   const row = rows.value.get(method);
   return !row || allows(row);
 }
 
 /** Whether a row of `system.methods` is for this client. */
-export function allows(row: { role: MethodRow['role']; scopes: string[] }): boolean {
+export function allows(row: Pick<MethodRow, 'role' | 'scopes'>): boolean {
   const roles = Array.isArray(row.role) ? row.role : [row.role];
   if (!roles.includes('operator')) return false;
   return row.scopes.length === 0 || row.scopes.some(holds);
@@ -50,7 +56,7 @@ export function holds(scope: string): boolean {
 
 async function list(): Promise<void> {
   try {
-    const listing = await gateway.call<{ methods: MethodRow[]; events: EventRow[] }>('system.methods');
+    const listing = await gateway.call('system.methods', {});
     [methods.value, events.value] = [listing.methods, listing.events];
   } catch {
     // Names are enough: what is not allowed says so when it is asked.

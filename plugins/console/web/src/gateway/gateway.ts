@@ -3,12 +3,14 @@
  * lost. Everything on the page that asks or hears something does so here.
  */
 import { signal } from '@preact/signals';
+import type { ConnectChallengeEvent, HelloOk } from 'schemas/models/clawhost';
 import { identity } from './identity';
 import { bootstrapToken } from './link';
+import type { EventName, Heard, Method, Params, Result } from './names';
 import { WANTED, connectParams, type Credentials } from './proof';
 import { Socket, type End } from './socket';
 import * as store from './store';
-import { Disconnected, GatewayError, sentence, type Hello } from './types';
+import { Disconnected, GatewayError, sentence } from './types';
 
 /** How the connection is doing. */
 export type State =
@@ -43,7 +45,7 @@ const KNOCK = 2_500;
 
 export class Gateway {
   readonly state = signal<State>({ name: 'connecting', again: false });
-  readonly hello = signal<Hello | undefined>(undefined);
+  readonly hello = signal<HelloOk | undefined>(undefined);
   /** Events that were lost since the page was opened, and how often it came back. */
   readonly lost = signal(0);
   readonly reconnects = signal(0);
@@ -93,8 +95,16 @@ export class Gateway {
     this.wake();
   }
 
-  /** Calls a method. With `interim` it waits for the last answer and tells of those before it. */
-  async call<T>(method: string, params: object = {}, interim?: (payload: unknown) => void): Promise<T> {
+  /** Calls a method that the models know. They are believed: nobody looks at the answer. */
+  call<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
+    return this.callAny(method, params) as Promise<Result<M>>;
+  }
+
+  /**
+   * Calls a method that is known by its name alone, somebody else's say. With `interim` it waits for the last answer and
+   * tells of those before it.
+   */
+  async callAny(method: string, params: unknown, interim?: (payload: unknown) => void): Promise<unknown> {
     if (!this.socket || this.state.value.name !== 'open') throw new Disconnected();
     const since = performance.now();
     const told = (ok: boolean) => {
@@ -102,7 +112,7 @@ export class Gateway {
       for (const hear of this.callHearers) hear(called);
     };
     try {
-      const answer = (await this.socket.call(method, params, interim)) as T;
+      const answer = await this.socket.call(method, params, interim);
       told(true);
       return answer;
     } catch (error) {
@@ -111,11 +121,12 @@ export class Gateway {
     }
   }
 
-  /** Hears an event; `*` is every event, `gap` that some were lost, `open` that the connection is there (again). */
-  on(event: string, hear: Hearer): () => void {
+  /** Hears an event; what comes with it is what the models say. */
+  on<E extends EventName>(event: E, hear: (payload: Heard[E], event: string) => void): () => void {
     const set = this.hearers.get(event) ?? new Set();
-    this.hearers.set(event, set.add(hear));
-    return () => set.delete(hear);
+    const hearer = hear as Hearer;
+    this.hearers.set(event, set.add(hearer));
+    return () => set.delete(hearer);
   }
 
   onCall(hear: (called: Called) => void): () => void {
@@ -131,7 +142,7 @@ export class Gateway {
     }
     try {
       const own = await identity();
-      const prove = (challenge: { nonce: string; ts: number }) => connectParams(own, challenge, credentials, scopes);
+      const prove = (challenge: ConnectChallengeEvent) => connectParams(own, challenge, credentials, scopes);
       const ear = {
         event: (name: string, payload: unknown) => this.tell(name, payload),
         gap: (lost: number) => {
@@ -161,7 +172,7 @@ export class Gateway {
     return [{}, scopes];
   }
 
-  private async live(socket: Socket, hello: Hello): Promise<End> {
+  private async live(socket: Socket, hello: HelloOk): Promise<End> {
     this.socket = socket;
     if (this.hello.value) this.reconnects.value += 1;
     this.hello.value = hello;
@@ -174,10 +185,10 @@ export class Gateway {
   }
 
   /** Remembers what the gateway handed over, so that next time it needs nothing else. */
-  private async keep(hello: Hello, asked: string[]): Promise<void> {
-    const { deviceToken, scopes } = hello.auth;
+  private async keep(hello: HelloOk, asked: string[]): Promise<void> {
     this.code = undefined;
-    if (deviceToken === undefined) return;
+    if (hello.auth?.deviceToken === undefined) return;
+    const { deviceToken, scopes } = hello.auth;
     this.kept = { token: deviceToken, scopes: asked.length === 0 ? WANTED : scopes };
     this.secret = undefined;
     await store.write(DEVICE, this.kept).catch(() => undefined);
@@ -203,11 +214,12 @@ export class Gateway {
         return this.mustBeApproved(error);
       case 'AUTH_SCOPE_MISMATCH': {
         // It was approved for less than it asked for, or is not any more.
-        const approved = Array.isArray(details.approvedScopes) ? (details.approvedScopes as string[]) : undefined;
+        const approved: unknown = details.approvedScopes;
         this.scopesTried += 1;
         if (!this.kept || this.scopesTried > 2) return this.signedOut(error);
-        const scopes = this.scopesTried === 1 ? approved?.filter((scope) => WANTED.includes(scope)) : undefined;
-        this.kept = { ...this.kept, scopes: scopes ?? ['operator.read'] };
+        const isTold = this.scopesTried === 1 && Array.isArray(approved);
+        const scopes = isTold ? WANTED.filter((scope) => approved.includes(scope)) : ['operator.read'];
+        this.kept = { ...this.kept, scopes };
         return 0;
       }
       case 'AUTH_DEVICE_TOKEN_MISMATCH':
@@ -228,7 +240,10 @@ export class Gateway {
   }
 
   private mustBeApproved(error: GatewayError): number {
-    const text = (name: string) => (typeof error.details[name] === 'string' ? (error.details[name] as string) : '');
+    const text = (name: string) => {
+      const value = error.details[name];
+      return typeof value === 'string' ? value : '';
+    };
     const [requestId, reason] = [text('requestId'), text('reason')];
     if (this.knocking !== undefined && this.knocking !== requestId) {
       this.knocking = undefined;

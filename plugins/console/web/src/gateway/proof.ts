@@ -1,4 +1,5 @@
 /** `connect`: who this page says it is, and the signature that proves it. */
+import type { ClientInfo, ConnectChallengeEvent, ConnectParams } from 'schemas/models/clawhost';
 import type { Identity } from './identity';
 
 /** What a page may ask for. What it is granted is for the gateway's operator to say. */
@@ -20,14 +21,9 @@ export interface Credentials {
   deviceToken?: string;
 }
 
-export interface Challenge {
-  nonce: string;
-  ts: number;
-}
-
 const ROLE = 'operator';
 
-const client = {
+const client: ClientInfo = {
   id: 'openclaw-control-ui',
   mode: 'webchat',
   displayName: `${browser()} on ${navigator.platform || 'an unknown system'}`,
@@ -40,10 +36,10 @@ const client = {
 /** The parameters of `connect`, signed for this challenge. */
 export async function connectParams(
   identity: Identity,
-  challenge: Challenge,
+  challenge: ConnectChallengeEvent,
   credentials: Credentials,
   scopes: string[],
-): Promise<object> {
+): Promise<ConnectParams> {
   const { secret, bootstrapToken, deviceToken } = credentials;
   // In the order in which the signature takes the first that is there.
   const signed = secret ?? deviceToken ?? bootstrapToken ?? '';

@@ -1,6 +1,6 @@
 /** One connection: the challenge, `connect`, then requests and events until it ends. It comes back no more. */
-import type { Challenge } from './proof';
-import { Disconnected, GatewayError, type Frame, type Hello } from './types';
+import type { ConnectChallengeEvent, ConnectParams, HelloOk } from 'schemas/models/clawhost';
+import { Disconnected, GatewayError, type Frame } from './types';
 
 /** How a connection ended. */
 export interface End {
@@ -14,6 +14,8 @@ export interface Ear {
   /** So many events were lost on the way. */
   gap(lost: number): void;
 }
+
+type Prove = (challenge: ConnectChallengeEvent) => Promise<ConnectParams>;
 
 interface Waiting {
   resolve(payload: unknown): void;
@@ -50,14 +52,14 @@ export class Socket {
   }
 
   /** Connects. `prove` makes the parameters of `connect` for the gateway's challenge. */
-  static async open(url: string, prove: (challenge: Challenge) => Promise<object>, ear: Ear): Promise<[Socket, Hello]> {
+  static async open(url: string, prove: Prove, ear: Ear): Promise<[Socket, HelloOk]> {
     const socket = new WebSocket(url);
     const opened = new Socket(socket, ear);
     const timer = setTimeout(() => socket.close(TICK_TIMEOUT, 'no greeting'), GREETING);
     try {
       const challenge = await opened.challenge();
-      const hello = (await opened.call('connect', await prove(challenge))) as Hello;
-      opened.watchTicks(hello.policy?.tickIntervalMs || 30_000);
+      const hello = (await opened.call('connect', await prove(challenge))) as HelloOk;
+      opened.watchTicks(hello.policy.tickIntervalMs || 30_000);
       return [opened, hello];
     } catch (error) {
       socket.close();
@@ -68,7 +70,7 @@ export class Socket {
   }
 
   /** Asks, and gives back the answer. With `interim` the last of several answers counts, and it hears of the others. */
-  call(method: string, params: object, interim?: (payload: unknown) => void): Promise<unknown> {
+  call(method: string, params: unknown, interim?: (payload: unknown) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.socket.readyState !== WebSocket.OPEN) {
         reject(new Disconnected());
@@ -85,14 +87,15 @@ export class Socket {
   }
 
   /** The gateway speaks first. From then on frames are heard. */
-  private challenge(): Promise<Challenge> {
+  private challenge(): Promise<ConnectChallengeEvent> {
     return new Promise((resolve, reject) => {
       this.socket.addEventListener('close', () => reject(new Disconnected()));
       this.socket.addEventListener('message', ({ data }) => {
         this.lastFrame = Date.now();
         const frame = parsed(data);
-        if (frame?.type === 'event' && frame.event === 'connect.challenge') resolve(frame.payload as Challenge);
-        else if (frame) this.hear(frame);
+        if (frame?.type === 'event' && frame.event === 'connect.challenge') {
+          resolve(frame.payload as ConnectChallengeEvent);
+        } else if (frame) this.hear(frame);
       });
     });
   }
@@ -102,7 +105,7 @@ export class Socket {
       this.answer(frame);
       return;
     }
-    if (frame.seq !== undefined) {
+    if (typeof frame.seq === 'number') {
       const lost = frame.seq - this.lastSeq - 1;
       this.lastSeq = frame.seq;
       if (lost > 0) this.ear.gap(lost);

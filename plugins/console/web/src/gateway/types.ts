@@ -1,82 +1,23 @@
-/** Shapes of the wire that this page reads, as far as it reads them. */
+/** Shapes of the wire that belong to no method and no event, and what goes wrong on it. */
+import type { ErrorShape } from 'schemas/models/clawhost';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** A JSON object whose fields are looked at one by one. */
 export type Fields = { [key: string]: unknown };
 
-export interface ErrorShape {
-  code: string;
-  message: string;
-  details?: Fields;
-  retryable?: boolean;
-  retryAfterMs?: number;
-}
-
+/** What the gateway sends, as far as it is read here: the models have what is in frames, and not the frames. */
 export type Frame =
-  | { type: 'event'; event: string; payload?: unknown; seq?: number; stateVersion?: unknown }
-  | { type: 'res'; id: string; ok: boolean; payload?: unknown; error?: ErrorShape };
+  | { type: 'event'; event: string; payload?: unknown; seq?: number | null }
+  | { type: 'res'; id: string; ok: boolean; payload?: unknown; error?: ErrorShape | null };
 
-export interface PresenceEntry {
-  host?: string;
-  ip?: string;
-  version?: string;
-  platform?: string;
-  deviceFamily?: string;
-  mode?: string;
-  reason?: string;
-  text?: string;
-  ts: number;
-  deviceId?: string;
-  instanceId?: string;
-  roles?: string[];
-  scopes?: string[];
-  lastInputSeconds?: number;
+export function isFields(value: unknown): value is Fields {
+  return value !== null && typeof value === 'object';
 }
 
-export interface SessionDefaults {
-  defaultAgentId: string;
-  mainKey: string;
-  mainSessionKey: string;
-}
-
-export interface Hello {
-  protocol: number;
-  server: { version: string; connId: string };
-  features: { methods: string[]; events: string[] };
-  snapshot: {
-    presence: PresenceEntry[];
-    health: Fields;
-    uptimeMs: number;
-    sessionDefaults?: SessionDefaults;
-    configPath?: string;
-    stateDir?: string;
-  };
-  pluginSurfaceUrls?: { [name: string]: string };
-  auth: { role: string; scopes: string[]; deviceToken?: string };
-  policy: { maxPayload: number; maxBufferedBytes: number; tickIntervalMs: number };
-}
-
-export type Role = string | string[];
-
-/** A row of `system.methods`. */
-export interface MethodRow {
-  name: string;
-  plugin: string;
-  summary: string;
-  role: Role;
-  scopes: string[];
-  effects: boolean;
-  idempotency: 'none' | 'replay' | 'plugin';
-  replies: 'single' | 'interim';
-}
-
-export interface EventRow {
-  name: string;
-  plugin: string;
-  summary: string;
-  role: Role;
-  scopes: string[];
+/** The fields of a value; anything but an object has none. */
+export function fieldsOf(value: unknown): Fields {
+  return isFields(value) ? value : {};
 }
 
 /** An error that the gateway answered a request with. */
@@ -89,8 +30,8 @@ export class GatewayError extends Error {
     super(shape.message);
     this.name = 'GatewayError';
     this.code = shape.code;
-    this.details = shape.details ?? {};
-    this.retryAfterMs = shape.retryAfterMs;
+    this.details = fieldsOf(shape.details);
+    this.retryAfterMs = shape.retryAfterMs ?? undefined;
   }
 
   /** The finer code, by which clients tell errors of one kind apart. */

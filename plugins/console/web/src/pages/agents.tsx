@@ -5,22 +5,8 @@ import { Badge, Empty, Facts, Field, Outcome, Problem, Section, Table } from '..
 import { useAction, useAnswer } from '../ui/ask';
 import { ago, count } from '../ui/words';
 
-interface AgentList {
-  defaultId: string;
-  agents: { id: string; name?: string; identity?: { name?: string; emoji?: string }; model?: { primary: string } }[];
-}
-
-interface Model {
-  id: string;
-  name: string;
-  provider: string;
-  contextWindow?: number;
-  reasoning?: boolean;
-  input?: string[];
-}
-
 export function Agents() {
-  const agents = useAnswer<AgentList>('agents.list', {}, { on: ['plugins.changed'] });
+  const agents = useAnswer('agents.list', {}, { on: ['plugins.changed'] });
   return (
     <>
       {may('agents.list') && (
@@ -33,7 +19,7 @@ export function Agents() {
                   <code>{agent.id}</code> {agent.id === agents.data?.defaultId && <Badge>default</Badge>}
                 </td>
                 <td>{[agent.identity?.emoji, agent.identity?.name ?? agent.name].filter(Boolean).join(' ')}</td>
-                <td>{agent.model?.primary}</td>
+                <td>{agent.model.primary}</td>
               </tr>
             ))}
           </Table>
@@ -46,7 +32,7 @@ export function Agents() {
 }
 
 function Models() {
-  const { data, error } = useAnswer<{ models: Model[] }>('models.list', {}, { on: ['plugins.changed'] });
+  const { data, error } = useAnswer('models.list', {}, { on: ['plugins.changed'] });
   return (
     <Section title="Models">
       <Problem>{error}</Problem>
@@ -67,16 +53,8 @@ function Models() {
   );
 }
 
-interface Heartbeat {
-  ts: number;
-  status: string;
-  reason?: string;
-  preview?: string;
-  channel?: string;
-}
-
 function Heartbeats() {
-  const { data, error } = useAnswer<Heartbeat | null>('last-heartbeat', {}, { on: ['heartbeat'] });
+  const { data, error } = useAnswer('last-heartbeat', {}, { on: ['heartbeat'] });
   const action = useAction();
   const [text, setText] = useState('');
   const wake = (event: Event) => {

@@ -1,23 +1,13 @@
 /** Message channels: how they are doing, and who outside may write. */
+import type { ChannelsPairingListRequest } from 'schemas/models/clawhost';
 import { gateway, may } from '../app';
 import type { Fields } from '../gateway/types';
 import { Badge, Code, Empty, Outcome, Problem, Section, Table, Twice } from '../ui/bits';
 import { useAction, useAnswer, type Action } from '../ui/ask';
 import { ago } from '../ui/words';
 
-interface Status {
-  channelOrder: string[];
-  channelLabels: { [id: string]: string };
-  channels: { [id: string]: Fields };
-  channelAccounts: { [id: string]: Fields[] };
-}
-
 export function Channels() {
-  const { data, error, again } = useAnswer<Status>(
-    'channels.status',
-    {},
-    { on: ['health', 'plugins.changed'], every: 15_000 },
-  );
+  const { data, error, again } = useAnswer('channels.status', {}, { on: ['health', 'plugins.changed'], every: 15_000 });
   const action = useAction();
   return (
     <>
@@ -47,6 +37,9 @@ export function Channels() {
   );
 }
 
+type Doing = 'channels.start' | 'channels.stop' | 'channels.logout';
+type Decision = 'channels.pairing.approve' | 'channels.pairing.dismiss';
+
 interface ChannelProps {
   id: string;
   label: string;
@@ -57,7 +50,7 @@ interface ChannelProps {
 }
 
 function Channel({ id, label, summary, accounts, action, again }: ChannelProps) {
-  const call = (method: string, accountId: unknown, words: string) =>
+  const call = (method: Doing, accountId: unknown, words: string) =>
     void action.run(async () => {
       await gateway.call(method, { channel: id, ...(typeof accountId === 'string' && { accountId }) });
       again();
@@ -127,22 +120,12 @@ function Channel({ id, label, summary, accounts, action, again }: ChannelProps) 
   );
 }
 
-interface Knock {
-  requestId: string;
-  channel: string;
-  channelLabel: string;
-  accountId: string;
-  senderId: string;
-  senderLabel: string;
-  createdAt: string;
-  metadata?: Fields;
-}
-
 function Knocks() {
-  const { data, error, again } = useAnswer<{ requests: Knock[] }>('channels.pairing.list', {}, { every: 10_000 });
+  const { data, error, again } = useAnswer('channels.pairing.list', {}, { every: 10_000 });
   const action = useAction();
-  const decide = (method: string, { channel, accountId, requestId }: Knock, words: string) =>
+  const decide = (method: Decision, knock: ChannelsPairingListRequest, words: string) =>
     void action.run(async () => {
+      const { channel, accountId, requestId } = knock;
       await gateway.call(method, { channel, accountId, requestId });
       again();
       return words;
@@ -193,17 +176,8 @@ function Knocks() {
   );
 }
 
-interface Sender {
-  channel: string;
-  accountId: string;
-  senderId: string;
-  name?: string;
-  handle?: string;
-  approvedAt: string;
-}
-
 function Senders() {
-  const { data, error, again } = useAnswer<{ senders: Sender[] }>('channels.senders.list', {}, { every: 30_000 });
+  const { data, error, again } = useAnswer('channels.senders.list', {}, { every: 30_000 });
   const action = useAction();
   if (data?.senders.length === 0) return null;
   return (

@@ -6,18 +6,8 @@ import { resolved } from '../form/schema';
 import { Badge, Code, Empty, Facts, Field, Problem, Section, Table } from '../ui/bits';
 import { useAnswer } from '../ui/ask';
 
-interface Read {
-  path: string;
-  exists: boolean;
-  raw?: string;
-  valid: boolean;
-  config: unknown;
-  hash: string;
-  issues: { path: string; message: string }[];
-}
-
 export function Config() {
-  const { data, error, again } = useAnswer<Read>('config.get', {}, { on: ['plugins.changed'], every: 30_000 });
+  const { data, error, again } = useAnswer('config.get', {}, { on: ['plugins.changed'], every: 30_000 });
   return (
     <>
       <Section
@@ -74,7 +64,7 @@ function InForce({ config }: { config: unknown }) {
 
 /** Every key there is, and what it is for. */
 function Keys() {
-  const { data, error } = useAnswer<{ schema: Schema }>('config.schema', {}, { on: ['plugins.changed'] });
+  const { data, error } = useAnswer('config.schema', {}, { on: ['plugins.changed'] });
   const [words, setWords] = useState('');
   const keys = data && words.length > 1 ? listed(data.schema, data.schema, '', 0) : [];
   const found = keys

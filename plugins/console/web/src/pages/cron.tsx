@@ -1,45 +1,19 @@
 /** Jobs: when they run, how they went, and a form for a new one. */
 import { useState } from 'preact/hooks';
 import { gateway, may } from '../app';
+import type { Schedule } from '../gateway/more';
+import type { Method, Params } from '../gateway/names';
 import { Badge, Empty, Facts, Outcome, Problem, Section, Table, Twice } from '../ui/bits';
 import { useAction, useAnswer } from '../ui/ask';
 import { ago, span } from '../ui/words';
 import { NewJob } from './new-job';
 
-interface Job {
-  id: string;
-  name: string;
-  enabled: boolean;
-  schedule: { kind: string; at?: string; everyMs?: number; expr?: string; tz?: string };
-  payload: { kind: string; text?: string; message?: string };
-  state?: { nextRunAtMs?: number; lastRunAtMs?: number; lastStatus?: string; lastError?: string; runningAtMs?: number };
-}
-
-interface Run {
-  ts: number;
-  runId?: string;
-  status?: string;
-  error?: string;
-  summary?: string;
-  durationMs?: number;
-}
-
-interface CronStatus {
-  enabled: boolean;
-  jobs: number;
-  nextWakeAtMs?: number;
-}
-
 export function Cron() {
-  const list = useAnswer<{ jobs: Job[] }>(
-    'cron.list',
-    { includeDisabled: true, limit: 200, offset: 0 },
-    { on: ['cron'] },
-  );
-  const status = useAnswer<CronStatus>('cron.status', {}, { on: ['cron'] });
+  const list = useAnswer('cron.list', { includeDisabled: true, limit: 200, offset: 0 }, { on: ['cron'] });
+  const status = useAnswer('cron.status', {}, { on: ['cron'] });
   const action = useAction();
   const [shown, setShown] = useState<string>();
-  const call = (method: string, params: object, words: string) =>
+  const call = <M extends Method>(method: M, params: Params<M>, words: string) =>
     void action.run(async () => {
       await gateway.call(method, params);
       list.again();
@@ -60,7 +34,7 @@ export function Cron() {
                   <strong>{job.name || job.id}</strong> {!job.enabled && <Badge>off</Badge>}
                 </td>
                 <td>{when(job.schedule)}</td>
-                <td>{job.payload.message ?? job.payload.text}</td>
+                <td>{job.payload.kind === 'agentTurn' ? job.payload.message : job.payload.text}</td>
                 <td>
                   {job.state?.lastRunAtMs ? ago(job.state.lastRunAtMs) : 'never'} {job.state?.lastStatus}
                   {job.state?.lastError && <div class="problem">{job.state.lastError}</div>}
@@ -119,12 +93,8 @@ export function Cron() {
 }
 
 function Runs({ id }: { id: string }) {
-  const { data, error } = useAnswer<{ entries?: Run[]; runs?: Run[] }>(
-    'cron.runs',
-    { id, limit: 50 },
-    { on: ['cron'] },
-  );
-  const runs = data?.entries ?? data?.runs ?? [];
+  const { data, error } = useAnswer('cron.runs', { id, limit: 50 }, { on: ['cron'] });
+  const runs = data?.entries ?? [];
   return (
     <Section title="Its runs">
       <Problem>{error}</Problem>
@@ -149,13 +119,13 @@ function Runs({ id }: { id: string }) {
   );
 }
 
-function when(schedule: Job['schedule']): string {
+function when(schedule: Schedule): string {
   switch (schedule.kind) {
     case 'at':
-      return schedule.at ? `at ${new Date(schedule.at).toLocaleString()}` : 'once';
+      return `at ${new Date(schedule.at).toLocaleString()}`;
     case 'every':
-      return `every ${span(schedule.everyMs ?? 0)}`;
-    default:
+      return `every ${span(schedule.everyMs)}`;
+    case 'cron':
       return [schedule.expr, schedule.tz].filter(Boolean).join(' ');
   }
 }

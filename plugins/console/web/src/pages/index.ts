@@ -1,5 +1,6 @@
 /** All pages, in the order in which they are offered. */
 import type { FunctionComponent } from 'preact';
+import type { Method } from '../gateway/names';
 import { Agents } from './agents';
 import { Approvals, ApprovalsCount } from './approvals';
 import { Channels } from './channels';
@@ -16,7 +17,7 @@ export interface Page {
   id: string;
   title: string;
   /** Methods without any of which it has nothing to show. */
-  needs: string[];
+  needs: Method[];
   body: FunctionComponent;
   /** What stands beside its name in the list of pages. */
   count?: FunctionComponent;

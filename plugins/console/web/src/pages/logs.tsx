@@ -1,17 +1,9 @@
 /** The end of the gateway's log, as it grows. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { gateway, isOpen } from '../app';
-import type { Fields } from '../gateway/types';
 import { Empty, Field, Problem, Section } from '../ui/bits';
-import { sentence } from '../gateway/types';
+import { fieldsOf, isFields, sentence } from '../gateway/types';
 import { memo } from '../ui/memo';
-
-interface Tail {
-  lines: string[];
-  cursor: number;
-  reset: boolean;
-  truncated: boolean;
-}
 
 interface Line {
   number: number;
@@ -97,10 +89,7 @@ function useLog(follows: boolean): { lines: Line[]; error: string | undefined } 
     const look = async () => {
       try {
         const { cursor } = place.current;
-        const tail = await gateway.call<Tail>(
-          'logs.tail',
-          cursor === undefined ? { limit: 500 } : { cursor, limit: 500 },
-        );
+        const tail = await gateway.call('logs.tail', cursor === undefined ? { limit: 500 } : { cursor, limit: 500 });
         if (isOver) return;
         place.current.cursor = tail.cursor;
         const read = tail.lines.map((text) => parsed(text, ++place.current.number));
@@ -123,24 +112,29 @@ function useLog(follows: boolean): { lines: Line[]; error: string | undefined } 
 
 /** A line is JSON, one object; what is none is shown as it is. */
 function parsed(text: string, number: number): Line {
+  const line = read(text);
+  if (!isFields(line)) return { number, at: '', level: '', target: '', message: text, rest: '' };
+  const { timestamp, level, target, message, fields, ...rest } = line;
+  const { message: inner, ...more } = fieldsOf(fields);
+  const said = message ?? inner ?? '';
+  const others = Object.entries({ ...more, ...rest })
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const at = typeof timestamp === 'string' ? new Date(timestamp).toLocaleTimeString(undefined, { hour12: false }) : '';
+  return {
+    number,
+    at,
+    level: String(level ?? ''),
+    target: String(target ?? ''),
+    message: String(said),
+    rest: others.join(' '),
+  };
+}
+
+function read(text: string): unknown {
   try {
-    const { timestamp, level, target, message, fields, ...rest } = JSON.parse(text) as Fields;
-    const { message: inner, ...more } = (fields ?? {}) as Fields;
-    const said = message ?? inner ?? '';
-    const others = Object.entries({ ...more, ...rest })
-      .filter(([, value]) => value !== '')
-      .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-    const at =
-      typeof timestamp === 'string' ? new Date(timestamp).toLocaleTimeString(undefined, { hour12: false }) : '';
-    return {
-      number,
-      at,
-      level: String(level ?? ''),
-      target: String(target ?? ''),
-      message: String(said),
-      rest: others.join(' '),
-    };
+    return JSON.parse(text);
   } catch {
-    return { number, at: '', level: '', target: '', message: text, rest: '' };
+    return undefined;
   }
 }

@@ -1,30 +1,19 @@
 /** Each method: what it does, who may call it, its schemas, and a form to try it. */
 import { useState } from 'preact/hooks';
-import { allows, events, gateway, may, methods } from '../app';
+import type { MethodRow } from 'schemas/models/clawhost';
+import { allows, events, gateway, mayAny, methods } from '../app';
 import { SchemaForm } from '../form/form';
 import type { Schema } from '../form/schema';
-import type { MethodRow, Role } from '../gateway/types';
 import { Badge, Code, Empty, Facts, Field, Outcome, Problem, Section } from '../ui/bits';
 import { useAction, useAnswer } from '../ui/ask';
 import { href, place } from '../ui/router';
 import { Text } from '../ui/text';
 import { scopeName } from '../ui/words';
 
-interface Description {
-  kind: string;
-  plugin: string;
-  name: string;
-  summary: string;
-  description?: string;
-  params?: Schema;
-  result?: unknown;
-  payload?: unknown;
-}
-
 export function Methods() {
   const [words, setWords] = useState('');
   const name = place.value.rest;
-  const fits = (row: { name: string; summary: string; plugin: string }) =>
+  const fits = (row: Pick<MethodRow, 'name' | 'summary' | 'plugin'>) =>
     `${row.name} ${row.plugin} ${row.summary}`.toLowerCase().includes(words.toLowerCase());
   const found = methods.value.filter(fits);
   return (
@@ -65,11 +54,7 @@ export function Methods() {
 
 function One({ name }: { name: string }) {
   const row = methods.value.find((one) => one.name === name);
-  const { data, error } = useAnswer<Description>(
-    'system.describe',
-    { name, kind: 'method' },
-    { on: ['plugins.changed'] },
-  );
+  const { data, error } = useAnswer('system.describe', { name, kind: 'method' }, { on: ['plugins.changed'] });
   if (!row) return <Empty>{name} is not served, or not any more.</Empty>;
   return (
     <Section title={name} actions={<span class="quiet">of {row.plugin}</span>}>
@@ -78,13 +63,13 @@ function One({ name }: { name: string }) {
       {data?.description && <Text text={data.description} />}
       <Facts
         of={[
-          ['For', audience(row.role, row.scopes)],
+          ['For', audience(row)],
           ['Effects', row.effects ? 'yes' : 'none'],
           ['Idempotency', row.idempotency],
           ['Answers', row.replies === 'interim' ? 'several' : 'one'],
         ]}
       />
-      {allows(row) && data && may(name) && <Try row={row} params={data.params} />}
+      {allows(row) && data && mayAny(name) && <Try row={row} params={data.params} />}
       {!allows(row) && <p class="quiet">Your rights do not reach that far, so it cannot be tried from here.</p>}
       {data?.params && (
         <details>
@@ -111,7 +96,7 @@ function Try({ row, params }: { row: MethodRow; params: Schema | undefined }) {
       const since = performance.now();
       const told = (payload: unknown) => setAnswers((before) => [...before, payload]);
       const several = row.replies === 'interim' ? told : undefined;
-      told(await gateway.call(row.name, (value ?? {}) as object, several));
+      told(await gateway.callAny(row.name, value ?? {}, several));
       return `Answered in ${(performance.now() - since).toFixed(1)} ms.`;
     });
   return (
@@ -131,7 +116,7 @@ function Try({ row, params }: { row: MethodRow; params: Schema | undefined }) {
   );
 }
 
-function audience(role: Role, scopes: string[]): string {
+function audience({ role, scopes }: MethodRow): string {
   const roles = (Array.isArray(role) ? role : [role]).join(' and ');
   return scopes.length === 0 ? roles : `${roles} with ${scopes.map(scopeName).join(' or ')}`;
 }

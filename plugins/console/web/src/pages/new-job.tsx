@@ -1,10 +1,11 @@
 /** A new job, as most are: at a time, every so often, or by a cron expression. */
 import { useState } from 'preact/hooks';
 import { gateway } from '../app';
+import type { JobFields, Schedule } from '../gateway/more';
 import { Field, Outcome, Section } from '../ui/bits';
 import { useAction } from '../ui/ask';
 
-type Kind = 'every' | 'at' | 'cron';
+type Kind = Schedule['kind'];
 
 export function NewJob({ again }: { again(): void }) {
   const action = useAction();
@@ -19,16 +20,17 @@ export function NewJob({ again }: { again(): void }) {
     event.preventDefault();
     void action.run(async () => {
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      const schedule = {
+      const schedules: { [kind in Kind]: () => Schedule } = {
         every: () => ({ kind: 'every', everyMs: Math.round(Number(minutes) * 60_000) }),
         at: () => ({ kind: 'at', at: new Date(at).toISOString() }),
         cron: () => ({ kind: 'cron', expr: expression, tz: zone }),
-      }[kind]();
-      const payload = target === 'main' ? { kind: 'systemEvent', text } : { kind: 'agentTurn', message: text };
+      };
+      const payload: JobFields['payload'] =
+        target === 'main' ? { kind: 'systemEvent', text } : { kind: 'agentTurn', message: text };
       await gateway.call('cron.add', {
         name,
         enabled: true,
-        schedule,
+        schedule: schedules[kind](),
         sessionTarget: target,
         wakeMode: 'now',
         payload,

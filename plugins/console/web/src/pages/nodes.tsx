@@ -1,39 +1,18 @@
 /** Machines that lend something: what they offer, and a form to ask them for it. */
 import { useState } from 'preact/hooks';
+import type { NodeRow } from 'schemas/models/clawhost';
 import { gateway, may } from '../app';
-import type { Fields } from '../gateway/types';
+import type { EventName } from '../gateway/names';
+import { fieldsOf } from '../gateway/types';
 import { Badge, Code, Empty, Facts, Field, Outcome, Problem, Section, Twice } from '../ui/bits';
 import { useAction, useAnswer } from '../ui/ask';
 import { href } from '../ui/router';
 import { ago, platformOf, short } from '../ui/words';
 
-interface Node {
-  nodeId: string;
-  displayName?: string;
-  platform?: string;
-  deviceFamily?: string;
-  version?: string;
-  remoteIp?: string;
-  caps: string[];
-  commands: string[];
-  connected: boolean;
-  paired: boolean;
-  approvalState: string;
-  connectedAtMs?: number;
-  lastSeenAtMs?: number;
-  pendingRequestId?: string;
-  hostStats?: unknown;
-}
-
-interface Invoked {
-  ok: boolean;
-  payload?: unknown;
-  payloadJSON?: string;
-}
+const ON: EventName[] = ['presence', 'node.pair.requested', 'node.pair.resolved'];
 
 export function Nodes() {
-  const on = ['presence', 'node.pair.requested', 'node.pair.resolved'];
-  const { data, error, again } = useAnswer<{ nodes: Node[] }>('node.list', {}, { on });
+  const { data, error, again } = useAnswer('node.list', {}, { on: ON });
   return (
     <>
       <Problem>{error}</Problem>
@@ -51,7 +30,7 @@ export function Nodes() {
   );
 }
 
-function One({ node, again }: { node: Node; again(): void }) {
+function One({ node, again }: { node: NodeRow; again(): void }) {
   const action = useAction();
   const name = node.displayName ?? short(node.nodeId);
   return (
@@ -113,7 +92,7 @@ const USUAL: { [command: string]: object } = {
   'system.which': { bins: ['sh', 'git'] },
 };
 
-function Invoke({ node, name }: { node: Node; name: string }) {
+function Invoke({ node, name }: { node: NodeRow; name: string }) {
   const [command, setCommand] = useState(node.commands[0] ?? '');
   const [text, setText] = useState(usual(command));
   const [answer, setAnswer] = useState<unknown>();
@@ -124,7 +103,7 @@ function Invoke({ node, name }: { node: Node; name: string }) {
       setAnswer(undefined);
       const params: unknown = text.trim() === '' ? {} : JSON.parse(text);
       const asked = { nodeId: node.nodeId, command, params, idempotencyKey: crypto.randomUUID() };
-      const invoked = await gateway.call<Invoked>('node.invoke', asked);
+      const invoked = await gateway.call('node.invoke', asked);
       setAnswer(invoked.payload ?? (invoked.payloadJSON ? JSON.parse(invoked.payloadJSON) : {}));
       return `${name} has answered.`;
     });
@@ -182,9 +161,8 @@ const PICTURES: { [format: string]: string } = {
 
 /** What came back; a picture as a picture. */
 function Answer({ of, command }: { of: unknown; command: string }) {
-  const fields: Fields = of !== null && typeof of === 'object' ? (of as Fields) : {};
-  const { base64, ...rest } = fields;
-  const kind = PICTURES[String(fields.format ?? '').toLowerCase()];
+  const { base64, ...rest } = fieldsOf(of);
+  const kind = PICTURES[String(rest.format ?? '').toLowerCase()];
   if (typeof base64 !== 'string' || !kind) return <Code of={of} label={`Answer of ${command}`} />;
   return (
     <figure>

@@ -5,30 +5,12 @@ import { useAction, useAnswer } from '../ui/ask';
 import { href } from '../ui/router';
 import { count } from '../ui/words';
 
-interface Plugin {
-  id: string;
-  version: string;
-  summary?: string;
-  origin: string;
-  state: string;
-  error?: string;
-  methods: string[];
-  events: string[];
-  calls: number;
-  errors: number;
-  panics: number;
-}
-
 export function Plugins() {
-  const { data, error, again } = useAnswer<{ plugins: Plugin[] }>(
-    'system.plugins',
-    {},
-    { on: ['plugins.changed'], every: 5_000 },
-  );
+  const { data, error, again } = useAnswer('system.plugins', {}, { on: ['plugins.changed'], every: 5_000 });
   const action = useAction();
   const reload = (id: string) =>
     action.run(async () => {
-      const answer = await gateway.call<{ reloaded: boolean; error?: string }>('plugins.reload', { id });
+      const answer = await gateway.call('plugins.reload', { id });
       again();
       if (answer.error) throw new Error(answer.error);
       return `${id} was made anew.`;

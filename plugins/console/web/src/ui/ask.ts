@@ -1,6 +1,7 @@
 /** Hooks by which pages ask the gateway. */
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { gateway, isOpen, may } from '../app';
+import type { EventName, Method, Params, Result } from '../gateway/names';
 import { sentence } from '../gateway/types';
 
 export interface Asked<T> {
@@ -12,7 +13,7 @@ export interface Asked<T> {
 
 interface When {
   /** Events after which the answer may be another one. */
-  on?: string[];
+  on?: EventName[];
   /** Milliseconds between two looks. */
   every?: number;
 }
@@ -20,10 +21,15 @@ interface When {
 /**
  * The answer of a method that only reads, which is asked again when something changed. Nothing if it may not be asked.
  */
-export function useAnswer<T>(method: string, params: object = {}, { on = [], every }: When = {}): Asked<T> {
-  const [data, setData] = useState<T>();
+export function useAnswer<M extends Method>(
+  method: M,
+  params: Params<M>,
+  { on = [], every }: When = {},
+): Asked<Result<M>> {
+  const [data, setData] = useState<Result<M>>();
   const [error, setError] = useState<string>();
-  const wanted = JSON.stringify(params);
+  // The same object for as long as it says the same.
+  const wanted = useMemo(() => params, [JSON.stringify(params)]);
   const ready = isOpen.value && may(method);
   const turn = useRef(0);
 
@@ -31,7 +37,7 @@ export function useAnswer<T>(method: string, params: object = {}, { on = [], eve
     if (!ready) return;
     const mine = ++turn.current;
     const is = () => mine === turn.current;
-    gateway.call<T>(method, JSON.parse(wanted) as object).then(
+    gateway.call(method, wanted).then(
       (answer) => {
         if (!is()) return;
         setData(answer);
@@ -43,7 +49,8 @@ export function useAnswer<T>(method: string, params: object = {}, { on = [], eve
 
   useEffect(() => {
     again();
-    const ends = [...on, 'gap'].map((event) => gateway.on(event, again));
+    const events: EventName[] = [...on, 'gap'];
+    const ends = events.map((event) => gateway.on(event, again));
     const timer = every === undefined ? undefined : setInterval(() => document.hidden || again(), every);
     return () => {
       turn.current++;
@@ -53,13 +60,6 @@ export function useAnswer<T>(method: string, params: object = {}, { on = [], eve
   }, [again, on.join(), every]);
 
   return { data, error, again };
-}
-
-/** Hears an event for as long as the component is there. */
-export function useEvent(event: string, hear: (payload: unknown, event: string) => void): void {
-  const latest = useRef(hear);
-  latest.current = hear;
-  useEffect(() => gateway.on(event, (payload, name) => latest.current(payload, name)), [event]);
 }
 
 export interface Action {

@@ -1,47 +1,15 @@
 /** Devices that ask to be let in, and those that were. Nobody has to give all that was asked for. */
 import { useState } from 'preact/hooks';
+import type { PairedDevice, PendingDevice } from 'schemas/models/clawhost';
 import { gateway, may } from '../../app';
+import type { Method, Params } from '../../gateway/names';
 import { Badge, Empty, Facts, Outcome, Problem, Section, Table, Twice } from '../../ui/bits';
 import { useAction, useAnswer, type Action } from '../../ui/ask';
 import { ago, platformOf, scopeName, short } from '../../ui/words';
 import { DEVICE_EVENTS } from '.';
 
-interface Pending {
-  requestId: string;
-  deviceId: string;
-  displayName?: string;
-  clientId?: string;
-  platform?: string;
-  deviceFamily?: string;
-  remoteIp?: string;
-  role?: string;
-  scopes?: string[];
-  isRepair?: boolean;
-  ts: number;
-}
-
-interface Paired {
-  deviceId: string;
-  displayName?: string;
-  label?: string;
-  clientId?: string;
-  platform?: string;
-  deviceFamily?: string;
-  remoteIp?: string;
-  roles?: string[];
-  scopes?: string[];
-  approvedVia?: string;
-  approvedAtMs: number;
-  lastSeenAtMs?: number;
-}
-
-export interface DeviceList {
-  pending: Pending[];
-  paired: Paired[];
-}
-
 export function Devices() {
-  const { data, error, again } = useAnswer<DeviceList>('device.pair.list', {}, { on: [...DEVICE_EVENTS, 'presence'] });
+  const { data, error, again } = useAnswer('device.pair.list', {}, { on: [...DEVICE_EVENTS, 'presence'] });
   const action = useAction();
   return (
     <>
@@ -65,14 +33,15 @@ interface Doing {
   again(): void;
 }
 
-function Request({ request, action, again }: Doing & { request: Pending }) {
+function Request({ request, action, again }: Doing & { request: PendingDevice }) {
+  const { requestId } = request;
   const asked = request.scopes ?? [];
   const [given, setGiven] = useState(new Set(asked));
   const name = request.displayName ?? request.clientId ?? 'A device';
   const isAll = given.size === asked.length;
-  const decide = (method: string, more: object, words: string) =>
+  const decide = <M extends Method>(method: M, params: Params<M>, words: string) =>
     action.run(async () => {
-      await gateway.call(method, { requestId: request.requestId, ...more });
+      await gateway.call(method, params);
       again();
       return words;
     });
@@ -80,7 +49,7 @@ function Request({ request, action, again }: Doing & { request: Pending }) {
     decide(
       'device.pair.approve',
       // Without a word about scopes it gets what it asked for, also in a role that has none.
-      isAll ? {} : { scopes: asked.filter((scope) => given.has(scope)) },
+      isAll ? { requestId } : { requestId, scopes: asked.filter((scope) => given.has(scope)) },
       `${name} was let in${isAll ? '' : ' with less than it asked for'}.`,
     );
   const toggle = (scope: string) => {
@@ -100,7 +69,7 @@ function Request({ request, action, again }: Doing & { request: Pending }) {
           ['Platform', platformOf(request)],
           ['Program', request.clientId],
           ['Device', <code title={request.deviceId}>{short(request.deviceId)}</code>],
-          ['Request', <code>{request.requestId}</code>],
+          ['Request', <code>{requestId}</code>],
           ['Since', ago(request.ts)],
         ]}
       />
@@ -124,7 +93,7 @@ function Request({ request, action, again }: Doing & { request: Pending }) {
           <button
             type="button"
             disabled={action.busy}
-            onClick={() => void decide('device.pair.reject', {}, `${name} was turned away.`)}
+            onClick={() => void decide('device.pair.reject', { requestId }, `${name} was turned away.`)}
           >
             Turn it away
           </button>
@@ -134,8 +103,8 @@ function Request({ request, action, again }: Doing & { request: Pending }) {
   );
 }
 
-function PairedDevices({ of, action, again }: Doing & { of: Paired[] }) {
-  const call = (method: string, params: object, words: string) =>
+function PairedDevices({ of, action, again }: Doing & { of: PairedDevice[] }) {
+  const call = <M extends Method>(method: M, params: Params<M>, words: string) =>
     action.run(async () => {
       await gateway.call(method, params);
       again();

@@ -1,5 +1,6 @@
 /** A link by which one other device comes in, once. */
 import { useState } from 'preact/hooks';
+import type { DevicePairSetupCodeResult } from 'schemas/models/clawhost';
 import { gateway, holds, scopes } from '../../app';
 import { linkOf } from '../../gateway/link';
 import { WANTED } from '../../gateway/proof';
@@ -7,24 +8,18 @@ import { Copy, Field, Outcome, Section } from '../../ui/bits';
 import { useAction, useNow } from '../../ui/ask';
 import { scopeName, span } from '../../ui/words';
 
-interface Made {
-  setupCode: string;
-  expiresAtMs: number;
-  scopes: string[];
-}
-
 export function Invite() {
   const action = useAction();
   const [label, setLabel] = useState('');
   const [chosen, setChosen] = useState(new Set(['operator.read', 'operator.write'].filter(holds)));
-  const [made, setMade] = useState<Made>();
+  const [made, setMade] = useState<DevicePairSetupCodeResult>();
   const offered = [...new Set([...WANTED, ...scopes.value])].filter(holds);
   const make = (event: Event) => {
     event.preventDefault();
     void action.run(async () => {
       const url = new URL('.', location.href).href.replace(/^http/, 'ws');
       const params = { scopes: [...chosen], url, ...(label.trim() && { label: label.trim() }) };
-      setMade(await gateway.call<Made>('device.pair.setupCode', params));
+      setMade(await gateway.call('device.pair.setupCode', params));
     });
   };
   const toggle = (scope: string) => {
@@ -58,7 +53,7 @@ export function Invite() {
   );
 }
 
-function Link({ made }: { made: Made }) {
+function Link({ made }: { made: DevicePairSetupCodeResult }) {
   const left = made.expiresAtMs - useNow(1000);
   if (left <= 0) return <p>The link has ended.</p>;
   const link = linkOf(made.setupCode);

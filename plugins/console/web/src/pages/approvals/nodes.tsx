@@ -1,32 +1,17 @@
 /** What nodes offer and nobody has approved yet. */
 import { useState } from 'preact/hooks';
+import type { NodePairListRequest } from 'schemas/models/clawhost';
 import { gateway, holds, may } from '../../app';
+import type { Method, Params } from '../../gateway/names';
 import { Empty, Facts, Outcome, Problem, Section } from '../../ui/bits';
 import { useAction, useAnswer } from '../../ui/ask';
 import { ago, platformOf, scopeName } from '../../ui/words';
 import { NODE_EVENTS } from '.';
 
-interface NodeRequest {
-  requestId: string;
-  nodeId: string;
-  displayName?: string;
-  platform?: string;
-  deviceFamily?: string;
-  version?: string;
-  caps: string[];
-  commands: string[];
-  requiredApproveScopes: string[];
-  ts: number;
-}
-
-export interface NodePairing {
-  pending: NodeRequest[];
-}
-
 export function NodeRequests() {
-  const { data, error, again } = useAnswer<NodePairing>('node.pair.list', {}, { on: NODE_EVENTS });
+  const { data, error, again } = useAnswer('node.pair.list', {}, { on: NODE_EVENTS });
   const action = useAction();
-  const decide = (method: string, params: object, words: string) =>
+  const decide = <M extends Method>(method: M, params: Params<M>, words: string) =>
     void action.run(async () => {
       await gateway.call(method, params);
       again();
@@ -45,9 +30,9 @@ export function NodeRequests() {
 }
 
 interface OfferProps {
-  request: NodeRequest;
+  request: NodePairListRequest;
   busy: boolean;
-  decide: (method: string, params: object, words: string) => void;
+  decide: <M extends Method>(method: M, params: Params<M>, words: string) => void;
 }
 
 function Offer({ request, busy, decide }: OfferProps) {

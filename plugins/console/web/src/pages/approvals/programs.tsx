@@ -1,37 +1,17 @@
 /** Programs that somebody wants to run, an agent say, and that an operator decides about. */
+import type { Decision } from 'schemas/models/clawhost';
 import { gateway, may } from '../../app';
 import { Empty, Facts, Outcome, Problem, Section } from '../../ui/bits';
 import { useAction, useAnswer, useNow } from '../../ui/ask';
 import { span } from '../../ui/words';
 import { PROGRAM_EVENTS } from '.';
 
-export interface ProgramRequest {
-  id: string;
-  createdAtMs: number;
-  expiresAtMs: number;
-  request: {
-    command: string;
-    commandArgv?: string[];
-    cwd?: string;
-    host?: string;
-    nodeId?: string;
-    agentId?: string;
-    sessionKey?: string;
-    resolvedPath?: string;
-    security?: string;
-  };
-}
-
 export function Programs() {
   const now = useNow(1000);
-  const { data, error, again } = useAnswer<ProgramRequest[]>(
-    'exec.approval.list',
-    {},
-    { on: PROGRAM_EVENTS, every: 15_000 },
-  );
+  const { data, error, again } = useAnswer('exec.approval.list', {}, { on: PROGRAM_EVENTS, every: 15_000 });
   const action = useAction();
   const waiting = (data ?? []).filter((one) => one.expiresAtMs > now);
-  const decide = (id: string, decision: string, words: string) =>
+  const decide = (id: string, decision: Decision, words: string) =>
     void action.run(async () => {
       await gateway.call('exec.approval.resolve', { id, decision });
       again();

@@ -12,7 +12,7 @@ export function Chat() {
     if (!ready) return;
     void load();
     // The list of sessions is told of changes only where it was asked for, once a connection.
-    if (may('sessions.subscribe')) void gateway.call('sessions.subscribe').catch(() => undefined);
+    if (may('sessions.subscribe')) void gateway.call('sessions.subscribe', {}).catch(() => undefined);
   }, [ready, session.value]);
 
   return (

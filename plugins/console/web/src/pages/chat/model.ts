@@ -1,41 +1,11 @@
 /** The conversation that is shown: what was said, what is being said, and what is on its way out. */
 import { computed, signal } from '@preact/signals';
+import type { ChatEvent } from 'schemas/models/clawhost';
 import { gateway, hello, isOpen, may } from '../../app';
+import type { TranscriptMessage } from '../../gateway/more';
 import { Disconnected, sentence } from '../../gateway/types';
 
-export type Part =
-  | { type: 'text'; text: string }
-  | { type: 'image'; data: string; mimeType: string }
-  | { type: 'thinking'; thinking: string }
-  | { type: 'toolCall'; id: string; name: string; arguments: unknown }
-  | { type: 'other' };
-
-export interface Message {
-  id?: string;
-  role: string;
-  content?: string | Part[];
-  timestamp?: number;
-  runId?: string;
-  model?: string;
-  provider?: string;
-  toolName?: string;
-  isError?: boolean;
-  errorMessage?: string;
-}
-
-export interface SessionRow {
-  key: string;
-  sessionId?: string;
-  updatedAt?: number | null;
-  kind?: string;
-  label?: string;
-  displayName?: string;
-  derivedTitle?: string;
-  lastMessagePreview?: string;
-  model?: string;
-  channel?: string;
-}
-
+/** A picture on its way; what may be attached is open in the models. */
 export interface Attachment {
   fileName: string;
   mimeType: string;
@@ -58,23 +28,12 @@ export interface Run {
   text: string;
 }
 
-interface ChatEvent {
-  runId: string;
-  sessionKey: string;
-  state: 'delta' | 'final' | 'aborted' | 'error';
-  message?: Message;
-  deltaText?: string;
-  replace?: boolean;
-  errorMessage?: string;
-  stopReason?: string;
-}
-
 const LIMIT = 100;
 
 /** The session that was chosen; until then the main one. */
 export const chosen = signal<string | undefined>(undefined);
 export const session = computed(() => chosen.value ?? hello.value?.snapshot.sessionDefaults?.mainSessionKey ?? 'main');
-export const history = signal<Message[]>([]);
+export const history = signal<TranscriptMessage[]>([]);
 export const hasMore = signal(false);
 export const outgoing = signal<Outgoing[]>([]);
 /** Runs whose answers grow in this session. */
@@ -94,10 +53,7 @@ export async function load(): Promise<void> {
   const mine = ++turn;
   const key = session.value;
   try {
-    const page = await gateway.call<{ messages: Message[]; hasMore: boolean }>('chat.history', {
-      sessionKey: key,
-      limit,
-    });
+    const page = await gateway.call('chat.history', { sessionKey: key, limit });
     if (mine !== turn) return;
     history.value = page.messages ?? [];
     hasMore.value = page.hasMore === true;
@@ -137,7 +93,7 @@ export async function deliver(key: string): Promise<void> {
   const { session: sessionKey, text: message, attachments } = one;
   try {
     const params = { sessionKey, message, idempotencyKey: key, ...(attachments.length > 0 && { attachments }) };
-    const answer = await gateway.call<{ runId?: string; status?: string }>('chat.send', params);
+    const answer = await gateway.call('chat.send', params);
     if (answer.status === 'started' || answer.status === 'in_flight') {
       change(key, { state: 'sent' });
       return;
@@ -178,7 +134,7 @@ function canonical(key: string): string {
   return key.startsWith('agent:') ? key : `agent:${defaults?.defaultAgentId ?? 'main'}:${key}`;
 }
 
-export function textOf(message: Message | undefined): string {
+export function textOf(message: TranscriptMessage | null | undefined): string {
   const content = message?.content;
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => (part.type === 'text' ? part.text : '')).join('');
@@ -205,7 +161,7 @@ function hear(event: ChatEvent): void {
   });
 }
 
-gateway.on('chat', (payload) => hear(payload as ChatEvent));
+gateway.on('chat', hear);
 // The end of a run may be among what was lost. Whatever still goes on says its whole text again; what has ended is in the
 // history.
 gateway.on('gap', () => {

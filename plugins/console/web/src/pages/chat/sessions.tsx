@@ -1,17 +1,16 @@
 /** The conversations there are. */
 import { useState } from 'preact/hooks';
 import { gateway, hello, may } from '../../app';
+import type { SessionRow } from '../../gateway/more';
 import { Problem, Twice } from '../../ui/bits';
 import { useAction, useAnswer } from '../../ui/ask';
 import { ago } from '../../ui/words';
-import { choose, load, same, session, type SessionRow } from './model';
+import { choose, load, same, session } from './model';
 
 const LIST = { limit: 200, includeDerivedTitles: true, includeLastMessage: true };
 
 export function Sessions() {
-  const { data, error } = useAnswer<{ sessions: SessionRow[] }>('sessions.list', LIST, {
-    on: ['sessions.changed', 'open'],
-  });
+  const { data, error } = useAnswer('sessions.list', LIST, { on: ['sessions.changed', 'open'] });
   const [isOpen, setOpen] = useState(false);
   const rows = [...(data?.sessions ?? [])].sort((a, b) => (b.updatedAt ?? 0) - (a.updatedAt ?? 0));
   const current = rows.find((row) => same(row.key, session.value));
@@ -61,7 +60,7 @@ export function Sessions() {
 
 function Manage({ row }: { row: SessionRow }) {
   const action = useAction();
-  const call = (method: string, done: string) =>
+  const call = (method: 'sessions.reset' | 'sessions.delete', done: string) =>
     action.run(async () => {
       await gateway.call(method, { key: row.key });
       await load();

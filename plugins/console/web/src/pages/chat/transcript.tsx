@@ -1,6 +1,8 @@
 /** What was said. New answers are told to screen readers when they are whole, not word by word. */
 import { useLayoutEffect, useRef } from 'preact/hooks';
+import type { Part } from 'schemas/models/clawhost';
 import { hello } from '../../app';
+import type { TranscriptMessage } from '../../gateway/more';
 import { Badge, Problem } from '../../ui/bits';
 import { Text } from '../../ui/text';
 import { clock, pretty } from '../../ui/words';
@@ -16,9 +18,7 @@ import {
   session,
   spoken,
   trouble,
-  type Message,
   type Outgoing,
-  type Part,
 } from './model';
 
 export function Transcript() {
@@ -66,7 +66,7 @@ export function Transcript() {
   );
 }
 
-function Said({ message }: { message: Message }) {
+function Said({ message }: { message: TranscriptMessage }) {
   const { role, content, timestamp } = message;
   const parts: Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
   const isTool = role === 'toolResult' || role === 'tool';
@@ -100,7 +100,7 @@ function Shown({ part, plain }: { part: Part; plain?: boolean }) {
           {part.text}
         </pre>
       ) : (
-        <Text text={part.text} />
+        <Text text={part.text ?? ''} />
       );
     case 'image':
       return <img src={`data:${part.mimeType};base64,${part.data}`} alt="An attached picture" />;
@@ -108,7 +108,7 @@ function Shown({ part, plain }: { part: Part; plain?: boolean }) {
       return (
         <details>
           <summary>Thoughts</summary>
-          <Text text={part.thinking} />
+          <Text text={part.thinking ?? ''} />
         </details>
       );
     case 'toolCall':
@@ -151,7 +151,7 @@ function Leaving({ one }: { one: Outgoing }) {
   );
 }
 
-function Who({ name, at, model }: { name: string; at?: number | undefined; model?: string | undefined }) {
+function Who({ name, at, model }: { name: string; at?: number | null; model?: string | null }) {
   return (
     <p class="who">
       <strong>{name}</strong> {at ? <time dateTime={new Date(at).toISOString()}>{clock(at)}</time> : null}{' '}

@@ -1,6 +1,6 @@
 /** Overview: who is here, how it is doing, what happens, how fast, and which limits were hit. */
+import type { HealthResult } from 'schemas/models/clawhost';
 import { gateway, hello, may } from '../../app';
-import type { Fields, PresenceEntry } from '../../gateway/types';
 import { Badge, Empty, Facts, Problem, Section, Table, Twice } from '../../ui/bits';
 import { useAction, useAnswer, useNow } from '../../ui/ask';
 import { ago, count, platformOf, scopeName, span } from '../../ui/words';
@@ -20,25 +20,11 @@ export function Overview() {
   );
 }
 
-interface HealthSummary {
-  ok?: boolean;
-  ts?: number;
-  plugins?: { loaded?: string[]; errors?: { id: string; error: string }[] };
-  agents?: Fields[];
-  sessions?: { count?: number };
-}
-
-interface Status {
-  uptimeMs?: number;
-  runtimeVersion?: string;
-  connections?: { operators: number; nodes: number };
-  tlsFingerprint?: string;
-}
-
 function Health() {
-  const asked = useAnswer<HealthSummary>('health', {}, { on: ['health', 'plugins.changed'] });
-  const status = useAnswer<Status>('status', {}, { on: ['presence'], every: 10_000 });
-  const health = asked.data ?? (hello.value?.snapshot.health as HealthSummary | undefined);
+  const asked = useAnswer('health', {}, { on: ['health', 'plugins.changed'] });
+  const status = useAnswer('status', {}, { on: ['presence'], every: 10_000 });
+  // In the snapshot it has no fields until a plugin has looked, and the models leave it open.
+  const health: Partial<HealthResult> | undefined = asked.data ?? hello.value?.snapshot.health;
   const failed = health?.plugins?.errors ?? [];
   return (
     <Section
@@ -50,8 +36,8 @@ function Health() {
         of={[
           ['Version', hello.value?.server.version],
           ['Up for', status.data?.uptimeMs ? span(status.data.uptimeMs) : undefined],
-          ['Operators', status.data?.connections?.operators],
-          ['Nodes', status.data?.connections?.nodes],
+          ['Operators', status.data?.connections.operators],
+          ['Nodes', status.data?.connections.nodes],
           ['Plugins', health?.plugins?.loaded?.length],
           ['Agents', health?.agents?.length],
           ['Sessions', health?.sessions?.count],
@@ -70,7 +56,7 @@ function Health() {
 
 function Presence() {
   const now = useNow(10_000);
-  const { data, error } = useAnswer<PresenceEntry[]>('system-presence', {}, { on: ['presence'] });
+  const { data, error } = useAnswer('system-presence', {}, { on: ['presence'] });
   const here = data ?? hello.value?.snapshot.presence ?? [];
   return (
     <Section title="Who is here" actions={<span class="quiet">{count(here.length)}</span>}>
@@ -94,31 +80,15 @@ function Presence() {
   );
 }
 
-interface ConnectionRow {
-  connId: string;
-  client: { id?: string; displayName?: string; platform?: string; version?: string };
-  deviceId?: string;
-  role: string;
-  scopes: string[];
-  protocol: number;
-  local: boolean;
-  remoteIp?: string;
-  connectedAtMs: number;
-}
-
 function Connections() {
-  const { data, error, again } = useAnswer<{ connections: ConnectionRow[] }>(
-    'system.connections',
-    {},
-    { on: ['presence'] },
-  );
+  const { data, error, again } = useAnswer('system.connections', {}, { on: ['presence'] });
   const action = useAction();
   const own = hello.value?.server.connId;
   return (
     <Section title="Connections">
       <Problem>{error ?? action.error}</Problem>
       <Table label="Connections" head={['Program', 'Role and rights', 'From', 'Protocol', 'Since', '']}>
-        {data?.connections.map((row) => (
+        {data?.connections.map(({ deviceId, ...row }) => (
           <tr key={row.connId}>
             <td>
               {row.client.displayName ?? row.client.id} {row.connId === own && <Badge>this page</Badge>}
@@ -130,14 +100,14 @@ function Connections() {
             <td>{row.protocol}</td>
             <td>{ago(row.connectedAtMs)}</td>
             <td>
-              {row.deviceId && row.connId !== own && may('device.pair.remove') && (
+              {deviceId && row.connId !== own && may('device.pair.remove') && (
                 <Twice
                   label="Remove device"
                   sure="Yes, remove it"
                   disabled={action.busy}
                   run={() =>
                     void action.run(async () => {
-                      await gateway.call('device.pair.remove', { deviceId: row.deviceId });
+                      await gateway.call('device.pair.remove', { deviceId });
                       again();
                     })
                   }

@@ -4,15 +4,11 @@
  */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import type { SystemMetricsResult } from 'schemas/models/clawhost';
 import { gateway, isOpen, may } from '../../app';
 import { Empty, Section, Table } from '../../ui/bits';
 import { Plot, type Line } from '../../ui/plot';
 import { count } from '../../ui/words';
-
-interface Metrics {
-  methods: { method: string; plugin: string; calls: number; errors: number; microseconds: number }[];
-  limits: { limit: string; hits: number }[];
-}
 
 interface Sum {
   calls: number;
@@ -28,7 +24,7 @@ const LINES = 6;
 
 /** What was done between two looks, the newest last. */
 const steps = signal<{ seconds: number; by: Sums }[]>([]);
-const metrics = signal<Metrics | undefined>(undefined);
+const metrics = signal<SystemMetricsResult | undefined>(undefined);
 
 let before: { at: number; sums: Sums } | undefined;
 let own: Sums = new Map();
@@ -55,7 +51,7 @@ async function look(): Promise<void> {
     return;
   }
   try {
-    metrics.value = await gateway.call<Metrics>('system.metrics');
+    metrics.value = await gateway.call('system.metrics', {});
     const sums: Sums = new Map();
     for (const row of metrics.value.methods) {
       add(sums, row.method, { calls: row.calls, errors: row.errors, ms: row.microseconds / 1000 });
