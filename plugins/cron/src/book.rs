@@ -106,16 +106,17 @@ pub fn end(
     Ok(run)
 }
 
-/// The clock went back: jobs that would wait for what it showed before are due by what it shows now. No time is run for
-/// twice, since the book has the runs.
+/// The clock went back, now or while nobody looked: jobs that would wait for what it showed before are due by what it shows
+/// now. No time is run for twice, since the book has the runs.
 pub fn turn_back(db: &Connection, now: u64, config: &CronConfig) -> Result<(), MethodError> {
     for mut job in store::jobs(db)? {
         if job.schedule.is_once() || !job.enabled {
             continue;
         }
+        let moved = job.count_from(now);
         let next = job.schedule.next(now, config.time_zone.as_deref());
-        if next < job.state.next_run_at_ms {
-            job.state.next_run_at_ms = next;
+        if moved || next < job.state.next_run_at_ms {
+            job.state.next_run_at_ms = next.min(job.state.next_run_at_ms);
             store::save(db, &job)?;
         }
     }

@@ -195,11 +195,25 @@ impl Job {
 
     /// When it is due from this moment on. A moment of the past is due at once, unless it was run for.
     pub fn schedule_from(&mut self, now: u64, zone: Option<&str>) {
+        self.count_from(now);
         self.state.next_run_at_ms = match &self.schedule {
             _ if !self.enabled => None,
             Schedule::At { at_ms } => Some((*at_ms).max(now)),
             other => other.next(now, zone),
         };
+    }
+
+    /// Moves the moment that its times are counted from by whole spans, if the clock has shown that moment before and went
+    /// back since: the job would rest until then. Whether it was moved.
+    pub fn count_from(&mut self, now: u64) -> bool {
+        let Schedule::Every { every_ms, anchor_ms: Some(anchor) } = &mut self.schedule else { return false };
+        let was_there = *anchor <= self.created_at_ms || self.state.last_run_at_ms >= Some(*anchor);
+        if *anchor <= now || !was_there {
+            return false;
+        }
+        let every = (*every_ms).max(1);
+        *anchor = anchor.saturating_sub((*anchor - now).div_ceil(every).saturating_mul(every));
+        true
     }
 }
 

@@ -31,7 +31,8 @@ impl Cron {
             trouble(&self, error);
             self.host.sleep(STEP).await;
         }
-        let mut last = self.now();
+        // What it showed before this gateway came is not known: it may have been later.
+        let mut last = u64::MAX;
         loop {
             let seen = self.changed.seen();
             let now = self.now();

@@ -37,6 +37,29 @@ fn what_was_missed_is_run_for_once_after_a_crash() {
 }
 
 #[test]
+fn a_clock_that_goes_back_makes_no_job_rest_until_it_is_there_again() {
+    let bench = Bench::with(json!({ "missed": "skip" }), NOON + 2 * HOUR + MINUTE, None, |harness| harness);
+    let by_span = bench.add_text(json!({ "kind": "every", "everyMs": HOUR }), json!({}));
+    let by_clock = bench.add_text(json!({ "kind": "cron", "expr": "0 * * * *" }), json!({}));
+    let begins = json!({ "kind": "every", "everyMs": HOUR, "anchorMs": NOON + 10 * HOUR });
+    let to_come = bench.add_text(begins, json!({}));
+    let next = |bench: &Bench, id: &str| bench.job(id)["state"]["nextRunAtMs"].as_u64();
+
+    bench.jump(NOON + 30 * MINUTE);
+    assert_eq!(next(&bench, &by_span), Some(NOON + HOUR + MINUTE), "so long after the last time, as before");
+    assert_eq!(next(&bench, &by_clock), Some(NOON + HOUR));
+    assert_eq!(next(&bench, &to_come), Some(NOON + 10 * HOUR), "it has a beginning that nobody has seen yet");
+    bench.pass(HOUR);
+    assert_eq!((bench.runs(&by_span).len(), bench.runs(&by_clock).len(), bench.runs(&to_come).len()), (1, 1, 0));
+
+    // The same, when it went back while no gateway ran.
+    let after = Bench::with(json!({}), NOON - 9 * HOUR, Some(&bench.cron.data_dir()), |harness| harness);
+    after.cron.wait_until("a look at the clock", |_| next(&after, &by_span) == Some(NOON - 9 * HOUR + MINUTE));
+    assert_eq!(next(&after, &by_clock), Some(NOON - 8 * HOUR));
+    assert_eq!(next(&after, &to_come), Some(NOON + 10 * HOUR));
+}
+
+#[test]
 fn policies_of_a_job_and_of_all() {
     let before = Bench::new();
     let hourly = || json!({ "kind": "every", "everyMs": HOUR });
