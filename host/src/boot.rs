@@ -268,7 +268,8 @@ async fn assemble(config: Config, state: &StateDir, facts: Facts, linked: Linked
         answer_bytes: limits.idempotency_answer_bytes,
     };
     let metrics = Metrics::new();
-    let idempotency = Idempotency::load(store.clone(), kept).await.map_err(|error| failed(&error))?;
+    let idempotency =
+        Idempotency::load(store.clone(), kept, schemas::now_ms()).await.map_err(|error| failed(&error))?;
     let idempotency = idempotency.counted_by(metrics.limit("idempotency_entries"));
     let auth = AuthSettings {
         mode: match settings.auth.mode {

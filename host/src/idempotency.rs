@@ -56,13 +56,15 @@ struct Progress {
     interim: Option<Box<[u8]>>,
     outcome: Outcome,
     ts: u64,
+    /// The gateway ended it in the plugin's place.
+    is_cut_off: bool,
 }
 
 enum Outcome {
     Running,
     /// Kind and bytes of the final answer.
     Done(i32, Box<[u8]>),
-    /// It was running when the gateway stopped.
+    /// It was running when the gateway, or its plugin, was stopped.
     Unknown,
     /// It failed like this, in a way that another try may not: the key is free again.
     Forgotten(i32, Box<[u8]>),
@@ -77,11 +79,11 @@ pub enum Decision {
 }
 
 impl Idempotency {
-    /// Reads what is on disk.
-    pub async fn load(store: Store, limits: IdempotencyLimits) -> Result<Self, StoreError> {
+    /// Reads what is on disk. What ran when the gateway before this one stopped is over, as of now.
+    pub async fn load(store: Store, limits: IdempotencyLimits, now_ms: u64) -> Result<Self, StoreError> {
         let kept = store
-            .run(|connection| {
-                rows::give_up(connection)?;
+            .run(move |connection| {
+                rows::give_up(connection, now_ms)?;
                 rows::load_all(connection)
             })
             .await?;
@@ -180,7 +182,7 @@ impl Idempotency {
             key: key.into(),
             fingerprint,
             identity,
-            progress: Mutex::new(Progress { askers: Vec::new(), interim: None, outcome, ts }),
+            progress: Mutex::new(Progress { askers: Vec::new(), interim: None, outcome, ts, is_cut_off: false }),
             store: self.store.clone(),
             answer_bytes: self.limits.answer_bytes,
         })
@@ -198,13 +200,19 @@ impl Run {
         let mut askers = if answer.is_final() { std::mem::take(&mut progress.askers) } else { Vec::new() };
         if answer.is_final() {
             progress.ts = schemas::now_ms();
-            progress.outcome = self.keep(answer, progress.ts);
+            progress.outcome = self.keep(answer, progress.is_cut_off, progress.ts);
             drop(progress);
             askers.iter_mut().for_each(|asker| asker.hear(answer));
         } else {
             progress.interim = Some(answer.json().into());
             progress.askers.iter_mut().for_each(|asker| asker.hear(answer));
         }
+    }
+
+    /// The answer that comes now is not the plugin's, which had begun: whatever the answer says about another try, nobody knows
+    /// what this one has done, and the key is not free.
+    pub fn cut_off(&self) {
+        self.lock().is_cut_off = true;
     }
 
     /// The connection has gone: it hears no more.
@@ -229,16 +237,24 @@ impl Run {
             }
             Outcome::Unknown => {
                 asker.refuse(
-                    &ErrorShape::unavailable("the gateway stopped while this request ran; its outcome is unknown")
-                        .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
+                    &ErrorShape::unavailable(
+                        "the gateway or its plugin stopped while this request ran; its outcome is unknown",
+                    )
+                    .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
                 );
             }
         }
     }
 
     /// Decides what is kept of a final answer, and writes it.
-    fn keep(&self, answer: Answer<'_>, ts: u64) -> Outcome {
+    fn keep(&self, answer: Answer<'_>, is_cut_off: bool, ts: u64) -> Outcome {
         let (method, key) = (self.method.to_string(), self.key.to_string());
+        if is_cut_off {
+            let _ = self.store.submit("keep that an outcome is unknown", move |connection| {
+                rows::complete(connection, &method, &key, &[], ts).map(|_| ())
+            });
+            return Outcome::Unknown;
+        }
         let retry_may_help = answer
             .error()
             .is_some_and(|error| error.code == schemas::error::code::INVALID_REQUEST || error.retryable == Some(true));
@@ -296,7 +312,7 @@ fn evict(runs: &mut Runs, now_ms: u64, ttl_ms: u64) -> bool {
 
 /// A digest of the parameters that does not depend on the order of their keys.
 fn fingerprint(params: &str) -> String {
-    let canonical = serde_json::from_str::<serde_json::Value>(params).map(|value| value.to_string());
+    let canonical = schemas::json::value(params).map(|value| value.to_string());
     schemas::device::hex(&Sha256::digest(canonical.as_deref().unwrap_or(params)))
 }
 

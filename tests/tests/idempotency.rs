@@ -177,6 +177,39 @@ async fn what_ran_during_a_crash_is_not_run_twice() {
 }
 
 #[tokio::test]
+async fn what_ran_for_long_before_a_crash_is_not_run_twice_either() {
+    const TTL_MS: u64 = 1000;
+    let gateway = gateway(&format!("[gateway.limits]\ntick_interval_ms = 100\nidempotency_ttl_ms = {TTL_MS}")).await;
+    let params = json!({ "idempotencyKey": "k", "gate": "g" });
+    let mut client = gateway.admin().await;
+    let begun = schemas::now_ms();
+    let id = client.request("spike.once", params.clone()).await;
+    client.reply(&id).await;
+    client.event_with("tick", |tick| tick["ts"].as_u64() > Some(begun + 2 * TTL_MS)).await;
+    let gateway = gateway.kill().await.restart().await;
+    let mut client = gateway.admin().await;
+    let error = client.refused("spike.once", params).await;
+    assert_eq!(error.details, Some(json!({ "code": "OUTCOME_UNKNOWN" })));
+    assert_eq!(client.ok("spike.effects", json!({})).await["count"], 0);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn what_an_orderly_stop_cut_off_is_not_run_again() {
+    let gateway = gateway("[gateway.limits]\ndrain_ms = 100").await;
+    let params = json!({ "idempotencyKey": "k", "gate": "g" });
+    let mut client = gateway.admin().await;
+    let id = client.request("spike.once", params.clone()).await;
+    client.reply(&id).await;
+    let gateway = gateway.stop().await.restart().await;
+    let mut client = gateway.admin().await;
+    let error = client.refused("spike.once", params).await;
+    assert_eq!(error.details, Some(json!({ "code": "OUTCOME_UNKNOWN" })));
+    assert_eq!(client.ok("spike.effects", json!({})).await["count"], 0);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn an_answer_over_the_size_is_kept_as_done() {
     let gateway = gateway("[gateway.limits]\nidempotency_answer_bytes = 1024").await;
     let mut client = gateway.admin().await;

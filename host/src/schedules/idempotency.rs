@@ -35,7 +35,7 @@ fn with_memory(entries: usize, work: impl FnOnce(&Arc<Memory>), check: impl FnOn
     let (store, doing) = Store::driven();
     let disk = thread::spawn(move || block_on(doing));
     let limits = IdempotencyLimits { ttl_ms: 10, entries, answer_bytes: 1024 };
-    let keys = block_on(Idempotency::load(store.clone(), limits)).expect("an empty table");
+    let keys = block_on(Idempotency::load(store.clone(), limits, 0)).expect("an empty table");
     let (running, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let memory = Arc::new(Memory { keys, store, running, begun });
     work(&memory);

@@ -70,9 +70,10 @@ pub fn forget(connection: &Connection, method: &str, key: &str) -> rusqlite::Res
     connection.execute("DELETE FROM idempotency WHERE method = ?1 AND key = ?2", params![method, key]).map(|_| ())
 }
 
-/// Marks what ran when the gateway before this one stopped: it is over, and nobody knows how.
-pub fn give_up(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.execute("UPDATE idempotency SET done = 1 WHERE done = 0", [])
+/// Marks what ran when the gateway before this one stopped: it is over, and nobody knows how. It is kept from now on as
+/// long as any outcome, however long ago it began.
+pub fn give_up(connection: &Connection, ts: u64) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE idempotency SET done = 1, ts = ?1 WHERE done = 0", params![ts as i64])
 }
 
 /// Removes rows of calls that are over and were last written before this moment, and tells how many. One that still runs
@@ -108,9 +109,15 @@ mod tests {
                 };
                 assert_eq!(load_all(db)?[1], row);
                 assert_eq!(purge_before(db, 20)?, 0, "one still runs");
-                assert_eq!(give_up(db)?, 1);
-                assert_eq!(load_all(db)?[0].outcome, Some(Vec::new()));
-                assert_eq!(purge_before(db, 20)?, 1);
+                assert_eq!(give_up(db, 900)?, 1);
+                assert_eq!(purge_before(db, 900)?, 1, "the one that was answered");
+                let left = load_all(db)?;
+                assert_eq!(
+                    (left.len(), &*left[0].key, &left[0].outcome, left[0].ts),
+                    (1, "k2", &Some(Vec::new()), 900)
+                );
+                assert_eq!(purge_before(db, 901)?, 1);
+                begin(db, "send", "k1", "f", "device:a", 902)?;
                 forget(db, "send", "k1")?;
                 assert!(load_all(db)?.is_empty());
                 Ok(())
