@@ -116,7 +116,7 @@ impl MethodEntry {
                 tracing::error!(method = self.spec.name, why, "the schema of a method is broken");
                 Some(CANNOT_CHECK.to_string())
             }
-            ParamsCheck::Schema { .. } => match serde_json::from_str::<Value>(params) {
+            ParamsCheck::Schema { .. } => match schemas::json::value(params) {
                 Ok(value) => self.whole().map_or(Some(CANNOT_CHECK.to_string()), |whole| whole.describe(&value)),
                 // They are JSON when they come this far, but not all of that can be read.
                 Err(error) => Some(schemas::json::fault(&error).to_string()),
@@ -137,7 +137,7 @@ impl MethodEntry {
 
     /// These parameters without what the method does not know, if there is such a thing in them.
     pub fn without_extra(&self, params: &str) -> Option<String> {
-        let mut value: Value = serde_json::from_str(params).ok()?;
+        let mut value = schemas::json::value(params).ok()?;
         self.whole()?.leave_out_extra(&mut value).then(|| value.to_string())
     }
 

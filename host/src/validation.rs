@@ -50,7 +50,7 @@ impl Validator {
 
     /// What is wrong with a message that is JSON and no request frame.
     pub fn describe_frame(&self, text: &str) -> String {
-        match serde_json::from_str(text) {
+        match schemas::json::value(text) {
             Ok(value) => self.describe(&value).unwrap_or_else(|| "must not hold a property twice".to_string()),
             Err(error) => schemas::json::fault(&error).to_string(),
         }

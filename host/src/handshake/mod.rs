@@ -21,7 +21,7 @@ use schemas::hello::Granted;
 use schemas::protocol::{self, SIGNATURE_SKEW_MS, Version, close};
 use schemas::scope;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::auth::{self, Attempt, AuthMethod, AuthSettings, Authorized, DeviceTokens};
 use crate::device_auth::{self, Circumstances, VerifiedDevice};
@@ -280,7 +280,7 @@ impl Judge<'_> {
         {
             return Ok(params);
         }
-        let mut value = match serde_json::from_str::<Value>(text) {
+        let mut value = match schemas::json::value(text) {
             Ok(value) => value,
             Err(error) => return invalid(schemas::json::fault(&error).to_string()),
         };

@@ -2,6 +2,7 @@
 //! part of JSON Schema that nearly all parameters are described with, and says yes only where the whole of JSON Schema
 //! would; a schema with anything else in it has no shape. Whoever hears no asks the whole validator, which finds the words.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -9,13 +10,18 @@ use serde_json::{Map, Value};
 
 /// References are followed this deep: a schema that holds itself has no shape.
 const DEEPEST: usize = 12;
+/// Parts of a shape. One in which many refer to many has none: each reference is a copy.
+const LARGEST: usize = 10_000;
 /// Whole numbers up to here are exact as floating point; larger ones are left to the whole validator.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Change what the words below them mean, and stand at the root only.
+const SCOPES: [&str; 2] = ["$schema", "$id"];
+/// The one draft whose words are known here.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
 /// Says nothing about whether a value is valid.
-const ANNOTATIONS: [&str; 12] = [
-    "$schema",
-    "$id",
+const ANNOTATIONS: [&str; 10] = [
     "$defs",
     "$comment",
     "title",
@@ -83,7 +89,9 @@ struct Property {
 impl Shape {
     /// The shape of a schema of draft 2020-12, if it has one.
     pub fn of(schema: &Value) -> Option<Self> {
-        compile(schema, schema, 0)
+        let draft = schema.get("$schema").map_or(Some(DRAFT), Value::as_str)?;
+        let is_known = draft.strip_suffix('#').unwrap_or(draft) == DRAFT;
+        is_known.then(|| compile(schema, &Whole { schema, left: Cell::new(LARGEST) }, 0)).flatten()
     }
 
     /// Whether this text is JSON and valid. A no is not the last word.
@@ -161,17 +169,34 @@ impl Shape {
 const ANYTHING: Shape =
     Shape { anything: true, null: false, boolean: false, number: None, string: None, array: None, object: None };
 
-fn compile(schema: &Value, root: &Value, depth: usize) -> Option<Shape> {
+/// The schema that a part belongs to.
+struct Whole<'a> {
+    schema: &'a Value,
+    /// How many parts more it may have.
+    left: Cell<usize>,
+}
+
+impl Whole<'_> {
+    /// What a reference means. One into the middle of something might pass a place where words change their meaning.
+    fn definition(&self, reference: &str) -> Option<&Value> {
+        let name = reference.strip_prefix("#/$defs/").filter(|name| !name.contains(['/', '~', '%']))?;
+        self.schema.get("$defs")?.get(name)
+    }
+}
+
+fn compile(schema: &Value, whole: &Whole<'_>, depth: usize) -> Option<Shape> {
+    whole.left.set(whole.left.get().checked_sub(1)?);
     let words = match schema {
         Value::Bool(true) => return Some(ANYTHING),
         Value::Bool(false) => return Some(Shape::none()),
         Value::Object(words) if depth <= DEEPEST => words,
         _ => return None,
     };
-    let rules = || words.keys().map(String::as_str).filter(|word| !ANNOTATIONS.contains(word));
+    let says_nothing = |word: &str| ANNOTATIONS.contains(&word) || (depth == 0 && SCOPES.contains(&word));
+    let rules = || words.keys().map(String::as_str).filter(|word| !says_nothing(word));
     if let Some(reference) = words.get("$ref") {
-        let target = reference.as_str()?.strip_prefix('#').filter(|_| rules().count() == 1)?;
-        return compile(root.pointer(target)?, root, depth + 1);
+        let target = reference.as_str().filter(|_| rules().count() == 1)?;
+        return compile(whole.definition(target)?, whole, depth + 1);
     }
     let choice = ["anyOf", "oneOf", "enum", "const"].into_iter().find(|word| words.contains_key(*word));
     let mut shape = match choice {
@@ -179,10 +204,10 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Option<Shape> {
             if rules().any(|word| word != choice && word != "type") {
                 return None;
             }
-            chosen(choice, &words[choice], root, depth)?
+            chosen(choice, &words[choice], whole, depth)?
         }
         None if rules().next().is_none() => return Some(ANYTHING),
-        None => ruled(words, rules(), root, depth)?,
+        None => ruled(words, rules(), whole, depth)?,
     };
     match words.get("type") {
         _ if shape.anything => return None,
@@ -198,7 +223,7 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Option<Shape> {
 }
 
 /// One of several: of shapes that no value fits two of, or of texts.
-fn chosen(word: &str, options: &Value, root: &Value, depth: usize) -> Option<Shape> {
+fn chosen(word: &str, options: &Value, whole: &Whole<'_>, depth: usize) -> Option<Shape> {
     let text = |option: &Value| match option {
         Value::String(text) => {
             let one_of = Some(vec![text.as_str().into()]);
@@ -213,7 +238,7 @@ fn chosen(word: &str, options: &Value, root: &Value, depth: usize) -> Option<Sha
     let options = options.as_array().filter(|options| !options.is_empty())?;
     let mut shapes = options.iter().map(|option| match word {
         "enum" => text(option),
-        _ => compile(option, root, depth + 1),
+        _ => compile(option, whole, depth + 1),
     });
     let first = shapes.next()??;
     shapes.try_fold(first, |all, shape| all.or(shape?))
@@ -223,7 +248,7 @@ fn chosen(word: &str, options: &Value, root: &Value, depth: usize) -> Option<Sha
 fn ruled<'a>(
     words: &Map<String, Value>,
     rules: impl Iterator<Item = &'a str>,
-    root: &Value,
+    whole: &Whole<'_>,
     depth: usize,
 ) -> Option<Shape> {
     let mut shape = Shape::any();
@@ -244,11 +269,11 @@ fn ruled<'a>(
             "maxLength" => string.max = count(word)?,
             "minItems" => array.min = count(word)?,
             "maxItems" => array.max = count(word)?,
-            "items" => array.items = compile(&words[word], root, depth + 1)?,
-            "additionalProperties" => object.others = compile(&words[word], root, depth + 1)?,
+            "items" => array.items = compile(&words[word], whole, depth + 1)?,
+            "additionalProperties" => object.others = compile(&words[word], whole, depth + 1)?,
             "properties" => {
                 for (name, schema) in words[word].as_object()? {
-                    let shape = compile(schema, root, depth + 1)?;
+                    let shape = compile(schema, whole, depth + 1)?;
                     object.properties.push(Property { name: name.as_str().into(), bit: 0, shape });
                 }
                 object.properties.sort_by(|a, b| a.name.cmp(&b.name));
@@ -464,9 +489,26 @@ mod tests {
             json!({ "const": 1 }),
             json!({ "required": ["unknown"] }),
             json!({ "minimum": "1" }),
+            // Below the root these change the draft, and what references refer to.
+            json!({ "$schema": "http://json-schema.org/draft-07/schema#", "type": "string", "format": "email" }),
+            json!({ "items": { "$schema": "http://json-schema.org/draft-04/schema#", "type": "integer" } }),
+            json!({ "items": { "$id": "urn:a", "$ref": "#/$defs/a" }, "$defs": { "a": true } }),
+            json!({ "items": { "$ref": "#/$defs/a/items" }, "$defs": { "a": { "$id": "urn:a", "items": true } } }),
         ] {
             assert_eq!(Shape::of(&schema), None, "{schema}");
         }
+    }
+
+    #[test]
+    fn references_that_multiply_have_no_shape() {
+        let refers = |to: usize| {
+            let target = json!({ "$ref": format!("#/$defs/d{to}") });
+            let all: Map<String, Value> = (0..30).map(|name| (format!("p{name}"), target.clone())).collect();
+            json!({ "properties": all })
+        };
+        let mut defs: Map<String, Value> = (0..5).map(|level| (format!("d{level}"), refers(level + 1))).collect();
+        defs.insert("d5".into(), json!({ "type": "string" }));
+        assert_eq!(Shape::of(&json!({ "$ref": "#/$defs/d0", "$defs": defs })), None);
     }
 
     #[test]
