@@ -120,6 +120,8 @@ async fn handshake<S: Stream>(
         Ok(Incoming::Closed(_) | Incoming::Gone) => return Err(Box::new(Refusal::gone())),
     };
     gateway.metrics.frames_in.increment(1);
+    // What is queued until this connection has joined is written then.
+    outbox.attend();
     // Frames behind the first one stay in the socket until hello-ok is out, so they need neither a queue nor a limit.
     confirm_identity(gateway, peer, deadline).await;
     let now = schemas::now_ms();
@@ -254,8 +256,13 @@ async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, con
         Last::Us => {
             let (code, reason) = outbox.closing().unwrap_or_default();
             let limits = gateway.limits();
-            // Whoever fell behind has more to take than others, and shall hear why it is closed.
-            let grace = if reason == SLOW { limits.slow_close_ms } else { limits.close_grace_ms };
+            // Whoever fell behind is given more time than others, and shall hear why it is closed.
+            let grace = if reason == SLOW {
+                socket.drop_unbegun();
+                limits.slow_close_ms
+            } else {
+                limits.close_grace_ms
+            };
             Box::pin(farewell(socket, grace)).await;
             Ending { code: Some(code), reason }
         }
@@ -300,7 +307,7 @@ fn exchange<S: Stream>(
             return Poll::Ready(Last::Us);
         }
         if connection.outbox.is_backed_up() {
-            return if connection.outbox.is_silent() { Poll::Ready(Last::Silent) } else { Poll::Pending };
+            return if socket.is_silent() { Poll::Ready(Last::Silent) } else { Poll::Pending };
         }
         if let Some(timer) = pause {
             // One that is not read cannot be heard.
@@ -315,10 +322,13 @@ fn exchange<S: Stream>(
                 break None;
             }
             match socket.poll_read(context) {
-                Poll::Pending if handled == 0 && connection.outbox.is_silent() => return Poll::Ready(Last::Silent),
+                Poll::Pending if handled == 0 && socket.is_silent() => return Poll::Ready(Last::Silent),
                 Poll::Pending if handled == 0 && !socket.has_control() => return Poll::Pending,
                 Poll::Pending => break None,
-                Poll::Ready(Incoming::Text(text)) => dispatch::message(gateway, connection, text.as_str()),
+                Poll::Ready(Incoming::Text(text)) => {
+                    connection.outbox.attend();
+                    dispatch::message(gateway, connection, text.as_str());
+                }
                 Poll::Ready(Incoming::NotText) => dispatch::message(gateway, connection, ""),
                 Poll::Ready(Incoming::Closed(frame)) => break Some(Last::Peer(frame)),
                 Poll::Ready(Incoming::Gone) => break Some(Last::Gone),

@@ -74,6 +74,27 @@ fn header(opcode: u8, len: usize) -> ([u8; 10], usize) {
     }
 }
 
+/// Where the frame ends that has begun before this place, in bytes that are whole frames of this side's. The end of all, if
+/// they are something else: the answer to an upgrade goes before the first frames.
+pub fn end_of_begun(frames: &[u8], place: usize) -> usize {
+    let mut end = 0;
+    while end < place {
+        let Some(head) = frames.get(end..end + 2).filter(|head| matches!(head[0], TEXT | CLOSE | 0x89 | 0x8a)) else {
+            return frames.len();
+        };
+        let number = |from: usize, count: usize| {
+            let bytes = frames.get(end + from..end + from + count).unwrap_or_default();
+            bytes.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+        };
+        end += match head[1] {
+            126 => 4 + number(2, 2),
+            127 => 10 + number(2, 8),
+            length => 2 + usize::from(length),
+        };
+    }
+    end.min(frames.len())
+}
+
 /// A text of a plugin as one line of bounded length: a log has lines of its own only.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     const MAX: usize = 8 * 1024;
@@ -116,6 +137,21 @@ mod tests {
             assert_eq!(frames[0], b"before");
             assert!(frames[1] == payload, "{len}");
             assert_eq!(frames[2].len(), len + 1);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_ends_where_the_next_one_begins() {
+        let (mut out, mut ends) = (Vec::new(), vec![0]);
+        for len in [0, 5, 125, 126, 65535, 65536] {
+            text(&mut out, |out| out.resize(out.len() + len, b'x'));
+            ends.push(out.len());
+        }
+        for pair in ends.windows(2) {
+            assert_eq!(end_of_begun(&out, pair[0]), pair[0], "nothing has begun there");
+            for place in [pair[0] + 1, pair[1] - 1, pair[1]] {
+                assert_eq!(end_of_begun(&out, place), pair[1]);
+            }
         }
     }
 

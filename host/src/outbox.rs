@@ -18,6 +18,13 @@ use crate::metrics::Metrics;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
+// How it stands with the ping: something was heard since the last one; it waits to be written; it was written, or the peer takes
+// nothing; and it was not answered when the next one was due.
+const HEARD: u8 = 0;
+const QUEUED: u8 = 1;
+const ASKED: u8 = 2;
+const SILENT: u8 = 3;
+
 /// What one who fell behind is closed with.
 pub const SLOW: &str = "slow consumer";
 
@@ -71,8 +78,11 @@ pub struct Outbox {
     /// How many of them the total knows of: always a multiple of [`STEP`].
     known: AtomicUsize,
     is_closing: AtomicBool,
-    /// Pings since something was last heard of the peer.
-    unanswered: AtomicU8,
+    /// The connection's own task is awake and will look again before it rests. Changed without the lock by that task alone,
+    /// and back with it: whoever holds the lock and sees it set is followed by that look.
+    is_attended: AtomicBool,
+    /// How it stands with the ping.
+    pulse: AtomicU8,
     shared: Arc<Shared>,
 }
 
@@ -147,7 +157,8 @@ impl Outbox {
             backlog: AtomicUsize::new(0),
             known: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
-            unanswered: AtomicU8::new(0),
+            is_attended: AtomicBool::new(false),
+            pulse: AtomicU8::new(HEARD),
             shared,
         }
     }
@@ -194,34 +205,45 @@ impl Outbox {
         })
     }
 
-    /// Asks the peer for a sign of life. Whoever owns the socket looks then what has come of the last time: it alone knows
-    /// whether there is something left to read.
+    /// Asks the peer for a sign of life, or, when it was asked the last time and nothing was heard since, has the owner of the
+    /// socket look whether that is the end: it alone knows whether there is something left to read.
     pub fn ping(&self) {
         let mut state = self.lock();
-        if state.is_open() {
-            let before = self.unanswered.load(Ordering::Relaxed);
-            self.unanswered.store(before.saturating_add(1), Ordering::Relaxed);
-            // One is enough for a peer that does not take it.
-            if before == 0 {
+        if !state.is_open() {
+            return;
+        }
+        match self.pulse.load(Ordering::Relaxed) {
+            HEARD => {
+                self.pulse.store(QUEUED, Ordering::Relaxed);
                 let _ = self.append(&mut state, |state| {
                     state.bytes.extend_from_slice(&frames::PING);
                     Ok(())
                 });
             }
-            rouse(state);
+            // The owner was held up, and has asked nobody yet.
+            QUEUED => {}
+            _ => self.pulse.store(SILENT, Ordering::Relaxed),
+        }
+        rouse(state);
+    }
+
+    /// What was queued is on its way, or the peer takes nothing: from here on it has the time from one ping to the next.
+    pub fn asked(&self) {
+        if self.pulse.load(Ordering::Relaxed) == QUEUED {
+            self.pulse.store(ASKED, Ordering::Relaxed);
         }
     }
 
     /// The peer lives.
     pub fn heard(&self) {
-        if self.unanswered.load(Ordering::Relaxed) > 0 {
-            self.unanswered.store(0, Ordering::Relaxed);
+        if self.pulse.load(Ordering::Relaxed) != HEARD {
+            self.pulse.store(HEARD, Ordering::Relaxed);
         }
     }
 
-    /// Whether nothing was heard of the peer from one ping to the next.
+    /// Whether nothing was heard of the peer for the time from one ping to the next.
     pub fn is_silent(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) > 1
+        self.pulse.load(Ordering::Relaxed) == SILENT
     }
 
     /// Queues a close frame after all that is queued; nothing is queued after it.
@@ -232,6 +254,12 @@ impl Outbox {
         });
     }
 
+    /// Promises that the connection's task calls [`Outbox::take`] before it rests, so that nobody needs to wake it: most of
+    /// what is queued are answers that it gives itself. One that closes is woken all the same.
+    pub fn attend(&self) {
+        self.is_attended.store(true, Ordering::Relaxed);
+    }
+
     /// Takes all queued bytes to be written, or leaves a waker for when there are some.
     pub fn take(&self, waker: &Waker) -> Option<Vec<u8>> {
         let mut state = self.lock();
@@ -239,6 +267,7 @@ impl Outbox {
             self.catch_up(&mut state);
         }
         if state.bytes.is_empty() {
+            self.is_attended.store(false, Ordering::Relaxed);
             match &mut state.waker {
                 Some(known) => known.clone_from(waker),
                 none => *none = Some(waker.clone()),
@@ -306,7 +335,11 @@ impl Outbox {
 
     /// A connection that is to close is woken also where it waits for its peer to take something.
     fn wake(&self, state: MutexGuard<'_, State>) {
-        if self.is_closing() { rouse(state) } else { wake(state) }
+        if self.is_closing() {
+            rouse(state);
+        } else if !self.is_attended.load(Ordering::Relaxed) {
+            wake(state);
+        }
     }
 
     /// Lets `add` change the bytes, and counts how many there are now.
@@ -405,148 +438,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::EventEntry;
-    use plugin_api::EventSpec;
-
-    fn shared(buffered: usize) -> Arc<Shared> {
-        let limits = OutboxLimits { buffered, buffered_hard: 4 * buffered, buffered_total: 16 * buffered };
-        Arc::new(Shared::new(limits, &Metrics::new()))
-    }
-
-    /// One that has joined.
-    fn outbox(buffered: usize) -> Outbox {
-        let outbox = Outbox::new(shared(buffered));
-        outbox.join(Arc::new(Authority::operator(&[])), || ());
-        outbox
-    }
-
-    fn publish(outbox: &Outbox, droppable: bool) {
-        let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
-        let broadcasts = &outbox.shared.broadcasts;
-        broadcasts.publish(Broadcast { entry, open: b"{\"type\":\"event\"".to_vec(), droppable });
-        broadcasts.deliver(|first, list| outbox.deliver(first, list));
-    }
-
-    fn taken(outbox: &Outbox) -> String {
-        let bytes = outbox.take(Waker::noop()).unwrap_or_default();
-        outbox.written(bytes.len());
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    #[test]
-    fn seq_counts_what_was_sent_and_what_was_skipped() {
-        let outbox = outbox(64);
-        publish(&outbox, true);
-        assert!(taken(&outbox).ends_with(",\"seq\":1}"));
-        outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("an answer always fits");
-        publish(&outbox, true);
-        assert!(outbox.is_backed_up());
-        assert!(taken(&outbox).ends_with("rrr"), "skipped");
-        outbox.targeted(b"{\"type\":\"event\"").expect("room");
-        publish(&outbox, true);
-        let text = taken(&outbox);
-        assert!(text.ends_with(",\"seq\":3}"), "the skipped one consumed 2, the targeted one none: {text}");
-    }
-
-    #[test]
-    fn a_peer_is_silent_if_nothing_was_heard_from_one_ping_to_the_next() {
-        let outbox = outbox(64);
-        outbox.ping();
-        assert_eq!(outbox.take(Waker::noop()).as_deref(), Some(&frames::PING[..]));
-        assert!(!outbox.is_silent());
-        outbox.heard();
-        outbox.ping();
-        assert!(!outbox.is_silent());
-        outbox.ping();
-        assert!(outbox.is_silent());
-        let waiting = outbox.take(Waker::noop());
-        assert_eq!(waiting.as_deref(), Some(&frames::PING[..]), "a peer that takes nothing is not sent more of them");
-        outbox.heard();
-        assert!(!outbox.is_silent());
-    }
-
-    #[test]
-    fn whoever_waits_for_a_peer_to_take_something_is_woken_by_a_ping_and_by_a_close() {
-        struct Woken(AtomicUsize);
-        impl std::task::Wake for Woken {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-        let outbox = outbox(64);
-        let woken = Arc::new(Woken(AtomicUsize::new(0)));
-        outbox.response(|out| out.push(b'r')).expect("an answer always fits");
-        assert!(outbox.take(&woken.clone().into()).is_some());
-        outbox.response(|out| out.push(b'r')).expect("an answer always fits");
-        assert_eq!(woken.0.load(Ordering::SeqCst), 0, "it is writing");
-        outbox.ping();
-        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-        outbox.close(1008, "slow consumer");
-        assert_eq!(woken.0.load(Ordering::SeqCst), 2);
-    }
-
-    #[test]
-    fn an_answer_comes_behind_the_events_before_it() {
-        let outbox = outbox(1024);
-        let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
-        let open = b"{\"event\"".to_vec();
-        outbox.shared.broadcasts.publish(Broadcast { entry, open, droppable: false });
-        outbox.response(|out| out.extend_from_slice(b"answer")).expect("room");
-        outbox.shared.broadcasts.deliver(|first, list| outbox.deliver(first, list));
-        let text = taken(&outbox);
-        assert!(text.find("seq").expect("an event") < text.find("answer").expect("an answer"), "{text}");
-        assert_eq!(text.matches("seq").count(), 1, "once: {text}");
-    }
-
-    #[test]
-    fn what_is_broadcast_while_somebody_joins_comes_behind_the_hello() {
-        let outbox = Outbox::new(shared(1024));
-        outbox.join(Arc::new(Authority::operator(&[])), || {
-            let entry = Arc::new(EventEntry::new(None, EventSpec::everyone("e")).expect("no scopes"));
-            let open = b"{\"event\"".to_vec();
-            outbox.shared.broadcasts.publish(Broadcast { entry, open, droppable: false });
-            outbox.response(|out| out.extend_from_slice(b"hello")).expect("room");
-        });
-        let text = taken(&outbox);
-        assert!(text.find("hello").expect("a hello") < text.find("seq").expect("an event"), "{text}");
-    }
-
-    #[test]
-    fn a_slow_consumer_is_told_why() {
-        let outbox = outbox(64);
-        outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("room");
-        publish(&outbox, false);
-        assert_eq!(outbox.closing(), Some((1008, "slow consumer".to_string())));
-        let text = taken(&outbox);
-        assert!(text.ends_with("slow consumer") && !text.contains("rrr"), "{text}");
-        assert_eq!(outbox.response(|_| ()), Err(Full::Closed));
-    }
-
-    #[test]
-    fn answers_are_kept_up_to_the_hard_cap() {
-        let outbox = outbox(64);
-        for _ in 0..3 {
-            outbox.response(|out| out.extend_from_slice(&[b'r'; 100])).expect("below the hard cap");
-        }
-        assert_eq!(outbox.response(|_| ()), Err(Full::Overflow("max_buffered_hard_bytes")));
-    }
-
-    #[test]
-    fn the_total_returns_to_zero() {
-        let shared = shared(4 * STEP);
-        let outbox = Outbox::new(shared.clone());
-        let total = || shared.total.load(Ordering::Relaxed);
-        outbox.response(|out| out.extend_from_slice(b"one")).expect("room");
-        assert_eq!(total(), 0, "less than a step");
-        outbox.response(|out| out.resize(out.len() + 2 * STEP, b'x')).expect("room");
-        let bytes = outbox.take(Waker::noop()).expect("queued");
-        assert_eq!(total(), 2 * STEP);
-        outbox.written(bytes.len() - STEP);
-        assert_eq!(total(), STEP);
-        outbox.response(|out| out.extend_from_slice(b"two")).expect("room");
-        outbox.shut();
-        assert_eq!(total(), 0);
-    }
-}
+mod tests;

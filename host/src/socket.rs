@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use metrics::Counter;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
+use crate::frames;
 use crate::outbox::Outbox;
 
 /// Bytes asked of the socket at once. tungstenite zeroes its free read buffer before each read, and keeps it.
@@ -26,11 +28,21 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
     fn may_be_readable(&self) -> bool {
         true
     }
+
+    /// Whether there is something to read, as the system itself says: readiness is only known as of the last time that anybody
+    /// asked for it.
+    fn has_unread(&self) -> bool;
 }
 
 impl Stream for TcpStream {
     fn may_be_readable(&self) -> bool {
         self.try_io(Interest::READABLE, || Ok(())).is_ok()
+    }
+
+    fn has_unread(&self) -> bool {
+        let mut byte = [0_u8; 1];
+        // The end of the stream is nothing to read.
+        matches!(recv(self, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
     }
 }
 
@@ -155,6 +167,15 @@ impl<S: Stream> Socket<S> {
         }
     }
 
+    /// Whether the peer has said nothing for so long that it is taken for gone. What has arrived and was not read yet counts,
+    /// however long this side was held up.
+    pub fn is_silent(&self) -> bool {
+        if self.outbox.is_silent() && self.frames.get_ref().stream.has_unread() {
+            self.outbox.heard();
+        }
+        self.outbox.is_silent()
+    }
+
     /// Writes all that is queued. Ready when nothing is left; the outbox will wake the task when there is more.
     pub fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -163,6 +184,7 @@ impl<S: Stream> Socket<S> {
                 let pipe = self.frames.get_mut();
                 let Poll::Ready(count) = Pin::new(&mut pipe.stream).poll_write(context, &bytes[*done..])? else {
                     self.stuck = true;
+                    self.outbox.asked();
                     return Poll::Pending;
                 };
                 if count == 0 {
@@ -189,9 +211,22 @@ impl<S: Stream> Socket<S> {
                 }
             }
             if self.writing.0.is_empty() {
+                self.outbox.asked();
                 return Pin::new(&mut self.frames.get_mut().stream).poll_flush(context);
             }
         }
+    }
+
+    /// Forgets frames that were taken to be written and have not begun: a peer that fell behind has no use for them, and others
+    /// have for the memory.
+    pub fn drop_unbegun(&mut self) {
+        let (bytes, done) = &mut self.writing;
+        let end = frames::end_of_begun(bytes, *done);
+        let dropped = (bytes.len() - end).min(self.counted);
+        bytes.truncate(end);
+        bytes.shrink_to_fit();
+        self.counted -= dropped;
+        self.outbox.written(dropped);
     }
 
     /// Whether pongs or a close reply wait to be written.

@@ -53,7 +53,7 @@ limits! {
     max_buffered_bytes: usize = protocol::MAX_BUFFERED_BYTES, KIB..=1024 * MIB;
     /// Bytes waiting for one connection at which it is closed, whatever waits.
     max_buffered_hard_bytes: usize = 16 * MIB, KIB..=4096 * MIB;
-    /// Bytes waiting for all connections together at which the slowest are closed.
+    /// Bytes waiting for all connections together at which whoever is to be sent more is closed.
     max_buffered_total_bytes: usize = 256 * MIB, KIB..=65_536 * MIB;
     /// Largest payload a plugin may answer or publish, in bytes.
     max_outbound_bytes: usize = 16 * MIB, KIB..=1024 * MIB;

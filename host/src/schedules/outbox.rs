@@ -49,6 +49,8 @@ fn writer(connection: &Arc<Connection>) -> JoinHandle<Vec<String>> {
         let mut sent = Vec::new();
         while !sent.last().is_some_and(|frame: &String| frame.ends_with("end")) {
             let bytes = block_on(poll_fn(|context| outbox.take(context.waker()).map_or(Poll::Pending, Poll::Ready)));
+            // Awake from here until it finds nothing to take.
+            outbox.attend();
             sent.extend(frames(&bytes));
             thread::yield_now();
             outbox.written(bytes.len());

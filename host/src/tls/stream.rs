@@ -27,6 +27,13 @@ impl Stream for Transport {
             Transport::Tls(_) => true,
         }
     }
+
+    fn has_unread(&self) -> bool {
+        match self {
+            Transport::Plain(stream) => stream.has_unread(),
+            Transport::Tls(stream) => stream.get_ref().0.has_unread(),
+        }
+    }
 }
 
 impl AsyncRead for Transport {

@@ -118,7 +118,11 @@ struct Wire {
     written: Written,
 }
 
-impl Stream for Wire {}
+impl Stream for Wire {
+    fn has_unread(&self) -> bool {
+        false
+    }
+}
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
