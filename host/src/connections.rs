@@ -181,7 +181,7 @@ impl Connections {
         loop {
             let mut left = pin!(self.left.notified());
             left.as_mut().enable();
-            if self.list().is_empty() {
+            if self.shards.iter().all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty()) {
                 return;
             }
             left.await;

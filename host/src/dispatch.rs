@@ -217,6 +217,11 @@ pub fn end(gateway: &Arc<Gateway>, number: u64, reason: i32, error: &ErrorShape)
         // With the call goes what the watchdog would see.
         handover::name_stall(gateway, &mut call);
         let told = tell_cancelled(&call, number, reason, Tell::Here);
+        if let Asker::Shared(run) = &call.asker
+            && call.waiting.is_none()
+        {
+            run.cut_off();
+        }
         settle(gateway, number, call, Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
         told();
     }
@@ -444,6 +449,9 @@ pub fn time_out(gateway: &Arc<Gateway>, number: u64) {
     told();
 }
 
+/// The target of lines about traced calls. A client asks for each of them, so none is held back.
+pub const TRACE: &str = "clawhost::trace";
+
 /// Delivers the final answer of a call that was taken out.
 pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
     let trusted = match &call.method.handler {
@@ -470,7 +478,8 @@ pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: A
     }
     if let Some(traceparent) = &call.traceparent {
         let (trace, elapsed) = (trace::trace_id(traceparent), call.started.elapsed());
-        tracing::info!(trace, method = call.method.spec.name, call = number, failed, ?elapsed, "a traced call ended");
+        let method = &*call.method.spec.name;
+        tracing::info!(target: TRACE, trace, method, call = number, failed, ?elapsed, "a traced call ended");
     }
     if let Handler::Plugin(plugin) = &call.method.handler {
         if call.in_flight {
@@ -572,7 +581,7 @@ fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
         tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
         return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
     }
-    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let value = schemas::json::value(text).unwrap_or_default();
     let id = value.get("id").and_then(serde_json::Value::as_str).filter(|id| !id.is_empty()).unwrap_or("invalid");
     let fault = gateway.frame_validator.describe_frame(text);
     let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));

@@ -306,6 +306,7 @@ impl Visit {
             Ok(place) => place,
             Err(limit) => {
                 gateway.metrics.limit_hit(limit);
+                claimed.had_no_room();
                 let mut answer =
                     text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once; try again in a moment");
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

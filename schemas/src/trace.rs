@@ -1,12 +1,14 @@
 //! Which trace a request belongs to: W3C Trace Context, `traceparent`. Whoever gets one that it cannot read goes on as if
 //! there were none, as that specification asks.
 
+use std::borrow::Cow;
+
 /// Bytes of a `traceparent` of version 00; later versions may append to it.
 const LENGTH: usize = 55;
 
-/// The part of a `traceparent` that everybody can read: `00-<32 hex>-<16 hex>-<2 hex>`, in lower case. `None` when it is none,
-/// or one of zeros, which stands for no trace.
-pub fn traceparent(text: &str) -> Option<&str> {
+/// The part of a `traceparent` that everybody can read: `00-<32 hex>-<16 hex>-<2 hex>`, in lower case. What a later version
+/// says is put into the words of 00, which has one flag. `None` when it is none, or one of zeros, which stands for no trace.
+pub fn traceparent(text: &str) -> Option<Cow<'_, str>> {
     let known = text.get(..LENGTH)?;
     let mut parts = known.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -18,7 +20,14 @@ pub fn traceparent(text: &str) -> Option<&str> {
     let says_nothing = version == "ff" || is_zero(trace) || is_zero(span);
     let rest = &text[LENGTH..];
     let may_go_on = rest.is_empty() || (version != "00" && rest.starts_with('-'));
-    (is_well_formed && !says_nothing && may_go_on && parts.next().is_none()).then_some(known)
+    if !is_well_formed || says_nothing || !may_go_on || parts.next().is_some() {
+        return None;
+    }
+    if version == "00" {
+        return Some(known.into());
+    }
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1;
+    Some(format!("00-{trace}-{span}-0{sampled}").into())
 }
 
 /// The id of the trace: what log lines show.
@@ -34,10 +43,16 @@ mod tests {
 
     #[test]
     fn a_traceparent_is_read_as_the_specification_says() {
-        assert_eq!(traceparent(GOOD), Some(GOOD));
+        assert_eq!(traceparent(GOOD).as_deref(), Some(GOOD));
         assert_eq!(trace_id(GOOD), "0af7651916cd43dd8448eb211c80319c");
         let later = GOOD.replace("00-0af", "01-0af");
-        assert_eq!(traceparent(&format!("{later}-what-may-come")), Some(later.as_str()), "a later version");
+        let more = format!("{later}-what-may-come");
+        assert_eq!(traceparent(&more).as_deref(), Some(GOOD), "what is known of a later version");
+        assert_eq!(
+            traceparent(&later.replace("-01", "-ae")).as_deref(),
+            Some(&*GOOD.replace("-01", "-00")),
+            "its flags"
+        );
         let none = [
             "",
             "00",

@@ -122,6 +122,12 @@ fn is_plain(path: &str) -> bool {
 }
 
 impl Claimed {
+    /// Counts a request that there was no room for: it is answered in the plugin's place.
+    pub fn had_no_room(&self) {
+        self.route.requests.increment(1);
+        self.route.failures.increment(1);
+    }
+
     /// Whether it takes upgrades.
     pub fn takes_upgrades(&self) -> bool {
         self.route.spec.upgrade || self.secret.is_some()

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::Context;
 
 use super::counts;
 use super::queue::{Message, Queue};
-use crate::audit;
+use crate::{audit, dispatch};
 
 /// Lines of one place that pass in a window.
 pub(super) const MOST_IN_WINDOW: u32 = 20;
@@ -93,8 +93,8 @@ impl Repeats {
     }
 }
 
-/// The layer that asks [`Repeats`] about every line. Who turned on debug lines wants all of them, and an account of who
-/// decided what has no gaps.
+/// The layer that asks [`Repeats`] about every line. Who turned on debug lines wants all of them; an account of who decided
+/// what has no gaps, nor has one of the calls of a trace.
 pub(super) struct Layer(Arc<Repeats>);
 
 impl Layer {
@@ -107,7 +107,8 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let place = event.metadata();
         counts::line(place.level());
-        *place.level() > Level::INFO || place.target() == audit::TARGET || self.0.admit(place, Instant::now())
+        let is_whole = [audit::TARGET, dispatch::TRACE].contains(&place.target());
+        *place.level() > Level::INFO || is_whole || self.0.admit(place, Instant::now())
     }
 }
 

@@ -164,9 +164,11 @@ impl Shared {
         if reader.is_none() {
             // The writer makes the file and takes it through its steps.
             self.writer.open().map_err(|why| self.writer.unreadable(why))?;
-            let connection = file::connect(&self.path)?;
-            connection.pragma_update(None, "query_only", true)?;
-            *reader = Some(connection);
+            let reading = file::connect(&self.path).and_then(|connection| {
+                connection.pragma_update(None, "query_only", true)?;
+                Ok(connection)
+            });
+            *reader = Some(reading.map_err(|error| self.writer.in_file(error.into()))?);
         }
         let Some(connection) = reader.as_ref() else { return Err(MethodError::unavailable("no connection reads")) };
         let snapshot = connection.unchecked_transaction().map_err(|error| self.writer.in_file(error.into()))?;

@@ -96,7 +96,8 @@ impl Writer {
     pub fn write_here<T>(&self, job: impl FnOnce(&Connection) -> Result<T, MethodError>) -> Result<T, MethodError> {
         let mut connection = lock(&self.connection);
         let connection = self.opened(&mut connection).map_err(|why| self.unreadable(why))?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(|error| self.in_file(error.into()))?;
         let done = job(&transaction).map_err(|error| self.in_file(error))?;
         transaction.commit().map_err(|error| self.in_file(error.into()))?;
         Ok(done)
