@@ -35,6 +35,33 @@ async fn hello_is_that_of_4() {
 }
 
 #[tokio::test]
+async fn a_method_that_keeps_workers_for_long_takes_nobody_for_gone() {
+    const PROGRAM: &str = env!("CARGO_BIN_EXE_test_gateway");
+    let config = "[gateway.limits]\nping_interval_ms = 100\ntick_interval_ms = 100\n";
+    let gateway = Gateway::builder().program(PROGRAM).config(config).start().await;
+    let mut tasks = Vec::new();
+    // As many as keep every worker for ten pings, and others beside them. Their library answers pings while they read.
+    for number in 0..8 {
+        let mut client = gateway.connect(&four("cli", "cli").scopes(&["operator.admin"])).await;
+        tasks.push(tokio::spawn(async move {
+            if number < 4 {
+                client.ok("spike.block", json!({ "ms": 1000 })).await;
+            }
+            for _ in 0..5 {
+                client.event("tick").await;
+            }
+            client.ok("health", json!({})).await;
+            client
+        }));
+    }
+    for task in tasks {
+        task.await.expect("it was served all the time").close().await;
+    }
+    assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"ping_interval_ms\"}").await, 0.0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn scopes_are_granted_and_never_assumed() {
     let gateway = Gateway::start().await;
     let read = &["operator.read"][..];
