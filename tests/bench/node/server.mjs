@@ -1,7 +1,7 @@
 // The least a gateway in node could cost: `ws`, the frame parsed, a fixed payload answered. It is to node what `bare` is to
 // Rust, and answers the same: see tests/src/bin/bare.rs.
 //
-//     node server.mjs [--port N] [--hello-bytes N] [--welcome-bytes N]
+//     node server.mjs [--port N] [--hello-bytes N] [--welcome-bytes N] [--health-bytes N] [--presence-bytes N]
 //
 // It prints one line with its address and ends when standard input does.
 
@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util'
 import { WebSocketServer } from 'ws'
 
 const number = { type: 'string', default: '0' }
-const { values } = parseArgs({ options: { port: number, 'hello-bytes': number, 'welcome-bytes': number } })
+const names = ['port', 'hello-bytes', 'welcome-bytes', 'health-bytes', 'presence-bytes']
+const { values } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, number])) })
 
 const HEALTH = JSON.stringify({
   ok: true, ts: 1737264000000, durationMs: 2, channels: {}, channelOrder: [], channelLabels: {}, heartbeatSeconds: 1800,
@@ -55,11 +56,18 @@ const ok = (id, payload) => `{"type":"res","id":${JSON.stringify(id)},"ok":true,
 /** A text of so many characters, made by a function that takes what fills it; the shortest one if it needs more. */
 const filled = (bytes, text) => text('x'.repeat(Math.max(0, bytes - text('').length)))
 
-const hello = payloadOf(Number(values['hello-bytes']))
+const hello = helloOf(Number(values['hello-bytes']))
 const welcome = Number(values['welcome-bytes']) > 0 && filled(Number(values['welcome-bytes']), (filling) =>
   JSON.stringify({ type: 'event', event: 'health', payload: { filling } }))
+const health = payloadOf(Number(values['health-bytes']), HEALTH)
+const presence = payloadOf(Number(values['presence-bytes']), PRESENCE)
 
-function payloadOf(bytes) {
+/** A payload of so many bytes, since nobody looks into it, or the given one. */
+function payloadOf(bytes, own) {
+  return bytes > 0 ? filled(bytes, (filling) => JSON.stringify({ filling })) : own
+}
+
+function helloOf(bytes) {
   const text = (filling) => JSON.stringify({ ...HELLO, filling })
   const envelope = ok('connect', '').length
   return bytes > envelope ? filled(bytes - envelope, text) : JSON.stringify(HELLO)
@@ -126,9 +134,9 @@ function proves(device, params, role, nonce) {
 function answered({ id, method, params }, socket) {
   switch (method) {
     case 'health':
-      return ok(id, HEALTH)
+      return ok(id, health)
     case 'system-presence':
-      return ok(id, PRESENCE)
+      return ok(id, presence)
     case 'node.invoke': {
       const { nodeId, command, timeoutMs, idempotencyKey } = params
       const number = String(++relay.last)

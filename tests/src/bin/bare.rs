@@ -4,12 +4,14 @@
 //! It relays `node.invoke` to the one connection whose role is node, and that one's answer back.
 //!
 //! A gateway's hello-ok is many KiB of protocol, and more events follow it: `--hello-bytes` and `--welcome-bytes` make this
-//! server's as long, so that a handshake compared with it shows what was done for the same bytes.
+//! server's as long, and `--health-bytes` and `--presence-bytes` its answers, so that what is compared with it was done for the
+//! same bytes.
 //!
 //! It prints one line with its address. `bench.broadcast` with `{"event","bytes"}` sends one event to every connection.
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::iter;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +24,13 @@ use schemas::device::{self, SignedFields};
 use schemas::frame::{Request, write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
 /// A bare WebSocket server that answers the gateway protocol with fixed payloads.
@@ -43,6 +48,12 @@ struct Arguments {
     /// Bytes of an event that follows it at once; none if 0.
     #[arg(long, default_value_t = 0)]
     welcome_bytes: usize,
+    /// Bytes of the payload that answers `health`; one of its own if 0.
+    #[arg(long, default_value_t = 0)]
+    health_bytes: usize,
+    /// Bytes of the payload that answers `system-presence`; one of its own if 0.
+    #[arg(long, default_value_t = 0)]
+    presence_bytes: usize,
 }
 
 /// As the gateway: tungstenite zeroes this much before each read.
@@ -85,6 +96,8 @@ async fn serve(listener: TcpListener, arguments: &Arguments) {
     let server = Arc::new(Server {
         hello: hello(arguments.hello_bytes),
         welcome: (arguments.welcome_bytes > 0).then(|| welcome(arguments.welcome_bytes).into()),
+        health: payload(arguments.health_bytes, HEALTH),
+        presence: payload(arguments.presence_bytes, PRESENCE),
         events,
         broadcasts: AtomicU64::new(0),
         connections: AtomicU64::new(0),
@@ -114,6 +127,8 @@ async fn terminated() {
 struct Server {
     hello: String,
     welcome: Option<Utf8Bytes>,
+    health: String,
+    presence: String,
     events: broadcast::Sender<Utf8Bytes>,
     broadcasts: AtomicU64,
     connections: AtomicU64,
@@ -147,16 +162,14 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
     let Some(answer) = first.to_text().ok().and_then(|text| connect(server, text, &nonce)) else {
         return socket.close(None).await;
     };
-    socket.feed(Message::text(answer)).await?;
-    if let Some(welcome) = &server.welcome {
-        socket.feed(Message::Text(welcome.clone())).await?;
-    }
-    socket.flush().await?;
+    greet(server, &mut socket, answer).await?;
     let mut events = server.events.subscribe();
     let (way, mut relayed) = mpsc::channel(EVENT_BUFFER);
     if let Some(node) = first.to_text().ok().and_then(node_of) {
         server.relay.lock().unwrap_or_else(PoisonError::into_inner).node = Some((node, way.clone()));
     }
+    // It lies in the buffer that was read into, which would stay beside the next one for as long as the connection.
+    drop(first);
 
     loop {
         tokio::select! {
@@ -184,6 +197,18 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
     }
 }
 
+/// Sends hello-ok and what follows it in one write, past the socket's own buffer: that one never becomes smaller again, and a
+/// greeting is many times longer than anything that an idle connection sends after it.
+async fn greet(server: &Server, socket: &mut WebSocketStream<TcpStream>, answer: String) -> Result<(), SocketError> {
+    let mut greeting = Vec::new();
+    for text in iter::once(answer.into()).chain(server.welcome.clone()) {
+        Frame::message(text, OpCode::Data(Data::Text), true).format(&mut greeting)?;
+    }
+    // Nothing waits in the buffer that should have gone before.
+    socket.flush().await?;
+    Ok(socket.get_mut().write_all(&greeting).await?)
+}
+
 /// Answers everything that has arrived, then flushes once.
 async fn answer_all(
     server: &Server,
@@ -207,8 +232,8 @@ async fn answer_all(
 fn answer(server: &Server, way: &Way, text: &str) -> Option<String> {
     let request = Request::parse(text)?;
     match &*request.method {
-        "health" => Some(ok(&request.id, HEALTH)),
-        "system-presence" => Some(ok(&request.id, PRESENCE)),
+        "health" => Some(ok(&request.id, &server.health)),
+        "system-presence" => Some(ok(&request.id, &server.presence)),
         "node.invoke" => {
             ask(server, way, &request)?;
             None
@@ -347,6 +372,15 @@ fn hello(bytes: usize) -> String {
     match bytes.checked_sub(ok("connect", &filled("")).len()) {
         Some(missing) => filled(&"x".repeat(missing)),
         None => HELLO.to_string(),
+    }
+}
+
+/// A payload this long, since nobody looks into it, or this one.
+fn payload(bytes: usize, own: &str) -> String {
+    let filled = |filling: &str| format!(r#"{{"filling":"{filling}"}}"#);
+    match bytes {
+        0 => own.to_string(),
+        _ => filled(&"x".repeat(bytes.saturating_sub(filled("").len()))),
     }
 }
 
