@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::report::{Latencies, Outcome, Report};
-use crate::wire::Target;
+use crate::wire::{Socket, Target};
 
 #[derive(Debug, Clone, Args)]
 pub struct HandshakesArguments {
@@ -34,10 +34,19 @@ pub struct HandshakesArguments {
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub async fn run(target: &Target, arguments: &HandshakesArguments) -> Outcome<Report> {
-    let concurrency = arguments.concurrency.clamp(1, 256);
-    let identities: Vec<Option<Identity>> = (0..concurrency)
+    let identities: Vec<Option<Identity>> = (0..arguments.concurrency.clamp(1, 256))
         .map(|_| arguments.device.then(Identity::generate).transpose().map_err(|error| error.to_string()))
         .collect::<Outcome<_>>()?;
+    run_as(identities, target, arguments).await
+}
+
+/// The same as devices that there are already, or as none: one worker for each.
+pub async fn run_as(
+    identities: Vec<Option<Identity>>,
+    target: &Target,
+    arguments: &HandshakesArguments,
+) -> Outcome<Report> {
+    let concurrency = identities.len();
     for identity in &identities {
         connect_once(target, identity.as_ref()).await?;
     }
@@ -85,12 +94,17 @@ pub async fn run(target: &Target, arguments: &HandshakesArguments) -> Outcome<Re
 /// Connects and closes; the time up to hello-ok.
 async fn connect_once(target: &Target, identity: Option<&Identity>) -> Outcome<Duration> {
     let started = Instant::now();
-    let mut socket = target.open(identity).await?;
+    let socket = target.open(identity).await?;
     let latency = started.elapsed();
-    let farewell = async {
+    farewell(socket).await?;
+    Ok(latency)
+}
+
+/// Closes in order.
+pub async fn farewell(mut socket: Socket) -> Outcome<()> {
+    let closed = async {
         socket.close(None).await.ok();
         while let Some(Ok(_)) = socket.next().await {}
     };
-    timeout(CLOSE_PATIENCE, farewell).await.map_err(|_| "the server does not answer a close".to_string())?;
-    Ok(latency)
+    timeout(CLOSE_PATIENCE, closed).await.map_err(|_| "the server does not answer a close".to_string())
 }

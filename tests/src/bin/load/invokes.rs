@@ -31,7 +31,7 @@ pub struct InvokesArguments {
 }
 
 /// One that gateways let nodes of this kind offer.
-const COMMAND: &str = "system.which";
+pub const COMMAND: &str = "system.which";
 /// What the node answers: about as much as it would.
 const ANSWER: &str = r#"{"bins":{"git":"/usr/bin/git","node":"/usr/local/bin/node"}}"#;
 /// How often it is looked whether the node can be approved, and the pause between two looks.
@@ -39,8 +39,13 @@ const LOOKS: (usize, Duration) = (200, Duration::from_millis(10));
 
 pub async fn run(target: &Target, arguments: &InvokesArguments) -> Outcome<Report> {
     let identity = Identity::generate().map_err(|error| error.to_string())?;
+    run_with(&identity, target, arguments).await
+}
+
+/// The same with a node that there is already.
+pub async fn run_with(identity: &Identity, target: &Target, arguments: &InvokesArguments) -> Outcome<Report> {
     let node_id = identity.device_id().to_string();
-    let node = target.open_node(&identity, COMMAND).await?;
+    let node = target.open_node(identity, COMMAND).await?;
     approve(target, &node_id).await?;
     let answering = tokio::spawn(answer(node));
     let params = json!({

@@ -7,6 +7,7 @@ use client::{Challenge, Identity, PayloadForm};
 use futures_util::{SinkExt, Stream, StreamExt};
 use schemas::connect::ConnectParams;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -103,7 +104,8 @@ impl Target {
         timeout(PATIENCE, opened).await.unwrap_or_else(|_| Err(format!("no hello-ok within {} s", PATIENCE.as_secs())))
     }
 
-    /// Connects, and takes down what a newcomer is told: what comes before the answer to a first question belongs to it.
+    /// Connects, and takes down what a newcomer is told: what comes before the answer to a first question belongs to it, but for
+    /// the event with which gateways tell all of them of each other now and then, however many come.
     pub async fn greeting(&self) -> Outcome<Greeting> {
         let listened = async {
             let (mut socket, hello) = self.open_patiently(None).await?;
@@ -116,11 +118,37 @@ impl Target {
                 let text = next_text(&mut socket).await?;
                 match look(&text) {
                     Some(Seen::Answer { .. }) => return Ok(Greeting { hello, welcome_bytes }),
+                    Some(Seen::Event("presence" | "tick")) => {}
                     _ => welcome_bytes += text.len(),
                 }
             }
         };
         timeout(PATIENCE, listened).await.unwrap_or_else(|_| Err("no hello-ok, or no answer to health".to_string()))
+    }
+
+    /// Bytes of the payload that answers this question.
+    pub async fn payload_bytes(&self, method: &str) -> Outcome<usize> {
+        #[derive(Deserialize)]
+        struct Answer<'a> {
+            #[serde(borrow)]
+            payload: &'a RawValue,
+        }
+        let asked = async {
+            let mut socket = self.open(None).await?;
+            socket.send(Message::text(frame("size", method, &json!({})))).await.map_err(|error| error.to_string())?;
+            loop {
+                let text = next_text(&mut socket).await?;
+                match look(&text) {
+                    Some(Seen::Answer { ok: true, .. }) => {
+                        let answer: Answer<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+                        return Ok(answer.payload.get().len());
+                    }
+                    Some(Seen::Answer { ok: false, .. }) => return Err(text),
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("no answer to {method}")))
     }
 
     /// Connects as a node that offers this command.
@@ -212,7 +240,8 @@ impl Target {
         Ok(frame("connect", "connect", &serde_json::to_value(typed).expect("strings have a JSON form")))
     }
 
-    /// One instance id for all: they share one presence row, so that presence stays as small as it is for one client.
+    /// One instance id for all: those without a device share one presence row, so that presence stays as small as it is for one
+    /// client. Each device has a row of its own whatever instance it is, since a row goes by its device's id first.
     fn params(&self) -> Value {
         let mut params = json!({
             "minProtocol": self.protocol, "maxProtocol": self.protocol, "role": "operator", "scopes": ["operator.admin"],

@@ -9,6 +9,7 @@ use crate::bench::machine;
 use crate::bench::record::{Contestant, Who};
 use crate::report::Outcome;
 use crate::server::Server;
+use crate::wire::Target;
 
 /// Spoken to all of them: the published gateway speaks no other.
 pub const PROTOCOL: u32 = 4;
@@ -34,28 +35,47 @@ pub struct Started {
     pub first_hello_ms: f64,
 }
 
+/// Bytes of what a server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lengths {
+    /// Its hello-ok, and what follows it.
+    pub greeting: (usize, usize),
+    /// The payloads that answer `health` and `system-presence`.
+    pub answers: (usize, usize),
+}
+
+impl Lengths {
+    pub async fn of(target: &Target) -> Outcome<Self> {
+        let greeting = target.greeting().await?;
+        let answers = (target.payload_bytes("health").await?, target.payload_bytes("system-presence").await?);
+        Ok(Lengths { greeting: (greeting.hello.len(), greeting.welcome_bytes), answers })
+    }
+
+    /// What makes a bare server say so much.
+    fn arguments(self) -> Vec<String> {
+        let Lengths { greeting: (hello, welcome), answers: (health, presence) } = self;
+        let each = [("hello", hello), ("welcome", welcome), ("health", health), ("presence", presence)];
+        each.into_iter().flat_map(|(of, bytes)| [format!("--{of}-bytes"), bytes.to_string()]).collect()
+    }
+}
+
 /// All that can take part.
 pub struct Stable {
     programs: Programs,
     folder: TempDir,
-    /// Arguments that make the bare servers greet as the gateway does.
-    greeting: Vec<String>,
+    /// How much the bare servers say.
+    lengths: Lengths,
 }
 
 impl Stable {
     pub fn new(programs: Programs) -> Outcome<Self> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        Ok(Stable { programs, folder, greeting: Vec::new() })
+        Ok(Stable { programs, folder, lengths: Lengths::default() })
     }
 
-    /// From now on bare servers greet with so many bytes.
-    pub fn greet_like(&mut self, (hello_bytes, welcome_bytes): (usize, usize)) {
-        self.greeting = vec![
-            "--hello-bytes".to_string(),
-            hello_bytes.to_string(),
-            "--welcome-bytes".to_string(),
-            welcome_bytes.to_string(),
-        ];
+    /// From now on bare servers say as much as the gateway.
+    pub fn speak_like(&mut self, lengths: Lengths) {
+        self.lengths = lengths;
     }
 
     pub fn programs(&self) -> &Programs {
@@ -67,10 +87,10 @@ impl Stable {
         let home = self.home(&format!("{who:?}"))?;
         let server = match who {
             Who::Clawhost => Server::gateway(&self.programs.clawhost, None, &home).await?,
-            Who::Bare => Server::bare(&self.programs.bare, &self.greeting).await?,
+            Who::Bare => Server::bare(&self.programs.bare, &self.lengths.arguments()).await?,
             Who::Node => {
                 let (node, script) = self.programs.node.as_ref().ok_or("there is no node")?;
-                Server::bare_node(node, script, &self.greeting).await?
+                Server::bare_node(node, script, &self.lengths.arguments()).await?
             }
             Who::Published => {
                 let folder = self.programs.published.as_ref().ok_or("it is not installed")?;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::bench::Sizes;
+use crate::bench::devices::{Devices, OPERATORS};
 use crate::bench::record::{Sample, What, Who, value};
 use crate::fanout::FanoutArguments;
 use crate::handshakes::HandshakesArguments;
@@ -19,9 +20,9 @@ use crate::{fanout, handshakes, idle, invokes, requests};
 /// How much longer than it should take a load may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-pub async fn run(what: What, who: Who, target: &Target, sizes: &Sizes) -> Outcome<Sample> {
+pub async fn run(what: What, who: Who, target: &Target, devices: &Devices, sizes: &Sizes) -> Outcome<Sample> {
     let patience = PATIENCE + Duration::from_secs_f64(sizes.seconds);
-    let report = timeout(patience, drive(what, who, target, sizes))
+    let report = timeout(patience, drive(what, who, target, devices, sizes))
         .await
         .unwrap_or_else(|_| Err(format!("not over after {} s", patience.as_secs())))?;
     if !report.complete() {
@@ -51,7 +52,7 @@ fn message(frame: &str) -> String {
     frame.and_then(|frame| Some(frame["error"]["message"].as_str()?.to_string())).unwrap_or_default()
 }
 
-async fn drive(what: What, who: Who, target: &Target, sizes: &Sizes) -> Outcome<Report> {
+async fn drive(what: What, who: Who, target: &Target, devices: &Devices, sizes: &Sizes) -> Outcome<Report> {
     match what {
         What::Health1 => requests::run(target, &requests_of("health", 1, sizes)).await,
         What::Health16 => requests::run(target, &requests_of("health", 16, sizes)).await,
@@ -59,11 +60,12 @@ async fn drive(what: What, who: Who, target: &Target, sizes: &Sizes) -> Outcome<
         What::Handshake | What::DeviceHandshake => {
             let handshakes = HandshakesArguments {
                 count: sizes.handshakes,
-                concurrency: 8,
+                concurrency: OPERATORS,
                 seconds: Some(sizes.handshake_seconds),
                 device: what == What::DeviceHandshake,
             };
-            handshakes::run(target, &handshakes).await
+            let identities = devices.operators.iter().map(|device| handshakes.device.then(|| device.clone()));
+            handshakes::run_as(identities.collect(), target, &handshakes).await
         }
         What::Fanout => {
             // Nobody can ask another's gateway to broadcast; what it says of presence is the nearest it has.
@@ -84,7 +86,7 @@ async fn drive(what: What, who: Who, target: &Target, sizes: &Sizes) -> Outcome<
         What::Invoke => {
             let invokes =
                 InvokesArguments { connections: 8, in_flight: 8, seconds: sizes.seconds, warm_up: sizes.warm_up };
-            invokes::run(target, &invokes).await
+            invokes::run_with(&devices.node, target, &invokes).await
         }
         What::Idle => idle::run(target, &IdleArguments { connections: sizes.idle, settle: sizes.settle }).await,
         What::Start | What::Rest => unreachable!("no load"),

@@ -6,6 +6,8 @@
 
 mod contestants;
 mod crowd;
+mod devices;
+mod folders;
 mod loads;
 mod machine;
 mod plugins;
@@ -17,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use crate::bench::contestants::{Programs, Stable, Started};
-use crate::bench::record::{Curve, Of, Run, Sample, What, Who, value};
+use crate::bench::contestants::{Lengths, Programs, Stable, Started};
+use crate::bench::devices::{Devices, UNTIL_KNOWN};
+use crate::bench::record::{Curve, OVER, Of, Run, Sample, What, Who, value};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -54,6 +57,9 @@ pub struct BenchArguments {
     /// Minutes after which nothing more is begun, if others than the effort's own.
     #[arg(long)]
     pub minutes: Option<f64>,
+    /// The source that the programs were built from; unknown if absent.
+    #[arg(long)]
+    pub built: Option<String>,
     /// What is said to have been typed.
     #[arg(long, default_value = "load bench")]
     pub command: String,
@@ -181,7 +187,7 @@ impl Clock {
     /// Does this, if it is done when the time is over or soon after.
     async fn in_time(&self, work: impl Future<Output = Outcome<()>>) -> Outcome<()> {
         let end = self.until + AFTER_THE_END;
-        tokio::time::timeout_at(end.into(), work).await.unwrap_or_else(|_| Err("the time was over".to_string()))
+        tokio::time::timeout_at(end.into(), work).await.unwrap_or_else(|_| Err(OVER.to_string()))
     }
 
     /// Tells whoever waits how far it is.
@@ -231,6 +237,7 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
     run.effort = format!("{:?}", arguments.effort).to_lowercase();
     run.build = if cfg!(debug_assertions) { "debug" } else { "release" }.to_string();
     run.command = arguments.command.clone();
+    run.built = arguments.built.clone();
     run.machine = machine::here(arguments.node.as_deref());
 
     let mut absent = BTreeMap::new();
@@ -240,11 +247,13 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
     if arguments.published.is_none() {
         absent.insert(Who::Published, arguments.without_published.clone());
     }
-    run.greeting = first_starts(&mut stable, &mut absent, &clock).await?;
+    let devices = Devices::generate()?;
+    let lengths = first_starts(&mut stable, &devices, &mut absent, &clock).await?;
+    (run.greeting, run.answers) = (lengths.greeting, Some(lengths.answers));
     run.contestants = stable.roll(|who| absent.get(&who).cloned());
     let present: Vec<Who> = Who::ALL.into_iter().filter(|who| !absent.contains_key(who)).collect();
 
-    let mut field = Field { stable, present, servers: BTreeMap::new(), bench_gateway: None };
+    let mut field = Field { stable, devices, present, servers: BTreeMap::new(), bench_gateway: None };
     for round in 0..sizes.process_rounds {
         loads.say(&format!("start, rest and idle connections, round {} of {}", round + 1, sizes.process_rounds));
         field.anew(round, &sizes, &loads, run).await;
@@ -254,11 +263,7 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
         loads.say(&format!("loads, round {} of {}", round + 1, sizes.rounds));
         field.load(round, &sizes, &loads, run).await;
         if loads.is_over() {
-            run.skipped.push(format!(
-                "loads, from some part of round {} of {} on: the time was over",
-                round + 1,
-                sizes.rounds
-            ));
+            run.skipped.push(format!("loads, from some part of round {} of {} on: {OVER}", round + 1, sizes.rounds));
             break;
         }
         keep(run, &arguments.out)?;
@@ -293,26 +298,41 @@ async fn everything(arguments: &BenchArguments, run: &mut Run) -> Outcome<()> {
 }
 
 /// Starts each once: what a first start makes on disk is there for those that are measured, and who cannot start is known. It
-/// comes to the bytes of the gateway's greeting.
+/// comes to how much the gateway says once it knows everybody, and the bare servers have to say as much.
 async fn first_starts(
     stable: &mut Stable,
+    devices: &Devices,
     absent: &mut BTreeMap<Who, String>,
     clock: &Clock,
-) -> Outcome<(usize, usize)> {
-    let mut bytes = (0, 0);
+) -> Outcome<Lengths> {
+    let mut lengths = Lengths::default();
     for who in Who::ALL {
         if absent.contains_key(&who) {
             continue;
         }
-        match stable.start(who).await {
+        let started = match stable.start(who).await {
             Ok(Started { server, start_ms, .. }) => {
                 clock.say(&format!("{} can be started, in {start_ms:.0} ms", who.name()));
-                if who == Who::Clawhost {
-                    let greeting = server.target.greeting().await?;
-                    bytes = (greeting.hello.len(), greeting.welcome_bytes);
-                    stable.greet_like(bytes);
+                match who {
+                    Who::Clawhost => {
+                        devices.visit(&server.target).await?;
+                        tokio::time::sleep(UNTIL_KNOWN).await;
+                        lengths = Lengths::of(&server.target).await?;
+                        stable.speak_like(lengths);
+                        Ok(())
+                    }
+                    Who::Bare | Who::Node => match Lengths::of(&server.target).await {
+                        Ok(said) if said == lengths => Ok(()),
+                        Ok(said) => Err(format!("it says {said:?}, and the gateway {lengths:?}")),
+                        Err(why) => Err(why),
+                    },
+                    Who::Published => Ok(()),
                 }
             }
+            Err(why) => Err(why),
+        };
+        match started {
+            Ok(()) => {}
             // Without the gateway there is nothing to compare.
             Err(why) if who == Who::Clawhost => return Err(why),
             Err(why) => {
@@ -321,7 +341,7 @@ async fn first_starts(
             }
         }
     }
-    Ok(bytes)
+    Ok(lengths)
 }
 
 async fn crowd_of(
@@ -333,7 +353,7 @@ async fn crowd_of(
     skipped: &mut Vec<String>,
 ) -> Outcome<()> {
     let server = match who {
-        Who::Clawhost => stable.bench_gateway(crowd::CONFIG).await?,
+        Who::Clawhost => stable.bench_gateway(&crowd::config()).await?,
         _ => stable.start(who).await?.server,
     };
     crowd::run(&server, who, sizes, clock, points, skipped).await
@@ -342,6 +362,7 @@ async fn crowd_of(
 /// The contestants and those of their servers that run.
 struct Field {
     stable: Stable,
+    devices: Devices,
     present: Vec<Who>,
     servers: BTreeMap<Who, Server>,
     bench_gateway: Option<Server>,
@@ -374,6 +395,7 @@ impl Field {
             });
             run.add(What::Rest, who, rested);
         }
+        self.visit(clock).await;
         for who in self.in_turn(round) {
             self.measure(What::Idle, who, sizes, clock, run).await;
         }
@@ -383,11 +405,23 @@ impl Field {
         if self.bench_gateway.is_none() {
             self.bench_gateway = self.stable.bench_gateway("").await.ok();
         }
+        // Again in each round: a row of presence lasts for some minutes.
+        self.visit(clock).await;
         for what in What::LOADS {
             for who in self.in_turn(round) {
                 self.measure(what, who, sizes, clock, run).await;
             }
         }
+    }
+
+    /// Lets everybody see all devices, so that each load finds them known.
+    async fn visit(&self, clock: &Clock) {
+        for (who, server) in &self.servers {
+            if let Err(why) = self.devices.visit(&server.target).await {
+                clock.say(&format!("{} would not let every device in: {why}", who.name()));
+            }
+        }
+        tokio::time::sleep(UNTIL_KNOWN).await;
     }
 
     async fn measure(&mut self, what: What, who: Who, sizes: &Sizes, clock: &Clock, run: &mut Run) {
@@ -401,7 +435,7 @@ impl Field {
         let outcome = match server {
             None => Err("it could not be started".to_string()),
             Some(server) => match server.is_running() {
-                true => loads::run(what, who, &server.target, sizes).await,
+                true => loads::run(what, who, &server.target, &self.devices, sizes).await,
                 false => Err("it has ended".to_string()),
             },
         };
@@ -409,12 +443,8 @@ impl Field {
         run.add(what, who, outcome);
     }
 
-    /// Those who are present, each time another one first.
     fn in_turn(&self, round: usize) -> Vec<Who> {
-        let mut order = self.present.clone();
-        let first = round % order.len().max(1);
-        order.rotate_left(first);
-        order
+        order(&self.present, round)
     }
 
     fn tell(&self, what: What, who: Who, outcome: &Outcome<Sample>, clock: &Clock) {
@@ -428,48 +458,51 @@ impl Field {
     }
 }
 
+/// Those who are present, in an order that changes from round to round. The gateway is always right beside those that it is
+/// compared with.
+fn order(present: &[Who], round: usize) -> Vec<Who> {
+    let mut order = match round / 2 % 2 {
+        0 => [Who::Published, Who::Clawhost, Who::Bare, Who::Node],
+        _ => [Who::Node, Who::Published, Who::Clawhost, Who::Bare],
+    };
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order.into_iter().filter(|who| present.contains(who)).collect()
+}
+
 fn sample<const N: usize>(values: [(&str, Option<f64>); N]) -> Sample {
     values.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
 }
 
 fn keep(run: &Run, out: &Path) -> Outcome<()> {
     let mut record = serde_json::to_value(run).map_err(|error| error.to_string())?;
-    strip_folders(&mut record);
+    folders::strip(&mut record);
     let text = format!("{record:#}");
     std::fs::write(out, text + "\n").map_err(|error| format!("{}: {error}", out.display()))
 }
 
-/// The record is shown to everybody, and where somebody keeps their files is nobody's business: of a path only the last name
-/// stays, whoever's words it came in with.
-fn strip_folders(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::String(text) => {
-            let last = |word: &str| match word.rsplit_once('/') {
-                Some((folder, name)) if folder.starts_with('/') => name.to_string(),
-                _ => word.to_string(),
-            };
-            *text = text.split(' ').map(last).collect::<Vec<_>>().join(" ");
-        }
-        serde_json::Value::Array(values) => values.iter_mut().for_each(strip_folders),
-        serde_json::Value::Object(values) => values.values_mut().for_each(strip_folders),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::collections::BTreeSet;
 
     use super::*;
 
     #[test]
-    fn a_record_names_no_folder() {
-        let mut record =
-            json!({ "absent": "npm: /a/b/x.json is bad, ws://a/b", "more": [{ "of": "tests/bench/run" }, 7] });
-        strip_folders(&mut record);
-        assert_eq!(
-            record,
-            json!({ "absent": "npm: x.json is bad, ws://a/b", "more": [{ "of": "tests/bench/run" }, 7] })
-        );
+    fn the_gateway_comes_right_before_or_after_those_it_is_compared_with() {
+        let three = [Who::Clawhost, Who::Bare, Who::Node];
+        for present in [&Who::ALL[..], &three, &three[..2], &three[..1]] {
+            for round in 0..8 {
+                let order = order(present, round);
+                assert_eq!(order.iter().collect::<BTreeSet<_>>(), present.iter().collect());
+                let place = |who| order.iter().position(|it| *it == who);
+                let gateway = place(Who::Clawhost).expect("it is always there");
+                for other in [Who::Bare, Who::Published].into_iter().filter_map(place) {
+                    assert_eq!(gateway.abs_diff(other), 1, "{order:?}");
+                }
+            }
+            let firsts: BTreeSet<Who> = (0..4).map(|round| order(present, round)[0]).collect();
+            assert!(firsts.len() > 1 || present.len() == 1, "{firsts:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bench::contestants::gateway;
 use crate::bench::loads::requests_of;
-use crate::bench::record::{Point, Sample, Spread, Who, value};
+use crate::bench::record::{OVER, Point, Sample, Spread, Who, value};
 use crate::bench::{Clock, Sizes};
 use crate::report::Outcome;
 use crate::requests;
@@ -30,7 +30,7 @@ pub async fn run(
         plugins.iter().map(|(id, library)| format!("{}isolation = \"inline\"\n", table(id, library))).collect();
     for &count in &sizes.plugins {
         if clock.is_over() {
-            skipped.push(format!("{count} plugins: the time was over"));
+            skipped.push(format!("{count} plugins: {OVER}"));
             continue;
         }
         let values = measure(program, &tables[..count].concat(), &plugins[count - 1].0, sizes).await?;

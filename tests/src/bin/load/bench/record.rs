@@ -19,7 +19,7 @@ pub mod value {
     pub const EVENT_BYTES: &str = "eventBytes";
     /// Of curves.
     pub const TICK_CPU_US: &str = "tickCpuUs";
-    pub const WITHOUT_TICK: &str = "withoutTick";
+    pub const MISSED_TICKS: &str = "missedTicks";
     pub const BROADCAST_MS: &str = "broadcastMs";
     pub const WORST_BROADCAST_MS: &str = "worstBroadcastMs";
     pub const DELIVERY_CPU_US: &str = "deliveryCpuUs";
@@ -27,6 +27,9 @@ pub mod value {
     pub const HELLO_KIB: &str = "helloKib";
     pub const HELLO_LIMIT_KIB: &str = "helloLimitKib";
 }
+
+/// What is said of all that was left out because of the time.
+pub const OVER: &str = "the time was over";
 
 /// Values of one measurement by name.
 pub type Sample = BTreeMap<String, f64>;
@@ -43,10 +46,16 @@ pub struct Run {
     pub build: String,
     /// What was typed.
     pub command: String,
+    /// The source that the programs were built from, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<String>,
     pub seconds: f64,
     pub machine: Machine,
     /// Bytes of the gateway's hello-ok, and of what follows it, which the bare servers send as well.
     pub greeting: (usize, usize),
+    /// The same of the payloads that answer `health` and `system-presence`, if they were made alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<(usize, usize)>,
     pub contestants: Vec<Contestant>,
     pub measured: Vec<Measured>,
     pub curves: Vec<Curve>,
@@ -64,7 +73,7 @@ pub struct Machine {
     pub kernel: String,
     pub rustc: String,
     pub node: String,
-    /// The source that was measured.
+    /// The source that lay beside the programs.
     pub commit: String,
     pub open_files: u64,
 }
@@ -222,6 +231,11 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Whether something is missing because of the time.
+    pub fn is_cut_short(&self) -> bool {
+        self.skipped.iter().any(|line| line.ends_with(OVER))
     }
 
     /// Whether it came to nothing twice at the end: it is not tried again, since a failure may take its full time.

@@ -72,7 +72,7 @@ pub fn all(run: &Run) -> Vec<Goal> {
         ),
         alone(
             most(crowd, |size| format!("of {size} connections, those that missed their ticks")),
-            worst(value::WITHOUT_TICK),
+            worst(value::MISSED_TICKS),
             Limit::AtMost(0.0, "connections"),
         ),
         flat("CPU a request", "methods", plugins, value::CPU_US),

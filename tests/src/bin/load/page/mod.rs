@@ -24,7 +24,7 @@ pub struct PageArguments {
     /// The folder for plots, below the page's own.
     #[arg(long)]
     pub plots: PathBuf,
-    /// A text that quotes the goals, between the same marks.
+    /// A text that quotes the goals, between the same marks; not those of a run that was cut short.
     #[arg(long)]
     pub readme: Option<PathBuf>,
 }
@@ -45,7 +45,9 @@ pub fn run(arguments: &PageArguments) -> Outcome<()> {
     }
     let page = if arguments.into.exists() { read(&arguments.into)? } else { FRESH.to_string() };
     write(&arguments.into, &marked(&page, &measured(&run, &plots, &shown), true)?)?;
-    if let Some(readme) = &arguments.readme {
+    if run.is_cut_short() && arguments.readme.is_some() {
+        eprintln!("the run was cut short, and is not quoted");
+    } else if let Some(readme) = &arguments.readme {
         write(readme, &marked(&read(readme)?, &quoted(&run), false)?)?;
     }
     Ok(())
@@ -58,7 +60,7 @@ fn measured(run: &Run, plots: &[plots::Plot], folder: &str) -> String {
         plot.map_or(String::new(), |plot| format!("![{}]({folder}/{file})\n\n", plot.title))
     };
     let mut page = tables::opening(run);
-    page += &format!("## Goals\n\n{}\n{}", tables::goals(&goals::all(run)), tables::GOALS_NOTE);
+    page += &format!("## Goals\n\n{}\n{}", tables::goals(&goals::all(run)), tables::goals_note(run));
     page += &format!("## Requests\n\n{}\n{}", tables::requests(run), picture("requests.svg"));
     page += &picture("latency.svg");
     page += &format!("## Handshakes, events, nodes\n\n{}\n{}", tables::others(run), tables::OTHERS_NOTE);

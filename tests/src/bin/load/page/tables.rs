@@ -3,11 +3,6 @@
 use crate::bench::record::{Of, Point, Run, Spread, What, Who, value};
 use crate::page::goals::{Goal, Limit};
 
-pub const GOALS_NOTE: &str = "\
-Figures are medians of the rounds. A ratio is that of two measurements of the same round, which follow each other directly; in \
-parentheses stand the least and the most of all rounds. Against the bare server a ratio says what the gateway adds to the same \
-frames: its hello-ok, and what follows it, have as many bytes as the gateway's. Flat means that the largest costs at most 15 % \
-more than the first.\n\n";
 pub const OTHERS_NOTE: &str = "\
 An event goes to all subscribers, with eight under way. Gateways do not let clients broadcast: the clawhost here is the same \
 gateway with one more plugin, which does, and OpenClaw's events are those of presence, in the size that it gives them. The load \
@@ -20,7 +15,7 @@ that is not counted. Size is the program's file, for OpenClaw the folder of pack
 `ws` alone, without node.\n\n";
 pub const CROWD_NOTE: &str = "\
 One process with more and more connections, each of which is read as a client would. Ticks come twice a second here, once in half a \
-minute by default. The time is that from asking for an event until the last connection has it, one event after another: median and \
+minute by default; who has missed some heard two or more too few in a few seconds. The time is that from asking for an event until the last connection has it, one event after another: median and \
 worst. The load tool reads on the same cores.\n\n";
 pub const PLUGINS_NOTE: &str = "\
 Plugins loaded from libraries, ten methods each, on the workers (`isolation = \"inline\"`); the last plugin's method is asked for, \
@@ -30,8 +25,7 @@ Plugins loaded from libraries, ten methods each, on the workers (`isolation = \"
 pub fn opening(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
-        "Made by `{}`, which builds everything, starts each server, drives all of them in turn with the same load tool, and \
-         writes this. {}\n\n",
+        "Made by `{}`, which starts each server, drives all of them in turn with the same load tool, and writes this. {}\n\n",
         run.command,
         when_and_where(run).trim_end(),
     );
@@ -41,18 +35,19 @@ pub fn opening(run: &Run) -> String {
             run.build, run.effort
         );
     }
+    if run.is_cut_short() {
+        text += "**This run was cut short: its time was over before everything was measured. What is missing stands at the end.**\n\n";
+    }
     text += &format!(
-        "- processor: {}, {} cores, {} MiB; the load tool runs on the same cores\n- system: {}, {}; {} open files a process\n\
-         - source: {}, built with {}\n",
-        machine.processor,
-        machine.cores,
-        machine.memory_mib,
-        machine.system,
-        machine.kernel,
-        machine.open_files,
-        machine.commit,
-        machine.rustc,
+        "- processor: {}, {} cores, {} MiB; the load tool runs on the same cores\n- system: {}, {}; {} open files a process\n",
+        machine.processor, machine.cores, machine.memory_mib, machine.system, machine.kernel, machine.open_files,
     );
+    text += &match &run.built {
+        Some(built) => format!("- source: {built}, built with {}\n", machine.rustc),
+        None => {
+            format!("- source: of the programs not known; {} lay beside them, and {}\n", machine.commit, machine.rustc)
+        }
+    };
     for contestant in &run.contestants {
         text += &match &contestant.absent {
             None => format!("- {}: {}\n", contestant.who.name(), contestant.version),
@@ -63,7 +58,29 @@ pub fn opening(run: &Run) -> String {
     text += &format!(
         "- greeting: hello-ok has {hello} bytes, and {welcome} more follow it, of the gateway and of the bare servers\n"
     );
+    if let Some((health, presence)) = run.answers {
+        text += &format!(
+            "- answers: `health` has {health} bytes and `system-presence` {presence}, of the gateway and of the bare servers\n"
+        );
+    }
     text + "\n"
+}
+
+/// What stands below the goals.
+pub fn goals_note(run: &Run) -> String {
+    let alike = match run.answers {
+        Some(_) => {
+            " to the same frames: its hello-ok, what follows it, and its answers have as many bytes as the gateway's"
+        }
+        None => {
+            ", and what answers of another size cost: its hello-ok, and what follows it, have as many bytes as the gateway's"
+        }
+    };
+    format!(
+        "Figures are medians of the rounds. A ratio is that of two measurements of the same round, one soon after the other; in \
+         parentheses stand the least and the most of all rounds. Against the bare server a ratio says what the gateway \
+         adds{alike}. Flat means that the largest costs at most 15 % more than the first.\n\n"
+    )
 }
 
 /// A sentence for whoever quotes figures.
@@ -161,7 +178,7 @@ pub fn crowd(run: &Run) -> String {
     let columns = [
         value::IDLE_KIB,
         value::TICK_CPU_US,
-        value::WITHOUT_TICK,
+        value::MISSED_TICKS,
         value::DELIVERY_CPU_US,
         value::BROADCAST_MS,
         value::WORST_BROADCAST_MS,
@@ -173,16 +190,8 @@ pub fn crowd(run: &Run) -> String {
             row
         })
     });
-    let header = [
-        "connections",
-        "who",
-        "KiB each",
-        "µs CPU a tick",
-        "without a tick",
-        "µs CPU a delivery",
-        "ms to all",
-        "worst",
-    ];
+    let header =
+        ["connections", "who", "KiB each", "µs CPU a tick", "missed ticks", "µs CPU a delivery", "ms to all", "worst"];
     table(&header, rows)
 }
 
@@ -291,6 +300,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::record::OVER;
 
     #[test]
     fn numbers_have_three_digits() {
@@ -304,5 +314,21 @@ mod tests {
     fn nothing_in_a_cell_ends_its_row() {
         let text = table(&["a"], [vec!["one\n| two".to_string()]]);
         assert_eq!(text, "| a |\n| --- |\n| one \\| two |\n");
+    }
+
+    #[test]
+    fn a_page_says_no_more_of_its_programs_and_its_time_than_is_known() {
+        let mut run = Run::default();
+        run.machine.commit = "1234567".to_string();
+        let page = opening(&run);
+        assert!(page.contains("- source: of the programs not known; 1234567 lay beside them"), "{page}");
+        assert!(!page.contains("cut short") && !page.contains("- answers: "), "{page}");
+        run.built = Some("89abcde".to_string());
+        run.answers = Some((5, 6));
+        run.skipped.push(format!("some of it: {OVER}"));
+        let page = opening(&run);
+        assert!(page.contains("- source: 89abcde, built with") && !page.contains("1234567"), "{page}");
+        assert!(page.contains("cut short") && page.contains("`health` has 5 bytes"), "{page}");
+        assert!(goals_note(&run).contains("to the same frames"));
     }
 }
