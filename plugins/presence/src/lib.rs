@@ -10,6 +10,7 @@ mod announcement;
 mod queue;
 mod rows;
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use plugin_api::{
 };
 use schemars::JsonSchema;
 use schemas::PresenceEntry;
-use schemas::scope::{ADMIN, READ};
+use schemas::scope::{self, ADMIN, READ};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -34,8 +35,8 @@ use rows::Rows;
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many rows lengthen the pause by its own length.
 const ROWS_A_PAUSE: usize = 20;
-/// So many connections, each of which hears the list, lengthen it by as much.
-const CONNECTIONS_A_PAUSE: usize = 500;
+/// So many connections that hear the list lengthen it by as much.
+const LISTENERS_A_PAUSE: usize = 500;
 /// Largest list, in bytes.
 const MAX_LIST: usize = 512 * 1024;
 /// How often stale rows are looked for, and whether the machine still has the address it had.
@@ -62,6 +63,8 @@ impl Default for PresenceConfig {
 pub struct Presence {
     host: Host,
     rows: Mutex<Rows>,
+    /// Connections that hear the list. They are counted apart from the rows, which are few however many are here.
+    listeners: Mutex<HashSet<u64>>,
     /// The gateway's own row, once the host has said what it holds. Held while a list goes out: lists leave in order.
     own: Mutex<Option<PresenceEntry>>,
     events: SystemEvents,
@@ -142,6 +145,7 @@ impl Plugin for Presence {
         let config: PresenceConfig = setup.config()?;
         Ok(Presence {
             rows: Mutex::new(Rows::new(config.max_rows, Duration::from_millis(config.ttl_ms))),
+            listeners: Mutex::default(),
             own: Mutex::default(),
             events: SystemEvents::new(host.kv()),
             pace: Mutex::new(Pace::Quiet),
@@ -185,6 +189,8 @@ plugin_api::plugin!(Presence);
 #[serde(rename_all = "camelCase")]
 struct Opened {
     conn: u64,
+    role: String,
+    scopes: Vec<String>,
     presence_key: Option<String>,
     presence: Option<PresenceEntry>,
 }
@@ -254,12 +260,16 @@ impl Presence {
     }
 
     fn opened(&self, opened: Opened) -> bool {
+        if opened.role == "operator" && scope::any_satisfies(&opened.scopes, READ) {
+            lock(&self.listeners).insert(opened.conn);
+        }
         let (Some(key), Some(entry)) = (opened.presence_key, opened.presence) else { return false };
         lock(&self.rows).opened(&key, opened.conn, entry, Instant::now());
         true
     }
 
     fn closed(&self, closed: ConnectionClosed) -> bool {
+        lock(&self.listeners).remove(&closed.conn);
         let Some(key) = closed.presence_key else { return false };
         lock(&self.rows).closed(&key, closed.conn, Instant::now(), schemas::now_ms())
     }
@@ -291,8 +301,8 @@ impl Presence {
     }
 
     fn pause(&self) -> Duration {
-        let rows = lock(&self.rows);
-        PAUSE * (1 + rows.len() / ROWS_A_PAUSE + rows.connections() / CONNECTIONS_A_PAUSE) as u32
+        let (rows, listeners) = (lock(&self.rows).len(), lock(&self.listeners).len());
+        PAUSE * (1 + rows / ROWS_A_PAUSE + listeners / LISTENERS_A_PAUSE) as u32
     }
 
     /// Into the hello-oks to come, and then to those who are here; never the other way round, or a newcomer between the

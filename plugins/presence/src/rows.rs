@@ -124,11 +124,6 @@ impl Rows {
         self.rows.len()
     }
 
-    /// How many connections are behind them.
-    pub(crate) fn connections(&self) -> usize {
-        self.rows.values().map(|row| row.conns.len()).sum()
-    }
-
     /// The row of this key, made if need be. At the limit the stalest row goes, those without a connection first.
     fn row(&mut self, key: &str, now: Instant) -> &mut Row {
         if !self.rows.contains_key(key) && self.rows.len() >= self.limit {
@@ -230,7 +225,7 @@ mod tests {
         for conn in 1..=CROWD {
             rows.opened("d", conn, entry("mac", "operator", &["operator.read"], conn), now);
         }
-        assert_eq!((rows.len(), rows.connections()), (1, CROWD as usize));
+        assert_eq!((rows.len(), rows.rows["d"].conns.len()), (1, CROWD as usize));
         assert_eq!(rows.rows["d"].newest.len(), REMEMBERED);
         // The newest go first: of the others nothing is known but that they are there.
         for conn in (2..=CROWD).rev() {
@@ -243,7 +238,7 @@ mod tests {
         );
         assert!(rows.closed("d", 1, now, 1) && !rows.closed("d", 1, now, 1));
         assert_eq!(rows.rows["d"].shown.reason.as_deref(), Some("disconnect"));
-        assert_eq!(rows.connections(), 0);
+        assert!(rows.rows["d"].conns.is_empty());
     }
 
     #[test]

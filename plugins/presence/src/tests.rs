@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use plugin_api::catalogue::ConnectionOpened;
@@ -141,6 +142,40 @@ fn a_burst_goes_out_as_one_list() {
     assert!(rows.iter().any(|row| row["host"] == "host-300"));
     presence.advance(Duration::from_secs(50));
     assert_eq!(lists_told(&presence).len(), before + 2, "nothing changed, nothing is told");
+}
+
+#[test]
+fn the_pause_grows_with_those_who_hear_the_list_however_few_rows_there_are() {
+    const CROWD: u64 = 5_000;
+    const STEP: Duration = Duration::from_millis(100);
+    let presence = start(harness());
+    let crowd = |role: &str, conns: RangeInclusive<u64>| {
+        let of_role = |n| tracked(n, &format!("key-{n}"), &format!("host-{n}"), role);
+        conns.map(of_role).collect::<Vec<_>>()
+    };
+    // How long the second of two changes waits after the first went out.
+    let pause = || {
+        presence.advance(Duration::from_secs(10));
+        let told = lists_told(&presence).len();
+        presence.call("system-event", json!({ "text": "first", "deviceId": "d" })).payload();
+        presence.call("system-event", json!({ "text": "second", "deviceId": "d" })).payload();
+        assert_eq!(lists_told(&presence).len(), told + 1);
+        let mut waited = Duration::ZERO;
+        while lists_told(&presence).len() == told + 1 {
+            presence.advance(STEP);
+            waited += STEP;
+        }
+        waited
+    };
+    assert_eq!(pause(), Duration::from_millis(100));
+    // Nodes have rows, and hear nothing.
+    crowd("node", CROWD + 1..=CROWD + 600).iter().for_each(|opened| presence.open_connection(opened));
+    assert_eq!((list(&presence).len(), pause()), (200, Duration::from_millis(1000)));
+    let operators = crowd("operator", 1..=CROWD);
+    operators.iter().for_each(|opened| presence.open_connection(opened));
+    assert_eq!((list(&presence).len(), pause()), (200, Duration::from_millis(2000)));
+    operators.iter().for_each(|opened| presence.close_connection(&sample::closed(opened)));
+    assert_eq!(pause(), Duration::from_millis(1000));
 }
 
 #[test]
