@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use client::Hello;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ability::Refusal;
 
 /// News that may wait for the connection; more than that is dropped.
 const WAITING: usize = 256;
@@ -15,10 +17,19 @@ const WAITING: usize = 256;
 pub struct Gateway {
     canvas: Arc<Mutex<Option<String>>>,
     news: mpsc::Sender<News>,
+    renewals: mpsc::Sender<Renewal>,
 }
 
-/// What the session reads, to send it.
-pub type Line = mpsc::Receiver<News>;
+/// What the session reads, to pass it on.
+pub struct Line {
+    /// Something happened.
+    pub news: mpsc::Receiver<News>,
+    /// The canvas's address has ended.
+    pub renewals: mpsc::Receiver<Renewal>,
+}
+
+/// Somebody waits for a fresh address of the canvas: it is told here once [`Gateway::at`] has it, or why there is none.
+pub type Renewal = oneshot::Sender<Result<(), String>>;
 
 /// Something that happened on this node, for `node.event`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,13 +43,33 @@ pub struct News {
 impl Gateway {
     /// One that was not reached yet, and what is to be sent to it.
     pub fn new() -> (Self, Line) {
-        let (news, line) = mpsc::channel(WAITING);
-        (Gateway { canvas: Arc::default(), news }, line)
+        let (news, news_line) = mpsc::channel(WAITING);
+        // The canvas does one thing at a time.
+        let (renewals, renewals_line) = mpsc::channel(1);
+        let line = Line { news: news_line, renewals: renewals_line };
+        (Gateway { canvas: Arc::default(), news, renewals }, line)
     }
 
     /// Where its canvas is, without a slash at the end. It may hold a secret.
     pub fn canvas(&self) -> Option<String> {
         self.canvas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where its canvas is when it is no longer at this address: what is known by now, or what the gateway says when it is asked.
+    pub async fn renewed(&self, ended: &str) -> Result<String, Refusal> {
+        let known = || self.canvas().filter(|canvas| canvas != ended);
+        if let Some(canvas) = known() {
+            return Ok(canvas);
+        }
+        let none = |why: &str| Refusal::unavailable(format!("the canvas's address has ended, and {why}"));
+        let (told, hears) = oneshot::channel();
+        let asked = self.renewals.send(told).await.is_ok();
+        match hears.await {
+            Ok(Ok(())) => known().ok_or_else(|| none("the gateway gave no other one")),
+            Ok(Err(why)) => Err(none(&format!("the gateway gave no other one: {why}"))),
+            Err(_) if asked => Err(none("the node stops")),
+            Err(_) => Err(none("there is no connection to ask for another one")),
+        }
     }
 
     /// Tells it something, without waiting for anything.
@@ -59,8 +90,9 @@ impl Gateway {
     }
 }
 
-/// The canvas's address in a `hello-ok`; protocol 3 and 4 have a key of their own each.
-fn canvas_of(hello: &str) -> Option<String> {
+/// The canvas's address in a `hello-ok` or in the answer to who asked for a fresh one; protocol 3 and 4 have a key of their
+/// own each.
+pub fn canvas_of(said: &str) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Places {
@@ -74,7 +106,7 @@ fn canvas_of(hello: &str) -> Option<String> {
         #[serde(default)]
         canvas: Option<String>,
     }
-    let places: Places = serde_json::from_str(hello).ok()?;
+    let places: Places = serde_json::from_str(said).ok()?;
     let url = places.plugin_surface_urls.and_then(|surfaces| surfaces.canvas).or(places.canvas_host_url)?;
     let url = url.trim().trim_end_matches('/');
     (url.starts_with("http://") || url.starts_with("https://")).then(|| url.to_string())
@@ -102,6 +134,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_that_has_ended_is_asked_for_anew_unless_another_is_known() {
+        let (gateway, mut line) = Gateway::new();
+        gateway.at(Some("http://box/2".into()));
+        assert_eq!(gateway.renewed("http://box/1").await.unwrap(), "http://box/2", "nobody has to be asked");
+
+        let session = async {
+            let told = line.renewals.recv().await.unwrap();
+            gateway.at(Some("http://box/3".into()));
+            told.send(Ok(())).unwrap();
+            line.renewals.recv().await.unwrap().send(Ok(())).unwrap();
+            line.renewals.recv().await.unwrap().send(Err("unknown method".into())).unwrap();
+        };
+        let canvas = async {
+            assert_eq!(gateway.renewed("http://box/2").await.unwrap(), "http://box/3");
+            let same = gateway.renewed("http://box/3").await.unwrap_err();
+            assert!(same.message.ends_with("gave no other one"), "{same:?}");
+            let refused = gateway.renewed("http://box/3").await.unwrap_err();
+            assert!(refused.message.ends_with("unknown method"), "{refused:?}");
+        };
+        tokio::join!(session, canvas);
+        drop(line);
+        let alone = gateway.renewed("http://box/3").await.unwrap_err();
+        assert!(alone.message.contains("no connection"), "{alone:?}");
+    }
+
+    #[tokio::test]
     async fn news_wait_in_their_order_and_not_without_end() {
         let (gateway, mut line) = Gateway::new();
         for number in 0..=WAITING {
@@ -109,7 +167,7 @@ mod tests {
         }
         drop(gateway);
         let mut heard = Vec::new();
-        while let Some(news) = line.recv().await {
+        while let Some(news) = line.news.recv().await {
             heard.push(news.payload);
         }
         assert_eq!(heard, (0..WAITING).map(|number| json!(number)).collect::<Vec<_>>());

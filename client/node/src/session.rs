@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use client::{Client, ClientError, ConnectOptions, Event, State};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::desk::{Desk, Fault, Invoke, Outcome};
-use crate::gateway::{Gateway, Line, News};
+use crate::gateway::{Gateway, Line, News, Renewal, canvas_of};
 
 /// What this kind of client calls itself.
 const CLIENT_ID: &str = "node-host";
@@ -59,7 +61,8 @@ pub async fn run(
     tokio::pin!(stop);
     let ended = tokio::select! {
         error = served => Err(error),
-        never = pass_on(&client, line) => match never {},
+        never = pass_on(&client, line.news) => match never {},
+        never = renew(&client, &gateway, line.renewals) => match never {},
         () = &mut stop => Ok(()),
     };
     desk.stop().await;
@@ -138,14 +141,38 @@ fn heard(client: &Client, desk: &Arc<Desk>, event: &Event, tell: &Tell) {
 
 /// Sends news in their order, and waits for a while where there is no connection. A gateway that does not take them is none the
 /// worse for it.
-async fn pass_on(client: &Client, mut line: Line) -> Infallible {
-    while let Some(News { event, payload }) = line.recv().await {
+async fn pass_on(client: &Client, mut news: mpsc::Receiver<News>) -> Infallible {
+    while let Some(News { event, payload }) = news.recv().await {
         let said = json!({ "event": event, "payloadJSON": payload.to_string() });
         if let Err(error) = client.request::<Value>("node.event", said).await {
             tracing::warn!(event, %error, "news were not taken");
         }
     }
     std::future::pending().await
+}
+
+/// Asks for fresh addresses of the canvas. A gateway may end the one in its `hello-ok` while the connection stands, as when
+/// another connection of this device was given a fresh one.
+async fn renew(client: &Client, gateway: &Gateway, mut renewals: mpsc::Receiver<Renewal>) -> Infallible {
+    while let Some(told) = renewals.recv().await {
+        let renewed = fresh_canvas(client, gateway.canvas()).await;
+        let done = renewed.map(|canvas| canvas.into_iter().for_each(|canvas| gateway.at(Some(canvas))));
+        // Whoever asked may have run out of time.
+        let _ = told.send(done.map_err(|error| error.to_string()));
+    }
+    std::future::pending().await
+}
+
+async fn fresh_canvas(client: &Client, observed: Option<String>) -> Result<Option<String>, ClientError> {
+    let connection = client.connection().await?;
+    let answer: Box<RawValue> = match connection.hello().protocol {
+        3 => connection.request("node.canvas.capability.refresh", json!({})).await?,
+        _ => {
+            let asked = json!({ "surface": "canvas", "observedUrl": observed });
+            connection.request("node.pluginSurface.refresh", asked).await?
+        }
+    };
+    Ok(canvas_of(answer.get()))
 }
 
 /// Sends an outcome. A lost connection is the end of it: the gateway has told whoever asked.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::browser::{Chromium, Picture, Program, Size};
 use super::camera::known_format;
@@ -39,6 +39,10 @@ const TO_ANSWER: Duration = Duration::from_millis(250);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// The names under which gateways serve the A2UI page, newest first.
 const BRANDS: [&str; 3] = ["openclaw", "moltbot", "clawdbot"];
+/// What a gateway answers whoever comes by an address that has ended.
+const UNAUTHORIZED: u64 = 401;
+/// What Chromium says instead when that answer, or another one that is an error, has no body.
+const WITHOUT_BODY: &str = "ERR_HTTP_RESPONSE_CODE_FAILURE";
 /// What that page is driven by.
 const HOST: &str = "[globalThis.openclawA2UI, globalThis.moltbotA2UI, globalThis.clawdbotA2UI].find(host => typeof host?.applyMessages === 'function')";
 
@@ -52,10 +56,19 @@ pub struct Canvas {
 struct State {
     browser: Option<Chromium>,
     /// What is shown, and shown again if the browser ended by itself.
-    shown: Option<String>,
+    shown: Option<Place>,
     size: Size,
     /// The last command did not come to its end, so the page may hang.
     suspect: bool,
+}
+
+/// What there is to show.
+#[derive(Clone)]
+enum Place {
+    /// An address of the web.
+    Web(String),
+    /// A path of the gateway's canvas, whose address is another one from time to time.
+    Canvas(String),
 }
 
 #[derive(Deserialize)]
@@ -136,12 +149,12 @@ impl Canvas {
             "canvas.present" => {
                 let Present { url, placement } = read(command, params)?;
                 let url = url.filter(|url| !url.trim().is_empty());
-                let url = url.map(|url| self.address(&url)).transpose()?;
-                Ok(Task::Present { url, size: placement.map(|placement| placement.size()) })
+                let place = url.map(|url| self.place(&url)).transpose()?;
+                Ok(Task::Present { place, size: placement.map(|placement| placement.size()) })
             }
             "canvas.navigate" => {
                 let Navigate { url } = read(command, params)?;
-                Ok(Task::Navigate(self.address(&url)?))
+                Ok(Task::Navigate(self.place(&url)?))
             }
             "canvas.eval" => {
                 let Eval { java_script } = within(command, params)?;
@@ -168,9 +181,9 @@ impl Canvas {
         }
     }
 
-    /// An address that may be shown: of the web, or a path of the gateway's canvas. Files of this machine and the browser's own
+    /// What may be shown: an address of the web, or a path of the gateway's canvas. Files of this machine and the browser's own
     /// pages are nobody's business.
-    fn address(&self, url: &str) -> Result<String, Refusal> {
+    fn place(&self, url: &str) -> Result<Place, Refusal> {
         let url = url.trim();
         if url.len() > MAX_URL || url.chars().any(char::is_control) {
             return Err(Refusal::invalid(format!(
@@ -178,14 +191,14 @@ impl Canvas {
             )));
         }
         if url.starts_with('/') && !url.starts_with("//") {
-            let canvas = self.gateway.canvas();
-            return canvas.map(|canvas| format!("{canvas}{url}")).ok_or_else(|| {
-                Refusal::unavailable("url: a path is one of the gateway's canvas, which it has none of")
-            });
+            return match self.gateway.canvas() {
+                Some(_) => Ok(Place::Canvas(url.to_string())),
+                None => Err(Refusal::unavailable("url: a path is one of the gateway's canvas, which it has none of")),
+            };
         }
         let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
         if begins("http://") || begins("https://") {
-            return Ok(url.to_string());
+            return Ok(Place::Web(url.to_string()));
         }
         Err(Refusal::invalid("url: must begin with http:// or https://, or be a path of the gateway's canvas"))
     }
@@ -204,8 +217,8 @@ impl Canvas {
             let browser = Chromium::start(&self.program, state.size).await?;
             browser.resize(state.size).await?;
             state.suspect = false;
-            if let Some(url) = &state.shown
-                && let Err(why) = browser.navigate(url, Instant::now() + SIGN_OF_LIFE).await
+            if let Some(place) = &state.shown
+                && let Err(why) = self.go(&browser, place, Instant::now() + SIGN_OF_LIFE).await
             {
                 tracing::warn!(why = why.message, "what was shown before is not shown again");
             }
@@ -218,20 +231,20 @@ impl Canvas {
         let State { browser, shown, size, .. } = state;
         let browser = browser.as_ref().ok_or_else(|| Refusal::unavailable("there is no browser"))?;
         match task {
-            Task::Present { url, size: asked } => {
+            Task::Present { place, size: asked } => {
                 if let Some(asked) = asked {
                     browser.resize(asked).await?;
                     *size = asked;
                 }
-                match url {
-                    Some(url) => show(browser, shown, url, until).await?,
+                match place {
+                    Some(place) => self.show(browser, shown, place, until).await.map(drop)?,
                     // What is shown already stays.
                     None if shown.is_some() => {}
                     None => self.show_a2ui(browser, shown, until).await?,
                 }
                 Ok(Value::Null)
             }
-            Task::Navigate(url) => show(browser, shown, url, until).await.map(|()| Value::Null),
+            Task::Navigate(place) => self.show(browser, shown, place, until).await.map(|_| Value::Null),
             Task::Eval(script) => {
                 let result = browser.eval(&script, until).await?.map(text).unwrap_or_default();
                 if result.len() > MAX_RESULT {
@@ -279,24 +292,57 @@ impl Canvas {
     }
 
     /// Shows the gateway's A2UI page, under whichever name it has it.
-    async fn show_a2ui(&self, browser: &Chromium, shown: &mut Option<String>, until: Instant) -> Result<(), Refusal> {
-        let canvas = self.gateway.canvas().ok_or_else(|| {
-            Refusal::unavailable(
+    async fn show_a2ui(&self, browser: &Chromium, shown: &mut Option<Place>, until: Instant) -> Result<(), Refusal> {
+        if self.gateway.canvas().is_none() {
+            return Err(Refusal::unavailable(
                 "the page shown takes no A2UI messages, and the gateway gave no canvas address to show",
-            )
-        })?;
+            ));
+        }
         let platform = if cfg!(target_os = "macos") { "macos" } else { std::env::consts::OS };
         for brand in BRANDS {
-            show(browser, shown, format!("{canvas}/__{brand}__/a2ui/?platform={platform}"), until).await?;
-            let status = "performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0";
-            let status = browser.eval(status, until).await?.and_then(|status| status.as_u64());
-            // Browsers from before 2023 do not say.
-            if status.is_none_or(|status| status < 400) {
+            let place = Place::Canvas(format!("/__{brand}__/a2ui/?platform={platform}"));
+            if self.show(browser, shown, place, until).await? < 400 {
                 return Ok(());
             }
         }
         *shown = None;
         Err(Refusal::unavailable("the gateway serves no A2UI page at the canvas address it gave"))
+    }
+
+    /// Goes there, and notes that this is shown; the status with which it was served.
+    async fn show(
+        &self,
+        browser: &Chromium,
+        shown: &mut Option<Place>,
+        place: Place,
+        until: Instant,
+    ) -> Result<u64, Refusal> {
+        let status = self.go(browser, &place, until).await?;
+        *shown = Some(place);
+        Ok(status)
+    }
+
+    /// Goes there; the status with which it was served, or 0 of what is not the canvas's. Where the canvas's address has ended,
+    /// the gateway is asked for a fresh one, once.
+    async fn go(&self, browser: &Chromium, place: &Place, until: Instant) -> Result<u64, Refusal> {
+        let path = match place {
+            Place::Web(url) => return browser.navigate(url, until).await.map(|()| 0),
+            Place::Canvas(path) => path,
+        };
+        let none = || Refusal::unavailable("the gateway gave no canvas address to show");
+        let canvas = self.gateway.canvas().ok_or_else(none)?;
+        match visit(browser, &format!("{canvas}{path}"), until).await {
+            Ok(UNAUTHORIZED) => {}
+            Err(refusal) if refusal.message.contains(WITHOUT_BODY) => {}
+            done => return done,
+        }
+        let late =
+            |_| Refusal { code: TIMEOUT, message: "the canvas's address has ended, and no other one came".into() };
+        let canvas = timeout_at(until, self.gateway.renewed(&canvas)).await.map_err(late)??;
+        match visit(browser, &format!("{canvas}{path}"), until).await? {
+            UNAUTHORIZED => Err(Refusal::unavailable("the gateway does not serve its canvas at the address it gave")),
+            status => Ok(status),
+        }
     }
 }
 
@@ -336,10 +382,10 @@ impl Ability for Canvas {
 /// What is to be done, understood.
 enum Task {
     Present {
-        url: Option<String>,
+        place: Option<Place>,
         size: Option<Size>,
     },
-    Navigate(String),
+    Navigate(Place),
     Eval(String),
     Snapshot(Picture),
     /// A call of the page's hook, `host`.
@@ -356,10 +402,15 @@ impl Placement {
     }
 }
 
-async fn show(browser: &Chromium, shown: &mut Option<String>, url: String, until: Instant) -> Result<(), Refusal> {
-    browser.navigate(&url, until).await?;
-    *shown = Some(url);
-    Ok(())
+/// Goes to an address; the status with which it was served, or 0 where that is not said: by browsers before 2023, and by a
+/// page that goes on to another one.
+async fn visit(browser: &Chromium, url: &str, until: Instant) -> Result<u64, Refusal> {
+    browser.navigate(url, until).await?;
+    let status = "performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0";
+    match browser.eval(status, until).await {
+        Err(late) if late.code == TIMEOUT => Err(late),
+        told => Ok(told.ok().flatten().and_then(|status| status.as_u64()).unwrap_or_default()),
+    }
 }
 
 /// [`read`], for parameters that are handed on to the page.

@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn next(line: &mut Line) -> (&'static str, Value) {
-        let News { event, payload } = line.try_recv().expect("there is news");
+        let News { event, payload } = line.news.try_recv().expect("there is news");
         (event, payload)
     }
 
@@ -365,7 +365,7 @@ mod tests {
         ask(&run, json!({ "command": ["touch", "x"], "runId": "d" })).await.unwrap_err();
         let denied = json!({ "host": "node", "runId": "d", "command": "touch x", "reason": "allowlist-miss" });
         assert_eq!(next(&mut line), ("exec.denied", denied));
-        assert!(line.try_recv().is_err(), "each is told once");
+        assert!(line.news.try_recv().is_err(), "each is told once");
     }
 
     #[tokio::test]
@@ -373,9 +373,9 @@ mod tests {
         let (_folder, run, mut line) = heard(&["**/sh"]);
         let order = json!({ "command": ["sh", "-c", "sleep 600"] });
         let running = tokio::spawn(async move { ask(&run, order).await });
-        assert_eq!(line.recv().await.unwrap().event, "exec.started");
+        assert_eq!(line.news.recv().await.unwrap().event, "exec.started");
         running.abort();
-        let ended = line.recv().await.unwrap();
+        let ended = line.news.recv().await.unwrap();
         assert_eq!((ended.event, &ended.payload["success"]), ("exec.finished", &json!(false)));
         assert!(ended.payload.get("exitCode").is_none());
     }
@@ -390,7 +390,7 @@ mod tests {
         allow("on-miss");
         let mut decide = async |run: &Run, decision: Option<&str>| {
             let answer = ask(run, json!({ "command": ["true"], "approvalDecision": decision })).await;
-            let reason = std::iter::from_fn(|| line.try_recv().ok())
+            let reason = std::iter::from_fn(|| line.news.try_recv().ok())
                 .find_map(|news| news.payload["reason"].as_str().map(str::to_string));
             answer.map(drop).map_err(|refusal| reason.unwrap_or(refusal.message))
         };

@@ -10,16 +10,22 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::abilities::ffmpeg;
+use crate::gateway::Line;
 
 /// A canvas, or the news that there is no browser. As root there is one without its sandbox only.
 fn canvas(test: &str) -> Option<(Canvas, Gateway)> {
+    canvas_and_line(test).map(|(canvas, gateway, _)| (canvas, gateway))
+}
+
+/// The same with what the session reads.
+fn canvas_and_line(test: &str) -> Option<(Canvas, Gateway, Line)> {
     let sandbox = !rustix::process::geteuid().is_root();
     let Some(program) = Program::find(None, sandbox).unwrap() else {
         ffmpeg::testing::skip(test);
         return None;
     };
-    let (gateway, _) = Gateway::new();
-    Some((Canvas::new(program, gateway.clone()), gateway))
+    let (gateway, line) = Gateway::new();
+    Some((Canvas::new(program, gateway.clone()), gateway, line))
 }
 
 async fn ask(canvas: &Canvas, command: &str, params: Value) -> Answer {
@@ -53,6 +59,7 @@ async fn serve(pages: &'static [(&'static str, &'static str)]) -> String {
                 let page = pages.iter().find(|(known, _)| *known == path).map(|(_, page)| *page);
                 let status = match page {
                     Some(page) if page.starts_with("location: ") => &format!("302 Found\r\n{page}"),
+                    Some("" | "refused") => "401 Unauthorized",
                     Some(_) => "200 OK",
                     None => "404 Not Found",
                 };
@@ -297,6 +304,43 @@ async fn messages_reach_the_page_of_the_gateway() {
     ask(&canvas, "canvas.navigate", json!({ "url": format!("{server}/plain") })).await.unwrap();
     ask(&canvas, "canvas.a2ui.push", json!({ "messages": [1] })).await.unwrap();
     assert_eq!(eval(&canvas, "document.title + seen").await, "a2ui1");
+    canvas.stop().await;
+}
+
+#[tokio::test]
+async fn a_canvas_whose_address_has_ended_is_shown_at_a_fresh_one() {
+    let test = "a_canvas_whose_address_has_ended_is_shown_at_a_fresh_one";
+    let Some((canvas, gateway, mut line)) = canvas_and_line(test) else { return };
+    let server = serve(&[
+        ("/old/page", ""),
+        ("/old/__openclaw__/a2ui/", "refused"),
+        ("/new/page", "<title>page</title>"),
+        ("/new/__openclaw__/a2ui/", A2UI),
+    ])
+    .await;
+    let (old, new) = (format!("{server}/old"), format!("{server}/new"));
+    gateway.at(Some(old.clone()));
+    let session = {
+        let (gateway, new) = (gateway.clone(), new.clone());
+        tokio::spawn(async move {
+            for renewal in [Ok(()), Ok(()), Err("not now".to_string())] {
+                let told = line.renewals.recv().await.unwrap();
+                if renewal.is_ok() {
+                    gateway.at(Some(new.clone()));
+                }
+                told.send(renewal).unwrap();
+            }
+        })
+    };
+    ask(&canvas, "canvas.navigate", json!({ "url": "/page" })).await.unwrap();
+    assert_eq!(eval(&canvas, "document.title").await, "page");
+    gateway.at(Some(old.clone()));
+    ask(&canvas, "canvas.a2ui.push", json!({ "messages": [1] })).await.unwrap();
+    assert_eq!(eval(&canvas, "location.pathname + seen").await, "/new/__openclaw__/a2ui/1");
+    gateway.at(Some(old));
+    let refused = ask(&canvas, "canvas.navigate", json!({ "url": "/page" })).await.unwrap_err();
+    assert!(refused.code == "UNAVAILABLE" && refused.message.ends_with("not now"), "{refused:?}");
+    session.await.unwrap();
     canvas.stop().await;
 }
 
