@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clawhost_tests::compiler::skip;
 use clawhost_tests::program::{Gateway, Home, PATIENCE};
+use client::{ConnectOptions, Connection, Identity};
 use serde_json::{Value, json};
 
 /// A node that runs, and what it said until it was connected; killed when dropped.
@@ -124,8 +125,14 @@ fn a_generated_picture_comes_through_where_the_gateway_allows_it() {
     gateway.terminate();
 }
 
-/// A node with a canvas that may be asked for these commands, and its id. None where there is no Chromium.
-fn canvas_node(home: &Home, gateway: &str, test: &str, commands: &[&str]) -> Option<(Gateway, Node, Value)> {
+/// A node with a canvas that may be asked for these commands, and its id. None where there is no Chromium. `before` is done
+/// before it comes.
+fn canvas_node<T>(
+    home: &Home,
+    test: &str,
+    commands: &[&str],
+    before: impl FnOnce(&Gateway) -> T,
+) -> Option<(Gateway, Node, Value, T)> {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success()))
@@ -133,8 +140,9 @@ fn canvas_node(home: &Home, gateway: &str, test: &str, commands: &[&str]) -> Opt
         skip("CLAWHOST_REQUIRE_MEDIA", &format!("{test} needs Chromium, which is missing"));
         return None;
     };
-    home.configure(&format!("{gateway}[plugins.node.config]\nallow_commands = {commands:?}\n"));
+    home.configure(&format!("[plugins.node.config]\nallow_commands = {commands:?}\n"));
     let gateway = home.start();
+    let before = before(&gateway);
     let which = Command::new("sh").args(["-c", &format!("command -v {browser}")]).output().expect("a shell");
     let path = String::from_utf8(which.stdout).expect("a path");
     // As root it takes a decision; whoever is somebody else keeps the sandbox.
@@ -149,7 +157,7 @@ fn canvas_node(home: &Home, gateway: &str, test: &str, commands: &[&str]) -> Opt
     let request = &waiting["pending"][0];
     assert!(request["caps"].as_array().expect("caps").contains(&json!("canvas")), "{request}");
     home.json(&format!("call node.pair.approve --params {}", json!({ "requestId": request["requestId"] })));
-    Some((gateway, node, request["nodeId"].clone()))
+    Some((gateway, node, request["nodeId"].clone(), before))
 }
 
 #[test]
@@ -157,7 +165,7 @@ fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
     let home = Home::default();
     let commands = ["canvas.present", "canvas.eval", "canvas.snapshot", "canvas.hide"];
     let test = "a_canvas_is_shown_and_drawn_where_the_gateway_allows_it";
-    let Some((mut gateway, node, id)) = canvas_node(&home, "", test, &commands) else { return };
+    let Some((mut gateway, node, id, ())) = canvas_node(&home, test, &commands, |_| ()) else { return };
     let pages = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = pages.local_addr().expect("it has one");
     std::thread::spawn(move || {
@@ -179,6 +187,43 @@ fn a_canvas_is_shown_and_drawn_where_the_gateway_allows_it() {
     assert!(drawn["payload"]["base64"].as_str().expect("a picture").starts_with("iVBORw0KGgo"));
     home.json(&invoke(&id, "canvas.hide", &json!({})));
     assert_eq!(node.stop(), Some(0));
+    gateway.terminate();
+}
+
+/// The gateway keeps two addresses a device. Another connection of the node's own device asks for two, so that the one in the
+/// node's `hello-ok` is neither.
+#[test]
+fn a_canvas_whose_address_has_ended_is_shown_at_a_fresh_one() {
+    let home = Home::default();
+    let commands = ["canvas.present", "canvas.navigate", "canvas.eval"];
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let beside = |gateway: &Gateway| {
+        let identity = Identity::load_or_create(&home.state().join("node-device.json")).expect("an identity");
+        let token = std::fs::read_to_string(home.state().join("token")).expect("the gateway's token");
+        let options = ConnectOptions::new(&gateway.url).token(token.trim()).identity(identity).role("node");
+        let options = options.client("node-host", "node").scopes(Vec::<String>::new()).caps(["canvas"]).protocols(3, 4);
+        runtime.block_on(Connection::open(options)).expect("it is let in")
+    };
+    let test = "a_canvas_whose_address_has_ended_is_shown_at_a_fresh_one";
+    let Some((mut gateway, node, id, other)) = canvas_node(&home, test, &commands, beside) else { return };
+    home.json(&invoke(&id, "canvas.present", &json!({})));
+    let place = || {
+        let script = json!({ "javaScript": "location.pathname" });
+        home.json(&invoke(&id, "canvas.eval", &script))["payload"]["result"].as_str().expect("a path").to_string()
+    };
+    let before = place();
+    for _ in 0..2 {
+        let asked = json!({ "surface": "canvas" });
+        let fresh: Value = runtime.block_on(other.request("node.pluginSurface.refresh", asked)).expect("a fresh one");
+        assert!(!fresh["pluginSurfaceUrls"]["canvas"].as_str().expect("an address").contains(&before));
+    }
+    home.json(&invoke(&id, "canvas.navigate", &json!({ "url": "/__openclaw__/a2ui/" })));
+    let after = place();
+    assert!(after.ends_with("/__openclaw__/a2ui/") && after != before, "{before} {after}");
+    let status = json!({ "javaScript": "performance.getEntriesByType('navigation')[0].responseStatus" });
+    assert_eq!(home.json(&invoke(&id, "canvas.eval", &status))["payload"]["result"], "200");
+    assert_eq!(node.stop(), Some(0));
+    runtime.block_on(other.close());
     gateway.terminate();
 }
 
@@ -227,7 +272,7 @@ fn what_agents_push_is_drawn_as_text_and_tells_what_people_do() {
     let home = Home::default();
     let commands = ["canvas.eval", "canvas.a2ui.push", "canvas.a2ui.reset"];
     let test = "what_agents_push_is_drawn_as_text_and_tells_what_people_do";
-    let Some((mut gateway, node, id)) = canvas_node(&home, "", test, &commands) else { return };
+    let Some((mut gateway, node, id, ())) = canvas_node(&home, test, &commands, |_| ()) else { return };
     let ask = |command: &str, params: &Value| {
         let question = json!({ "nodeId": id, "command": command, "params": params, "idempotencyKey": "k" });
         let mut call = home.command(["call", "node.invoke", "--json", "--params", &question.to_string()]);

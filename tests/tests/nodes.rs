@@ -106,6 +106,54 @@ async fn an_approval_survives_a_restart_and_not_a_new_pairing() {
     admin.close().await;
 }
 
+/// A node that was given less than it offered, and offers something harmless beside it, gets nothing else by that.
+#[tokio::test]
+async fn what_was_withheld_is_in_no_later_request_and_survives_a_restart() {
+    let gateway = Gateway::start().await;
+    let key = Key::new(1);
+    let mut admin = gateway.admin().await;
+    let node = gateway.connect(&host(&key, 4, &["system.notify", "system.run", "system.which"])).await;
+    let first = admin.event("node.pair.requested").await.payload.expect("a payload");
+    assert_eq!(first["commands"], json!(["system.notify", "system.run", "system.which"]));
+    let less = json!({ "requestId": first["requestId"], "commands": ["system.notify"] });
+    admin.ok("node.pair.approve", less).await;
+    node.close().await;
+    admin.close().await;
+
+    let gateway = gateway.stop().await.restart().await;
+    let mut admin = gateway.admin().await;
+    let node = gateway.connect(&host(&key, 4, &["ollama.models", "system.notify", "system.run"])).await;
+    let second = admin.event("node.pair.requested").await.payload.expect("a payload");
+    assert_eq!(second["commands"], json!(["ollama.models"]), "{second}");
+    assert_eq!(second["withheldCommands"], json!(["system.run"]), "{second}");
+    assert_eq!(second["requiredApproveScopes"], json!(["operator.pairing", "operator.write"]));
+    let listed = admin.ok("node.pair.list", json!({})).await;
+    assert_eq!(listed["pending"], json!([second]));
+    // What the console and the command line send when nobody picks.
+    let done = admin.ok("node.pair.approve", json!({ "requestId": second["requestId"] })).await;
+    assert_eq!(done["node"]["commands"], json!(["ollama.models", "system.notify"]));
+    let refused = admin.refused("node.invoke", question(&key, "system.run")).await;
+    assert!(refused.message.contains("withheld by whoever approved the node"), "{refused:?}");
+    node.close().await;
+
+    // Also what it did not offer in the meantime, until everything is taken back.
+    let offers = ["ollama.models", "system.notify", "system.run", "system.which"];
+    let mut node = gateway.connect(&host(&key, 4, &offers)).await;
+    let row = admin.ok("node.describe", json!({ "nodeId": key.id() })).await;
+    assert_eq!((&row["approvalState"], &row["commands"]), (&json!("approved"), &json!(offers[..2])));
+    assert_eq!(row["withheldCommands"], json!(offers[2..]));
+    admin.ok("node.pair.remove", json!({ "nodeId": key.id() })).await;
+    let anew = admin.event("node.pair.requested").await.payload.expect("a payload");
+    assert_eq!((&anew["commands"], anew.get("withheldCommands")), (&json!(offers), None));
+    approve(&mut admin, &key).await;
+    let call = admin.request("node.invoke", question(&key, "system.run")).await;
+    let asked = node.event("node.invoke.request").await.payload.expect("a payload");
+    answer(&mut node, &key, &asked).await;
+    admin.answer(&call).await.expect("an answer");
+    node.close().await;
+    admin.close().await;
+}
+
 /// Many questions to many nodes, some of which leave in the middle: each has one answer, from the node it was for.
 #[tokio::test]
 async fn each_question_has_one_answer_from_the_node_it_was_for() {

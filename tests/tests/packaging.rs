@@ -1,8 +1,9 @@
 //! The Debian package, the units of systemd and the Dockerfile: what they name exists, and says the same in each of them.
 //! Building a package or an image takes minutes and tools; what can be wrong in the texts is found without.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use clawhost_tests::command_line::{commands, fault};
@@ -71,10 +72,9 @@ fn what_the_package_holds_is_there_or_is_made() {
             Ok(made) => home.path().join("made").join(made),
             Err(_) => repository().join(&from),
         };
-        let found = if there.file_name().is_some_and(|name| name == "*.1") {
-            there.parent().and_then(|folder| folder.read_dir().ok()).is_some_and(|mut pages| pages.next().is_some())
-        } else {
-            there.metadata().is_ok_and(|found| found.is_file() && found.len() > 0)
+        let found = match matched(&there) {
+            Some(files) => !files.is_empty(),
+            None => there.metadata().is_ok_and(|found| found.is_file() && found.len() > 0),
         };
         assert!(found, "{} would not be found", from.display());
     }
@@ -85,6 +85,65 @@ fn what_the_package_holds_is_there_or_is_made() {
     }
     let build = read("packaging/debian/build.sh");
     assert!(build.contains("packaging/generate.sh target/release/clawhost target/packaging\n"), "{build}");
+}
+
+/// The names of the files that `folder/*` or `folder/*.ending` stands for.
+fn matched(pattern: &Path) -> Option<Vec<OsString>> {
+    let ending = pattern.file_name()?.to_str()?.strip_prefix('*')?;
+    let entries = pattern.parent()?.read_dir().into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name());
+    Some(files.filter(|name| name.to_str().is_some_and(|name| name.ends_with(ending))).collect())
+}
+
+/// Where each file of the repository goes that is packaged as it is.
+fn packaged() -> BTreeMap<PathBuf, PathBuf> {
+    let mut files = BTreeMap::new();
+    for (from, to) in assets() {
+        match matched(&repository().join(&from)) {
+            Some(names) => {
+                files.extend(names.into_iter().map(|name| (to.with_file_name(&name), from.with_file_name(name))))
+            }
+            None => drop(files.insert(to, from)),
+        }
+    }
+    files
+}
+
+/// A path without the steps back in it.
+fn straight(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut straight, part| {
+        if part == Component::ParentDir {
+            straight.pop();
+        } else {
+            straight.push(part);
+        }
+        straight
+    })
+}
+
+/// Whoever reads a page of the package finds what it points at beside it: its links, and what Prometheus and Grafana are told.
+#[test]
+fn what_the_packaged_pages_point_at_is_packaged_too() {
+    let files = packaged();
+    let mut seen = BTreeSet::new();
+    for (page, from) in files.iter().filter(|(page, _)| page.extension().is_some_and(|ending| ending == "md")) {
+        let text = read(from);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let links = links.map(|link| page.with_file_name(link.split('#').next().unwrap_or_default()));
+        let words = text.split(|c: char| c.is_whitespace() || "`()".contains(c));
+        let words = words.map(|word| word.trim_end_matches(['.', ',', ';']));
+        let watched = ["packaging/prometheus", "packaging/grafana"];
+        let words = words.filter(|word| watched.iter().any(|folder| word.starts_with(folder)));
+        for pointed in links.chain(words.map(|word| Path::new("/usr/share/doc/clawhost").join(word))) {
+            let pointed = straight(&pointed);
+            let is_there = files.keys().any(|file| file.starts_with(&pointed));
+            assert!(is_there, "{} points at {}", from.display(), pointed.display());
+            seen.insert(pointed);
+        }
+    }
+    let alerts = Path::new("/usr/share/doc/clawhost/packaging/prometheus/clawhost.alerts.yml");
+    assert!(seen.contains(alerts) && seen.contains(Path::new("/usr/share/doc/clawhost/ARCHITECTURE.md")), "{seen:?}");
 }
 
 #[test]

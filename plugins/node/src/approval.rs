@@ -7,7 +7,7 @@ use plugin_api::{Batch, Call, HostError, MethodError, NoParams};
 use schemas::scope;
 use serde::Serialize;
 
-use crate::book::{Approved, Devices, Reconciled};
+use crate::book::{Approved, Devices, Reconciled, Request};
 use crate::invoke::cut;
 use crate::listing;
 use crate::params::{Approve, ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
@@ -42,22 +42,25 @@ impl Node {
             let mut state = self.state();
             self.prune(&mut state, &devices);
             let waiting = state.book.request(&asked.request_id).cloned().ok_or_else(unknown_request)?;
-            let (surface, withheld) = chosen(&waiting.request.surface, asked.commands.as_deref())?;
-            let required = surface.required_scopes();
+            let node_id = waiting.request.node_id.clone();
+            let known = state.book.approved.get(&node_id);
+            let Decision { required, surface, withheld } = decided(known, &waiting.request, asked.commands.as_deref())?;
             let lacks = |needed: &&String| !scope::any_satisfies(&caller.scopes, needed);
             if let Some(missing) = required.iter().find(lacks).filter(|_| caller.role != "plugin") {
                 return Err(MethodError::missing_scope(missing));
             }
-            let node_id = waiting.request.node_id.clone();
             let now = schemas::now_ms();
             let approved = Approved {
                 pairing: waiting.pairing.clone(),
                 about: waiting.request.about.clone(),
                 surface,
                 withheld,
-                created_at_ms: state.book.approved.get(&node_id).map_or(now, |known| known.created_at_ms),
+                created_at_ms: known.map_or(now, |known| known.created_at_ms),
                 approved_at_ms: now,
             };
+            if !state.deciding.insert(node_id.clone()) {
+                return Err(is_being_decided());
+            }
             let (_, batch) = state.book.decide(&node_id, self.host.kv().batch());
             let batch = state.book.write_approval(&node_id, &approved, batch);
             (waiting, approved, batch.write())
@@ -65,13 +68,16 @@ impl Node {
         let node_id = waiting.request.node_id.clone();
         // On disk before anything of it can be used.
         if let Err(error) = written.await {
-            self.state().book.pending.entry(node_id).or_insert(waiting);
+            let mut state = self.state();
+            state.deciding.remove(&node_id);
+            state.book.pending.entry(node_id).or_insert(waiting);
             return Err(error.into());
         }
         let device = devices.get(&node_id);
         let node = listing::paired_node(&node_id, &approved, device);
         {
             let mut state = self.state();
+            state.deciding.remove(&node_id);
             state.book.approved.insert(node_id.clone(), approved);
             self.resolved(&state, &asked.request_id, &node_id, "approved");
             self.apply(&mut state, &node_id, device);
@@ -103,6 +109,9 @@ impl Node {
         let device = devices.get(&node_id).filter(|device| listing::is_node(device));
         let written = {
             let mut state = self.state();
+            if state.deciding.contains(&node_id) {
+                return Err(is_being_decided());
+            }
             let (approved, batch) = state.book.forget(&node_id, self.host.kv().batch());
             let (waiting, batch) = state.book.decide(&node_id, batch);
             if approved.is_none() && waiting.is_none() && device.is_none() {
@@ -207,18 +216,49 @@ impl Node {
     }
 }
 
-/// What is approved of what was asked for, and the commands that are not.
-fn chosen(asked: &Surface, commands: Option<&[String]>) -> Result<(Surface, Vec<String>), MethodError> {
-    let Some(chosen) = commands else { return Ok((asked.clone(), Vec::new())) };
-    if let Some(other) = chosen.iter().find(|command| !asked.commands.contains(command)) {
-        let asks = asked.commands.join(", ");
-        return Err(MethodError::invalid_request(format!(
-            "the node does not ask for {:?}; it asks for {asks}",
-            cut(other)
-        )));
-    }
-    let (commands, withheld) = asked.commands.iter().cloned().partition(|command| chosen.contains(command));
-    Ok((Surface { commands, ..asked.clone() }, withheld))
+/// What becomes of a node's approval by one of its requests.
+#[derive(Debug)]
+struct Decision {
+    /// Scopes that it takes.
+    required: Vec<String>,
+    /// All that is approved from then on.
+    surface: Surface,
+    /// All that is withheld from then on.
+    withheld: Vec<String>,
+}
+
+/// Adds to what is known of a node what is approved of its request: these of its commands, or all of them. What was approved
+/// stays, and what was withheld as well unless it is named. Of that a request asks for nothing now, but one that an earlier
+/// version kept may.
+fn decided(known: Option<&Approved>, request: &Request, commands: Option<&[String]>) -> Result<Decision, MethodError> {
+    let before = known.map(|known| known.surface.clone()).unwrap_or_default();
+    let withheld = known.map(|known| known.withheld.as_slice()).unwrap_or_default();
+    let asked = &request.surface.commands;
+    let may_be_named = |command: &String| {
+        [asked, &request.withheld_commands, &before.commands].into_iter().any(|list| list.contains(command))
+    };
+    let mut chosen: Vec<String> = match commands {
+        None => asked.iter().filter(|command| !withheld.contains(command)).cloned().collect(),
+        Some(named) => match named.iter().find(|command| !may_be_named(command)) {
+            Some(other) => {
+                let (other, asks) = (cut(other), asked.join(", "));
+                let message = format!("the node does not ask for {other:?}; it asks for {asks}");
+                return Err(MethodError::invalid_request(message));
+            }
+            None => named.to_vec(),
+        },
+    };
+    chosen.retain(|command| !before.commands.contains(command));
+    let added = Surface { commands: chosen, ..request.surface.clone() };
+    let surface = before.join(&added);
+    let mut withheld = scope::normalized(&[withheld, asked.as_slice()].concat());
+    withheld.retain(|command| !surface.commands.contains(command));
+    Ok(Decision { required: added.required_scopes(), surface, withheld })
+}
+
+/// Of two decisions the second builds on what the first came to.
+fn is_being_decided() -> MethodError {
+    MethodError::unavailable("what the node may do is being decided; ask again").retryable()
 }
 
 fn unknown_request() -> MethodError {

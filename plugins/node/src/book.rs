@@ -23,7 +23,7 @@ pub struct Approved {
     pub pairing: Pairing,
     pub about: About,
     pub surface: Surface,
-    /// Commands that it asked for and was not given: it does not ask for them again.
+    /// Commands that it asked for and was not given: it does not ask for them again, whatever else it asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
     pub created_at_ms: u64,
@@ -47,8 +47,13 @@ pub struct Request {
     pub node_id: String,
     #[serde(flatten)]
     pub about: About,
+    /// What it asks for; of its commands those alone that nobody has decided about yet.
     #[serde(flatten)]
     pub surface: Surface,
+    /// Commands that it offers as well, and that were withheld from it before. It does not ask for them: they are approved
+    /// only if they are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_commands: Vec<String>,
     /// Scopes that its approval takes.
     pub required_approve_scopes: Vec<String>,
     /// Whether its device was paired without a human.
@@ -121,11 +126,15 @@ impl Book {
         let (id, pairing) = (&device.device_id, Pairing::of(device));
         let mut done = Reconciled::default();
         let known = self.approved.get(id);
-        let mut decided = known.map(|known| known.surface.clone()).unwrap_or_default();
-        done.effective = decided.meet(declared);
-        decided.commands.extend(known.into_iter().flat_map(|known| known.withheld.iter().cloned()));
-        let is_covered = decided.covers(declared);
-        let stays = |known: &Waiting| !is_covered && known.pairing == pairing && known.request.surface == *declared;
+        let approved = known.map(|known| known.surface.clone()).unwrap_or_default();
+        done.effective = approved.meet(declared);
+        let is_withheld = |command: &String| known.is_some_and(|known| known.withheld.contains(command));
+        let (withheld, mut commands): (Vec<_>, Vec<_>) = declared.commands.iter().cloned().partition(is_withheld);
+        commands.retain(|command| !approved.commands.contains(command));
+        let asked = Surface { commands, ..declared.clone() };
+        let is_covered = approved.covers(&asked);
+        let is_same = |request: &Request| request.surface == asked && request.withheld_commands == withheld;
+        let stays = |known: &Waiting| !is_covered && known.pairing == pairing && is_same(&known.request);
         if let Some(known) = self.pending.get(id)
             && !stays(known)
         {
@@ -137,8 +146,9 @@ impl Book {
                 request_id: uuid::Uuid::new_v4().to_string(),
                 node_id: id.clone(),
                 about: about.clone(),
-                surface: declared.clone(),
-                required_approve_scopes: declared.required_scopes(),
+                required_approve_scopes: asked.required_scopes(),
+                surface: asked,
+                withheld_commands: withheld,
                 silent: (device.approved_via.as_deref() == Some("silent")).then_some(true),
                 ts: schemas::now_ms(),
             };
@@ -146,6 +156,11 @@ impl Book {
             batch = self.wait(Waiting { pairing, request }, batch);
         }
         (done, batch)
+    }
+
+    /// Commands that a node asked for and was not given.
+    pub fn withheld(&self, node_id: &str) -> &[String] {
+        self.approved.get(node_id).map(|known| known.withheld.as_slice()).unwrap_or_default()
     }
 
     /// A request by its id.

@@ -53,9 +53,10 @@ impl Node {
         }
         let id = uuid::Uuid::new_v4().to_string();
         let asking = {
-            let State { sessions, invokes, .. } = &mut *self.state();
+            let State { sessions, invokes, book, .. } = &mut *self.state();
             let session = sessions.of_node(node_id).ok_or_else(not_connected)?;
-            self.check_allowed_by(session.class, &session.effective, &session.declared, command)?;
+            let withheld = book.withheld(node_id);
+            self.check_allowed_by(session.class, &session.effective, &session.declared, withheld, command)?;
             if invokes.len() >= self.max_open {
                 return Err(MethodError::unavailable("too many questions to nodes wait for an answer").retryable());
             }
@@ -133,12 +134,13 @@ impl Node {
         Ok(Heard { ok: true, ignored: false })
     }
 
-    /// The policy first, whatever was declared; then what the node declared and somebody approved.
+    /// The policy first, whatever was declared; then what the node declared and somebody approved, or withheld.
     pub(crate) fn check_allowed_by(
         &self,
         class: Class,
         effective: &Surface,
         declared: &Surface,
+        withheld: &[String],
         command: &str,
     ) -> Result<(), MethodError> {
         let is_in = |list: &[String]| list.iter().any(|name| name == command);
@@ -147,6 +149,9 @@ impl Node {
             ("command not allowlisted", self.policy.reason(&shown))
         } else if is_in(&effective.commands) {
             return Ok(());
+        } else if is_in(withheld) {
+            let way = "after `clawhost nodes remove` the node asks for all that it offers anew";
+            ("command not declared by node", format!("{shown:?} was withheld by whoever approved the node; {way}"))
         } else if is_in(&declared.commands) {
             ("command not declared by node", format!("{shown:?} waits for approval"))
         } else if declared.commands.is_empty() {

@@ -106,6 +106,8 @@ struct State {
     sessions: Sessions,
     invokes: Invokes,
     book: Book,
+    /// Nodes of which an approval is being written.
+    deciding: HashSet<String>,
     queue: Queue,
     /// Connections of which it is not asked yet what is approved, and whether somebody is about to ask.
     unsettled: Vec<u64>,
@@ -172,9 +174,10 @@ static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
             pairing("node.pair.approve")
                 .summary("Lets what a node declares be used.")
                 .description(
-                    "Takes operator.write if there are commands, operator.admin for those that run programs. With \
-                     `commands` only those of them are approved; the node does not ask for the others again, until what \
-                     was approved of it is taken back (`node.pair.remove`).",
+                    "Takes operator.write if there are commands, operator.admin for those that run programs. What was \
+                     approved before stays. With `commands` only those of them are approved; the node does not ask for \
+                     the others again, until what was approved of it is taken back (`node.pair.remove`). With its next \
+                     request they are approved only if they are named.",
                 )
                 .effects()
                 .detached(),

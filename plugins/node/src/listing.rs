@@ -64,7 +64,8 @@ impl Node {
         }
         if !may_decide {
             for row in &mut rows {
-                (row.pending_request_id, row.pending_declared_caps, row.pending_declared_commands) = (None, None, None);
+                (row.pending_request_id, row.pending_declared_caps) = (None, None);
+                (row.pending_declared_commands, row.withheld_commands) = (None, None);
             }
         }
         rows.sort_by_cached_key(|row| {
@@ -146,6 +147,7 @@ fn row(state: &State, device: Option<&PairedDevice>, session: Option<&Session>) 
         pending_request_id: waiting.map(|request| request.request_id.clone()),
         pending_declared_caps: waiting.map(|request| request.surface.caps.clone()),
         pending_declared_commands: waiting.map(|request| request.surface.commands.clone()),
+        withheld_commands: approved.map(|approved| approved.withheld.clone()).filter(|withheld| !withheld.is_empty()),
         approved_at_ms: approved_at_ms.or(device.map(|device| device.approved_at_ms)),
         connected_at_ms,
         last_connected_at_ms: connected_at_ms,

@@ -47,7 +47,8 @@ pub struct Approve {
     /// The request's id.
     #[schemars(length(min = 1))]
     pub request_id: String,
-    /// Those of the commands it asks for that are approved; all of them if absent.
+    /// Those of the commands it asks for that are approved; all of them if absent. Those in withheldCommands may be named
+    /// as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<Vec<String>>,
 }
@@ -379,6 +380,9 @@ pub struct NodeRow {
     /// What it asks for; for those who may decide about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_declared_commands: Option<Vec<String>>,
+    /// Commands that it asked for and was not given; for those who may decide about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withheld_commands: Option<Vec<String>>,
     /// When it was approved, in milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_at_ms: Option<u64>,

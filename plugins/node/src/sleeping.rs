@@ -139,7 +139,7 @@ impl Node {
         let approved = state.book.approved.get(node_id).ok_or_else(invoke::not_connected)?;
         let About { platform, device_family, .. } = &approved.about;
         let class = Class::of(platform.as_deref(), device_family.as_deref());
-        self.check_allowed_by(class, &approved.surface, &approved.surface, command)
+        self.check_allowed_by(class, &approved.surface, &approved.surface, &approved.withheld, command)
     }
 
     /// Waits until a node is there; false when the time is up before.
@@ -228,7 +228,8 @@ impl Node {
             let Some(session) = state.sessions.of_node(node_id).filter(|_| !self.has_quiesced()) else {
                 return self.put_back(state, number, None);
             };
-            let allowed = self.check_allowed_by(session.class, &session.effective, &session.declared, &item.command);
+            let (effective, declared, withheld) = (&session.effective, &session.declared, state.book.withheld(node_id));
+            let allowed = self.check_allowed_by(session.class, effective, declared, withheld, &item.command);
             if let Err(refused) = allowed {
                 let error = error("NOT_ALLOWED", &refused.shape().message);
                 return self.end(state, number, Status::Failed, None, Some(error));

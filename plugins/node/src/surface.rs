@@ -52,6 +52,16 @@ impl Surface {
         }
     }
 
+    /// What either has: what was approved before stays when more is.
+    pub fn join(&self, more: &Surface) -> Self {
+        let either = |mine: &[String], theirs: &[String]| scope::normalized(&[mine, theirs].concat());
+        let mut permissions = more.permissions.clone();
+        for (name, on) in &self.permissions {
+            *permissions.entry(name.clone()).or_default() |= on;
+        }
+        Surface { caps: either(&self.caps, &more.caps), commands: either(&self.commands, &more.commands), permissions }
+    }
+
     /// Scopes that its approval takes.
     pub fn required_scopes(&self) -> Vec<String> {
         let mut scopes = vec![scope::PAIRING.to_string()];
@@ -155,6 +165,7 @@ mod tests {
         assert!(surface(&[], true).covers(&surface(&[], false)));
         assert_eq!(approved.meet(&surface(&["b", "c"], true)), surface(&["b"], false));
         assert_eq!(Surface::default().meet(&surface(&["a"], true)), surface(&[], false));
+        assert_eq!(surface(&["b"], true).join(&surface(&["a", "b"], false)), surface(&["a", "b"], true));
     }
 
     #[test]

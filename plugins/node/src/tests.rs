@@ -225,6 +225,70 @@ fn less_can_be_approved_than_was_asked_for() {
 }
 
 #[test]
+fn what_was_withheld_is_not_asked_for_again_with_something_else() {
+    let plugin = start();
+    plugin.open_connection(&node(2, &["system.notify", "system.run", "system.which"]));
+    let first = plugin.wait_event("node.pair.requested").payload;
+    assert!(first.get("withheldCommands").is_none(), "{first}");
+    let less = json!({ "requestId": first["requestId"], "commands": ["system.notify"] });
+    plugin.call("node.pair.approve", less).payload();
+    plugin.close_connection(&closed(2));
+
+    // One harmless command more, and one of the withheld ones is not offered for the moment.
+    plugin.open_connection(&node(3, &["ollama.models", "system.notify", "system.run"]));
+    let second = plugin.wait_event("node.pair.requested").payload;
+    assert_eq!(second["commands"], json!(["ollama.models"]), "{second}");
+    assert_eq!(second["withheldCommands"], json!(["system.run"]));
+    assert_eq!(second["requiredApproveScopes"], json!(["operator.pairing", "operator.write"]));
+    let writer = || Who::operator(&["operator.pairing", "operator.read", "operator.write"]);
+    let all = json!({ "requestId": second["requestId"] });
+    let done = plugin.call_as(writer(), "node.pair.approve", all).payload();
+    assert_eq!(done["node"]["commands"], json!(["ollama.models", "system.notify"]), "what was approved stays");
+    let describe = |who| plugin.call_as(who, "node.describe", json!({ "nodeId": "d1" })).payload();
+    assert_eq!(describe(writer())["withheldCommands"], json!(["system.run", "system.which"]));
+    assert!(describe(Who::operator(&["operator.read"])).get("withheldCommands").is_none());
+    let run = json!({ "nodeId": "d1", "command": "system.run", "params": {}, "idempotencyKey": "k" });
+    let error = plugin.call("node.invoke", run.clone()).error();
+    assert!(error.message.contains("withheld") && error.message.contains("clawhost nodes remove"), "{error:?}");
+    assert_eq!(error.details.unwrap()["reason"], "command not declared by node");
+
+    // What was not offered then is remembered all the same.
+    plugin.close_connection(&closed(3));
+    plugin.open_connection(&node(4, &["system.notify", "system.run", "system.which"]));
+    assert_eq!(describe(writer())["approvalState"], "approved");
+
+    // Whoever wants it after all names it, and needs what that takes.
+    plugin.close_connection(&closed(4));
+    plugin.open_connection(&node(5, &["ollama.chat", "system.run"]));
+    let third = plugin.wait_event("node.pair.requested").payload;
+    let named = |commands: Value| json!({ "requestId": third["requestId"], "commands": commands });
+    let absent = plugin.call("node.pair.approve", named(json!(["system.which"]))).error();
+    assert!(absent.message.contains("does not ask for"), "{absent:?}");
+    let named = named(json!(["ollama.models", "system.run"]));
+    let error = plugin.call_as(writer(), "node.pair.approve", named.clone()).error();
+    assert!(error.message.contains("operator.admin"), "{error:?}");
+    let done = plugin.call("node.pair.approve", named).payload();
+    assert_eq!(done["node"]["commands"], json!(["ollama.models", "system.notify", "system.run"]));
+    assert_eq!(describe(writer())["withheldCommands"], json!(["ollama.chat", "system.which"]));
+    plugin.begin("node.invoke", run);
+    assert_eq!(plugin.wait_event("node.invoke.request").payload["command"], "system.run");
+}
+
+#[test]
+fn a_request_that_an_earlier_version_kept_gives_nothing_that_was_withheld() {
+    let plugin = start();
+    let offers = ["ollama.models", "system.notify", "system.run"];
+    plugin.open_connection(&node(2, &offers));
+    let kept = plugin.kv("pending/d1").unwrap();
+    let id = plugin.wait_event("node.pair.requested").payload["requestId"].clone();
+    plugin.call("node.pair.approve", json!({ "requestId": id, "commands": ["system.notify"] })).payload();
+    let again = Harness::new::<Node>().answer("host.pairing.list", device(5));
+    let again = again.kv("approved/d1", plugin.kv("approved/d1").unwrap()).kv("pending/d1", kept).start();
+    let done = again.call("node.pair.approve", json!({ "requestId": id })).payload();
+    assert_eq!(done["node"]["commands"], json!(["system.notify"]));
+}
+
+#[test]
 fn what_is_taken_back_ends_the_questions_and_a_node_that_was_not_ready_may_be_asked_again() {
     let (plugin, opened) = connected(&["system.which"]);
     for (code, pause) in [("NODE_NOT_READY", 1000), ("NODE_BACKGROUND_UNAVAILABLE", 10_000)] {

@@ -48,7 +48,8 @@ pub enum NodesCommand {
     Approve {
         /// The request, as `pending` lists it
         request: String,
-        /// Only these of the commands it offers; it does not ask for the others again
+        /// Only these of the commands it asks for; it does not ask for the others again. One that was withheld before
+        /// may be named as well
         #[arg(long, value_name = "COMMAND", value_delimiter = ',', num_args = 1..)]
         commands: Vec<String>,
     },
@@ -210,6 +211,7 @@ struct Node {
     approval_state: Option<String>,
     pending_request_id: Option<String>,
     pending_declared_commands: Option<Vec<String>>,
+    withheld_commands: Option<Vec<String>>,
     connected: bool,
     connected_at_ms: Option<u64>,
     approved_at_ms: Option<u64>,
@@ -317,6 +319,7 @@ fn description(node: &Node, style: Style, now_ms: u64) -> String {
     line("commands:", &names(&node.commands));
     let waiting = node.pending_declared_commands.as_deref().unwrap_or_default();
     line("waits for approval:", &waiting.join(", "));
+    line("withheld:", &node.withheld_commands.as_deref().unwrap_or_default().join(", "));
     if let Some(request) = &node.pending_request_id {
         line("next:", &format!("clawhost nodes approve {request}"));
     }
@@ -371,9 +374,11 @@ mod tests {
     fn a_node_is_described_with_what_to_do_next() {
         let node = node(json!({ "nodeId": "n", "displayName": "Garage", "platform": "linux", "version": "1.0",
                                 "connected": true, "approvalState": "pending-approval", "caps": ["system"],
-                                "pendingRequestId": "r-1", "pendingDeclaredCommands": ["system.run"] }));
+                                "pendingRequestId": "r-1", "pendingDeclaredCommands": ["system.run"],
+                                "withheldCommands": ["system.notify"] }));
         let expected = "node: n\nname: Garage\nsystem: linux, 1.0\nconnected: yes\napproval: pending approval\n\
                         abilities: system\ncommands: nothing\nwaits for approval: system.run\n\
+                        withheld: system.notify\n\
                         next: clawhost nodes approve r-1\n";
         assert_eq!(description(&node, Style::plain(), 0), expected);
     }
