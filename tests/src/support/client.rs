@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use schemas::ErrorShape;
 use schemas::frame::{EventFrame, ResponseFrame};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as WebSocketFrame;
@@ -232,7 +232,7 @@ impl Client {
 
     /// Waits for the next answer to a request, interim or final.
     pub async fn reply(&mut self, id: &str) -> ResponseFrame {
-        self.take(|frame| match frame {
+        self.take(&format!("an answer to {id}"), |frame| match frame {
             Frame::Response(response) if response.id == id => Some(response.clone()),
             _ => None,
         })
@@ -247,7 +247,7 @@ impl Client {
 
     /// Waits for the next event of this name whose payload is like that.
     pub async fn event_with(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> EventFrame {
-        self.take(|frame| match frame {
+        self.take(&format!("the event {name}"), |frame| match frame {
             Frame::Event(event) if event.event == name && fits(event.payload.as_ref().unwrap_or(&Value::Null)) => {
                 Some(event.clone())
             }
@@ -281,22 +281,24 @@ impl Client {
 
     /// Waits for the pong to a ping.
     pub async fn pong(&mut self) -> Vec<u8> {
+        let end = Instant::now() + PATIENCE;
         loop {
             if let Some(pong) = self.pongs.pop_front() {
                 return pong;
             }
-            self.read_one().await;
+            self.read_one(end, "a pong").await;
             assert!(self.ended.is_none(), "{:?} before a pong", self.ended);
         }
     }
 
     /// Reads on to the end; frames that come before it stay to be taken.
     pub async fn closed(&mut self) -> Close {
+        let end = Instant::now() + PATIENCE;
         loop {
             if let Some(close) = &self.ended {
                 return close.clone();
             }
-            self.read_one().await;
+            self.read_one(end, "the end of the connection").await;
         }
     }
 
@@ -318,7 +320,9 @@ impl Client {
         &mut self.checks
     }
 
-    async fn take<T>(&mut self, mut find: impl FnMut(&Frame) -> Option<T>) -> Result<T, Close> {
+    /// Reads on until there is such a frame. Whatever else comes meanwhile, such as ticks, wins no time.
+    async fn take<T>(&mut self, what: &str, mut find: impl FnMut(&Frame) -> Option<T>) -> Result<T, Close> {
+        let end = Instant::now() + PATIENCE;
         let mut place = 0;
         loop {
             while place < self.backlog.len() {
@@ -331,14 +335,15 @@ impl Client {
             if let Some(close) = &self.ended {
                 return Err(close.clone());
             }
-            self.read_one().await;
+            self.read_one(end, what).await;
         }
     }
 
     /// The next frame from the socket; `None` is the end.
     async fn receive(&mut self) -> Option<Frame> {
+        let end = Instant::now() + PATIENCE;
         while self.ended.is_none() {
-            self.read_one().await;
+            self.read_one(end, "a frame").await;
             if let Some(frame) = self.backlog.pop_front() {
                 return Some(frame);
             }
@@ -346,8 +351,10 @@ impl Client {
         None
     }
 
-    async fn read_one(&mut self) {
-        let message = timeout(PATIENCE, self.socket.next()).await.expect("the gateway says something in time");
+    /// Reads one message for a wait that has this end. A peer that always has another one ready does not put it off.
+    async fn read_one(&mut self, end: Instant, what: &str) {
+        let message = timeout_at(end, self.socket.next()).await.ok().filter(|_| Instant::now() < end);
+        let message = message.unwrap_or_else(|| panic!("{what} did not come within {PATIENCE:?}"));
         match message {
             Some(Ok(Message::Text(text))) => {
                 secrets::check_frame(text.as_str());
