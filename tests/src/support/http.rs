@@ -101,7 +101,7 @@ impl Raw {
     /// The next frame: opcode and payload.
     pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
-            if let Some((opcode, start, length)) = header(&self.read)
+            if let Some((opcode, start, length)) = frame_header(&self.read)
                 && self.read.len() >= start + length
             {
                 let payload = self.read[start..start + length].to_vec();
@@ -150,8 +150,8 @@ impl Raw {
     }
 }
 
-/// Opcode, start and length of the payload of a server's frame.
-fn header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+/// Opcode, start and length of the payload of a server's frame, as soon as its head is there.
+pub fn frame_header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     assert_eq!(first & 0x70, 0, "reserved bits are set");
     assert_eq!(second & 0x80, 0, "a server masks nothing");

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clawhost_tests::support::{Client, Connect, Gateway, Key};
+use clawhost_tests::support::{Client, Connect, Frame, Gateway, Key};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::{Arguments, TICK_MS};
 
 /// Rounds after which an operator looks at all that was said, and begins anew.
 const CHAPTER: u64 = 10;
+/// How much longer than planned it may take until everybody is done: each waits only so long for each of the few things that
+/// are left to do.
+pub const SPARE: Duration = Duration::from_secs(180);
 
 /// How long everybody goes on.
 pub struct Plan {
@@ -51,6 +54,11 @@ impl Plan {
         }
     }
 
+    /// When everybody must be done, if there is such a moment.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.rounds.is_none().then(|| self.until + SPARE)
+    }
+
     pub fn end(&self) {
         self.over.send_replace(true);
     }
@@ -75,12 +83,19 @@ impl Tally {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
-    /// Waits for them all.
-    pub async fn join(&self, tasks: &mut JoinSet<()>) {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                self.fault(words(error));
+    /// Waits for them all. Whoever is not done by the deadline waits for what will not come, which is a fault.
+    pub async fn join(&self, tasks: &mut JoinSet<()>, deadline: Option<Instant>) {
+        let all = async {
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended {
+                    self.fault(words(error));
+                }
             }
+        };
+        let Some(deadline) = deadline else { return all.await };
+        if timeout_at(deadline.into(), all).await.is_err() {
+            self.fault(format!("{} are not done, {} s after the end", tasks.len(), SPARE.as_secs()));
+            tasks.shutdown().await;
         }
     }
 
@@ -215,11 +230,21 @@ impl Shared {
     async fn serve(self, mut node: Client, key: Key) {
         let mut asked = HashSet::new();
         loop {
-            let request = tokio::select! {
-                request = node.event("node.invoke.request") => request.payload.unwrap_or_default(),
+            // Any frame will do: there may be nothing to be asked for a long time, and ticks say that it goes on.
+            let frame = tokio::select! {
+                frame = node.next() => frame.expect("the gateway goes on"),
                 () = self.plan.ended() => break,
             };
-            assert!(asked.insert(request["id"].to_string()), "a node was asked twice: {request}");
+            let request = match frame {
+                Frame::Event(event) if event.event == "node.invoke.request" => event.payload.unwrap_or_default(),
+                _ => {
+                    node.forget_events("node.invoke.request");
+                    continue;
+                }
+            };
+            // Its id is another one each time; whoever asks gives a question its key.
+            let is_new = asked.insert(request["idempotencyKey"].as_str().expect("a key").to_string());
+            assert!(is_new, "a node was asked twice: {request}");
             let result = json!({ "id": request["id"], "nodeId": key.id(), "ok": true,
                                  "payloadJSON": request["paramsJSON"], "error": null });
             node.ok("node.invoke.result", result).await;
@@ -320,5 +345,22 @@ pub fn words(error: JoinError) -> String {
             _ => "a panic without a text".to_string(),
         },
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_what_does_not_come_is_a_fault() {
+        let tally = Tally::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {});
+        tasks.spawn(std::future::pending());
+        tally.join(&mut tasks, Some(Instant::now() + Duration::from_millis(10))).await;
+        let faults = tally.all().1;
+        assert!(faults.len() == 1 && faults[0].contains("are not done"), "{faults:?}");
+        assert!(tasks.is_empty());
     }
 }

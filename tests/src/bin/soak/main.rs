@@ -8,6 +8,7 @@
 mod judge;
 mod load;
 mod report;
+mod spoil;
 mod watch;
 
 use std::path::PathBuf;
@@ -18,8 +19,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use clawhost_tests::support::Gateway;
 
-use crate::load::{Plan, Tally};
+use crate::load::{Plan, SPARE, Tally};
 use crate::report::Report;
+use crate::spoil::Spoil;
 use crate::watch::Watch;
 
 /// Time between two ticks of a gateway under load, so that a short run has some.
@@ -56,6 +58,15 @@ struct Arguments {
     /// Memory that a gateway may gain in a minute, in KiB, once it has all that it uses.
     #[arg(long, default_value_t = judge::MAX_SLOPE_KIB)]
     max_slope_kib: f64,
+    /// Memory that it may gain in all from then on, in KiB.
+    #[arg(long, default_value_t = judge::MAX_GROWTH_KIB)]
+    max_growth_kib: f64,
+    /// Lose the first frame of the gateway that holds this, to see that it is missed.
+    #[arg(long, conflicts_with = "double")]
+    lose: Option<String>,
+    /// Pass the first frame of the gateway that holds this on twice, to see that it is noticed.
+    #[arg(long)]
+    double: Option<String>,
     /// The gateway's program; `clawhost` beside this one if absent.
     #[arg(long)]
     gateway_bin: Option<PathBuf>,
@@ -93,21 +104,25 @@ async fn soak(arguments: Arguments) -> Report {
         true => builder.product(&program),
         false => builder.program(&program.display().to_string()),
     };
-    let gateway = Arc::new(builder.start().await);
+    let mut gateway = builder.start().await;
+    if let Some(spoil) = Spoil::asked_for(&arguments) {
+        gateway.port = spoil.before(gateway.port).await;
+    }
+    let gateway = Arc::new(gateway);
     let tally = Arc::new(Tally::default());
     let plan = Arc::new(Plan::new(&arguments));
     let started = Instant::now();
     let mut watch =
         Watch::start(gateway.clone(), plan.clone(), tally.clone(), Duration::from_secs_f64(arguments.look_every));
     let mut load = load::begin(&gateway, &plan, &tally, &arguments).await;
-    tally.join(&mut load.users).await;
+    tally.join(&mut load.users, plan.deadline()).await;
     let elapsed = started.elapsed();
     plan.end();
-    tally.join(&mut load.servants).await;
+    tally.join(&mut load.servants, Some(Instant::now() + SPARE)).await;
     watch.ended().await;
     watch.afterwards(&gateway).await;
     let mut report = Report::new(elapsed, &tally, &watch);
-    report.judge(arguments.max_slope_kib);
+    report.judge(&arguments);
     match Arc::try_unwrap(gateway) {
         Ok(gateway) => {
             let ended = tokio::spawn(async move { gateway.stop().await.log.contains("stopped") }).await;

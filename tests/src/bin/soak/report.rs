@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::judge::{self, Look};
+use crate::judge::{self, Growth, Look};
 use crate::load::Tally;
 use crate::watch::Watch;
+use crate::{Arguments, TICK_MS};
 
 /// Findings that are printed; of more there is a count.
 const MOST_FAULTS: usize = 20;
@@ -23,14 +24,22 @@ pub struct Report {
     pub counts: BTreeMap<&'static str, u64>,
     /// Ticks that came.
     pub ticks: u64,
-    /// Ticks that did not.
+    /// Those of them that were late, which is no fault.
+    pub late_ticks: u64,
+    /// By how much the latest one was.
+    pub worst_late_ms: u64,
+    /// Ticks that did not come.
     pub missed_ticks: u64,
     /// Resident memory of the gateway before, at the most, and after, in KiB.
     pub resident_kib: [u64; 3],
-    /// By how much it grew in a minute, in KiB, if the run was long enough.
-    pub slope_kib_per_minute: Option<f64>,
+    /// By how many KiB it grew from the second quarter of the run to the last one, if the run was long enough.
+    pub growth_kib: Option<Growth>,
     /// Descriptors of the gateway before, at the most, and after.
     pub descriptors: [u64; 3],
+    /// How many more there were in the last quarter, if there were enough looks.
+    pub more_descriptors: Option<Growth>,
+    /// What nothing is said of.
+    pub not_judged: Vec<String>,
     /// What is wrong.
     pub faults: Vec<String>,
 }
@@ -42,33 +51,55 @@ impl Report {
             let most = looks.iter().map(of).max().unwrap_or(0);
             [looks.first().map_or(0, of), most, looks.last().map_or(0, of)]
         };
-        let (ticks, missed_ticks) = watch.ticks();
+        let ticks = watch.ticks();
         let (counts, mut faults) = tally.all();
         if faults.len() > MOST_FAULTS {
             let more = faults.len() - MOST_FAULTS;
             faults.truncate(MOST_FAULTS);
             faults.push(format!("and {more} more"));
         }
+        // The last look is one at a gateway that is idle again.
+        let under_load = &looks[..looks.len().saturating_sub(1)];
+        let memory = Growth::of(under_load, |look| look.resident_kib).filter(|_| elapsed >= judge::SHORTEST);
+        let descriptors = Growth::of(under_load, |look| look.descriptors);
+        let mut not_judged = Vec::new();
+        if memory.is_none() {
+            not_judged.push(format!("whether memory grows, which takes {} s", judge::SHORTEST.as_secs()));
+        }
+        if descriptors.is_none() {
+            not_judged.push(format!("whether descriptors become more, which takes {} looks", judge::FEWEST));
+        }
         Report {
             seconds: elapsed.as_secs_f64(),
             counts,
-            ticks,
-            missed_ticks,
+            ticks: ticks.came,
+            late_ticks: ticks.late,
+            worst_late_ms: ticks.worst_ms,
+            missed_ticks: ticks.missing(TICK_MS),
             resident_kib: range(|look| look.resident_kib),
-            // The last look is one at a gateway that is idle again.
-            slope_kib_per_minute: judge::slope(&looks[..looks.len().saturating_sub(1)]),
+            growth_kib: memory,
             descriptors: range(|look| look.descriptors),
+            more_descriptors: descriptors,
+            not_judged,
             faults,
         }
     }
 
     /// Adds what the numbers say.
-    pub fn judge(&mut self, max_slope_kib: f64) {
+    pub fn judge(&mut self, arguments: &Arguments) {
         if self.missed_ticks > 0 {
             self.faults.push(format!("{} ticks are missing", self.missed_ticks));
         }
-        if let Some(slope) = self.slope_kib_per_minute.filter(|slope| *slope > max_slope_kib) {
-            self.faults.push(format!("memory grows by {slope:.0} KiB a minute; {max_slope_kib:.0} are allowed"));
+        if let Some(grown) = self.growth_kib {
+            let allowed = judge::allowed_kib(grown.minutes, arguments.max_slope_kib, arguments.max_growth_kib);
+            if grown.by > allowed {
+                let (by, minutes) = (grown.by, grown.minutes);
+                self.faults
+                    .push(format!("memory grew by {by:.0} KiB in {minutes:.0} minutes; {allowed:.0} are allowed"));
+            }
+        }
+        if let Some(more) = self.more_descriptors.filter(|more| more.by > judge::MAX_MORE_DESCRIPTORS) {
+            self.faults.push(format!("{:.0} more descriptors after {:.1} minutes", more.by, more.minutes));
         }
         let [before, _, after] = self.descriptors;
         if after > before + judge::SPARE_DESCRIPTORS {
@@ -87,15 +118,23 @@ impl fmt::Display for Report {
         for (what, count) in &self.counts {
             writeln!(f, "  {count:>9} {what}")?;
         }
-        writeln!(f, "  {:>9} ticks, {} missing", self.ticks, self.missed_ticks)?;
+        let (late, worst) = (self.late_ticks, self.worst_late_ms);
+        writeln!(f, "  {:>9} ticks, {late} late, the latest by {worst} ms, {} missing", self.ticks, self.missed_ticks)?;
         let [before, most, after] = self.resident_kib;
         write!(f, "resident {before} to {after} KiB, {most} at the most")?;
-        match self.slope_kib_per_minute {
-            Some(slope) => writeln!(f, ", {slope:+.0} KiB a minute")?,
-            None => writeln!(f, "; too short a run to say whether it grows")?,
+        match self.growth_kib {
+            Some(grown) => writeln!(f, ", {:+.1} KiB a minute", grown.a_minute())?,
+            None => writeln!(f)?,
         }
         let [before, most, after] = self.descriptors;
-        writeln!(f, "descriptors {before} to {after}, {most} at the most")?;
+        write!(f, "descriptors {before} to {after}, {most} at the most")?;
+        match self.more_descriptors {
+            Some(more) => writeln!(f, ", {:+.0} in the last quarter", more.by)?,
+            None => writeln!(f)?,
+        }
+        for what in &self.not_judged {
+            writeln!(f, "not judged: {what}")?;
+        }
         for fault in &self.faults {
             writeln!(f, "FAULT: {fault}")?;
         }

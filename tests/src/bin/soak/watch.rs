@@ -1,7 +1,6 @@
 //! Looks at the gateway from beside the load: its ticks, its memory, its descriptors.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clawhost_tests::support::{Gateway, resident_kib};
@@ -9,8 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::TICK_MS;
-use crate::judge::{self, Look};
-use crate::load::{Plan, Tally};
+use crate::judge::{Look, Ticks};
+use crate::load::{Plan, SPARE, Tally};
 
 /// How long a gateway may take to let go of everything that its load left.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Watch {
     started: Instant,
     looks: Arc<Mutex<Vec<Look>>>,
-    ticks: Arc<[AtomicU64; 2]>,
+    ticks: Arc<Mutex<Ticks>>,
     tasks: JoinSet<()>,
     tally: Arc<Tally>,
 }
@@ -35,21 +34,16 @@ impl Watch {
         };
         watch.look(&gateway);
         let (looks, started, pid, end) = (watch.looks.clone(), watch.started, gateway.pid(), plan.clone());
+        let tally = watch.tally.clone();
         watch.tasks.spawn(async move {
-            while timeout(every, end.ended()).await.is_err() {
-                look(&looks, started, pid);
-            }
+            while timeout(every, end.ended()).await.is_err() && look(&looks, &tally, started, pid) {}
         });
         let ticks = watch.ticks.clone();
         watch.tasks.spawn(async move {
             let mut client = gateway.operator(&["operator.read"]).await;
-            let mut last = None;
             while !plan.is_over() {
-                let tick = client.event("tick").await.payload.unwrap_or_default()["ts"].as_u64().unwrap_or_default();
-                let missing = last.map_or(0, |last| judge::missing(last, tick, TICK_MS));
-                ticks[0].fetch_add(1, Ordering::Relaxed);
-                ticks[1].fetch_add(missing, Ordering::Relaxed);
-                last = Some(tick);
+                let tick = client.event("tick").await.payload.unwrap_or_default();
+                lock(&ticks).hear(tick["ts"].as_u64().expect("a tick shows the time"), TICK_MS);
                 client.forget_events("");
             }
             client.close().await;
@@ -59,7 +53,7 @@ impl Watch {
 
     /// Waits until nobody looks any more.
     pub async fn ended(&mut self) {
-        self.tally.join(&mut self.tasks).await;
+        self.tally.join(&mut self.tasks, Some(Instant::now() + SPARE)).await;
     }
 
     /// Looks a last time, once the gateway has let go of what its load left.
@@ -76,21 +70,42 @@ impl Watch {
     }
 
     pub fn looks(&self) -> Vec<Look> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.looks).clone()
     }
 
-    /// Ticks that came, and those that did not.
-    pub fn ticks(&self) -> (u64, u64) {
-        (self.ticks[0].load(Ordering::Relaxed), self.ticks[1].load(Ordering::Relaxed))
+    pub fn ticks(&self) -> Ticks {
+        lock(&self.ticks).clone()
     }
 
     fn look(&self, gateway: &Gateway) {
-        look(&self.looks, self.started, gateway.pid());
+        look(&self.looks, &self.tally, self.started, gateway.pid());
     }
 }
 
-fn look(looks: &Mutex<Vec<Look>>, started: Instant, pid: u32) {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map(Iterator::count).unwrap_or(0) as u64;
-    let look = Look { at: started.elapsed().as_secs_f64(), resident_kib: resident_kib(pid).unwrap_or(0), descriptors };
-    looks.lock().unwrap_or_else(PoisonError::into_inner).push(look);
+/// Looks once. What cannot be looked at is a fault, since nothing that is said of it afterwards would be true.
+fn look(looks: &Mutex<Vec<Look>>, tally: &Tally, started: Instant, pid: u32) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map(|files| files.count() as u64);
+    let (Some(resident_kib), Ok(descriptors)) = (resident_kib(pid), descriptors) else {
+        tally.fault("nobody can look at the gateway's memory and descriptors".to_string());
+        return false;
+    };
+    lock(looks).push(Look { at: started.elapsed().as_secs_f64(), resident_kib, descriptors });
+    true
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_is_a_fault() {
+        let (looks, tally) = (Mutex::default(), Tally::default());
+        assert!(look(&looks, &tally, Instant::now(), std::process::id()));
+        assert!(!look(&looks, &tally, Instant::now(), u32::MAX), "nobody has this number");
+        assert_eq!((lock(&looks).len(), tally.all().1.len()), (1, 1));
+    }
 }
