@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, PATIENCE, Payload, Proxy, TOKEN, Way};
 use client::{Backoff, ConnectOptions, State};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// A ping a second here, and one in 25 unless configured. A test that does other things for so long is gone, too.
@@ -37,36 +38,45 @@ async fn a_peer_that_is_gone_without_a_word_is_found_and_its_presence_follows() 
     let gateway = Gateway::with_config(CONFIG).await;
     let mut watcher = gateway.operator(&["operator.read"]).await;
     // Lost: the system at the other end still takes what is sent. Stalled: nothing takes it any more.
+    const GONE: usize = 4;
     let fates = [
         ("lost", Way::Lost, Way::Lost),
         ("stalled", Way::Stalled, Way::Stalled),
         ("unheard", Way::Lost, Way::Open),
         ("deaf", Way::Open, Way::Lost),
+        ("well", Way::Open, Way::Open),
     ];
-    let mut guests = Vec::new();
+    let (mut guests, mut proxies) = (JoinSet::new(), Vec::new());
     for (name, to_gateway, to_client) in fates {
         let proxy = Proxy::to(gateway.port).await;
-        let guest = guest(&proxy, name).await;
+        let mut guest = guest(&proxy, name).await;
         seen(&mut watcher, name, "connect").await;
-        proxy.ways(to_gateway, to_client);
-        guests.push((guest, proxy));
+        // Each of them reads, and would answer every ping that it hears: it is the network that makes it silent.
+        guests.spawn(async move { while guest.next().await.is_some() {} });
+        proxies.push((proxy, to_gateway, to_client));
     }
     let begun = Instant::now();
+    for (proxy, to_gateway, to_client) in &proxies {
+        proxy.ways(*to_gateway, *to_client);
+    }
     let all_gone = |payload: &Value| {
         let rows = payload["presence"].as_array().into_iter().flatten();
         let gone = rows.filter(|row| row["reason"] == "disconnect" && row["instanceId"].is_string());
-        gone.count() == fates.len()
+        gone.count() == GONE
     };
     watcher.event_with("presence", all_gone).await;
-    eprintln!(
-        "{} peers that were gone without a word: found after {:?}, with a ping a second",
-        fates.len(),
-        begun.elapsed()
-    );
+    let found = begun.elapsed();
+    eprintln!("{GONE} peers that were gone without a word: found after {found:?}, with a ping a second");
+    assert!(found < PATIENCE, "{found:?}");
     let line = gateway.log_line("answers no pings").await;
     assert!(line.contains("INFO"), "{line}");
-    assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"ping_interval_ms\"}").await, 4.0);
-    gateway.metric_becomes("clawhost_connections ", 1.0).await;
+    assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"ping_interval_ms\"}").await, GONE as f64);
+    // Whom nothing was lost of is still there.
+    gateway.metric_becomes("clawhost_connections ", 2.0).await;
+    let rows = watcher.ok("system-presence", json!({})).await;
+    let is_well = |row: &Value| row["instanceId"] == "well" && row["reason"] == "connect";
+    assert!(rows.as_array().is_some_and(|rows| rows.iter().any(is_well)), "{rows}");
+    guests.shutdown().await;
     watcher.close().await;
     gateway.stop().await;
 }
