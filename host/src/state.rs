@@ -19,6 +19,8 @@ const OWN_NAMES: [&str; 7] = [LOCK, DESCRIPTION, TOKEN, "state.db", "gateway.key
 /// A command line that looks whether a gateway runs holds the lock for an instant; a start waits that long.
 const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// What somebody else than the gateway may fail at, too.
+const READ: &str = "cannot read";
 
 /// The state folder of this gateway, locked for as long as the value lives.
 #[derive(Debug)]
@@ -227,7 +229,7 @@ pub fn read_shared_token(state_dir: &Path) -> Result<Option<Secret>, StateError>
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&path, "cannot read", error)),
+        Err(error) => return Err(failed(&path, READ, error)),
     };
     if metadata.mode() & 0o077 != 0 {
         return Err(StateError(format!(
@@ -236,7 +238,7 @@ pub fn read_shared_token(state_dir: &Path) -> Result<Option<Secret>, StateError>
             path.display()
         )));
     }
-    let text = fs::read_to_string(&path).map_err(|error| failed(&path, "cannot read", error))?;
+    let text = fs::read_to_string(&path).map_err(|error| failed(&path, READ, error))?;
     let token = text.trim();
     if token.is_empty() {
         let sentence = "the token file is empty; delete it so that a new token is made";
@@ -277,11 +279,11 @@ pub(crate) fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result
 /// Takes access from everybody but the owner, if the folder is a gateway's or empty. Any other folder was named by
 /// mistake, and changing it could lock out who needs it.
 fn restrict(path: &Path) -> Result<(), StateError> {
-    let metadata = fs::metadata(path).map_err(|error| failed(path, "cannot read", error))?;
+    let metadata = fs::metadata(path).map_err(|error| failed(path, READ, error))?;
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }
-    let mut entries = fs::read_dir(path).map_err(|error| failed(path, "cannot read", error))?.peekable();
+    let mut entries = fs::read_dir(path).map_err(|error| failed(path, READ, error))?.peekable();
     let own = entries.peek().is_none()
         || entries.flatten().any(|entry| OWN_NAMES.iter().any(|name| entry.file_name().as_os_str() == *name));
     if !own {
@@ -298,8 +300,8 @@ fn restrict(path: &Path) -> Result<(), StateError> {
 
 /// Refuses a folder of another user, who could read and replace everything in it.
 fn check_owner(path: &Path, lock: &File) -> Result<(), StateError> {
-    let folder = fs::metadata(path).map_err(|error| failed(path, "cannot read", error))?.uid();
-    let lock = lock.metadata().map_err(|error| failed(path, "cannot read", error))?.uid();
+    let folder = fs::metadata(path).map_err(|error| failed(path, READ, error))?.uid();
+    let lock = lock.metadata().map_err(|error| failed(path, READ, error))?.uid();
     // Root in a container keeps its state in a volume that belongs to somebody else.
     if folder != lock && lock != 0 {
         return Err(StateError(format!("{}: the state folder belongs to another user ({folder})", path.display())));
@@ -339,7 +341,16 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 fn failed(path: &Path, what: &str, error: io::Error) -> StateError {
-    StateError(format!("{}: {what}: {error}", path.display()))
+    // In the words of the store for its file.
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on its disk",
+        io::ErrorKind::ReadOnlyFilesystem => "; the gateway must be able to write to it and to its folder",
+        io::ErrorKind::PermissionDenied if what != READ => {
+            "; the gateway must be able to write to it and to its folder"
+        }
+        _ => "",
+    };
+    StateError(format!("{}: {what}: {error}{remedy}", path.display()))
 }
 
 #[cfg(test)]
