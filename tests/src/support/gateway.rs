@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -181,13 +181,21 @@ impl Builder {
         (status.code().expect("it ended by itself"), process.lines().join("\n"))
     }
 
-    /// Starts it and kills it after so long, whatever it is at: what it said before. `None` if it ended by itself.
-    pub async fn killed_after(self, time: Duration) -> Option<String> {
+    /// Starts it and kills it as soon as it is time, whatever it is at: what it said before. `None` if it ended by itself.
+    /// What is waited for may be over within a millisecond and wakes nobody, so it is looked for all the time, but for a
+    /// moment in which the gateway has the machine.
+    pub async fn killed_when(self, mut is_time: impl FnMut() -> bool) -> Option<String> {
+        const MOMENT: Duration = Duration::from_micros(100);
         let process = self.spawn();
-        let ended = timeout(time, process.end()).await;
+        let begun = Instant::now();
+        while !is_time() && !process.has_ended() {
+            assert!(begun.elapsed() < LONG, "it did not get there:\n{}", process.lines().join("\n"));
+            std::thread::sleep(MOMENT);
+        }
+        let ran = !process.has_ended();
         process.kill();
         timeout(LONG, process.end()).await.expect("a process that is killed ends");
-        ended.is_err().then(|| process.lines().join("\n"))
+        ran.then(|| process.lines().join("\n"))
     }
 
     /// Starts it and waits until something in it takes it down: what it said before.

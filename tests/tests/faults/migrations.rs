@@ -3,19 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clawhost_tests::chance::kills;
 use clawhost_tests::support::{Builder, Connect, Gateway, Key, Knock};
 use database::rusqlite::Connection;
 use serde_json::json;
 
-/// Rows that are made of each: enough for a copy of the file to take a while.
-const ROWS: u64 = 4_000;
-
 /// A database, and how it is told back to its first form.
 struct Old {
     file: &'static str,
+    /// Rows that are made of each: enough for a copy of the file, and for a look at each row, to take a while.
+    rows: u64,
     /// Its table and column of names.
     named: (&'static str, &'static str),
     back: &'static str,
@@ -24,6 +23,7 @@ struct Old {
 
 const STATE: Old = Old {
     file: "state.db",
+    rows: 4_000,
     named: ("devices", "device_id"),
     back: "
         CREATE TABLE first (request_id TEXT PRIMARY KEY, device_id TEXT NOT NULL UNIQUE, record TEXT NOT NULL,
@@ -44,6 +44,7 @@ const STATE: Old = Old {
 
 const RUNS: Old = Old {
     file: "data/agent/runs.db",
+    rows: 8_000,
     named: ("runs", "run_id"),
     back: "
         DROP INDEX runs_undelivered;
@@ -57,42 +58,63 @@ const RUNS: Old = Old {
     forms: 3,
 };
 
+/// So many kills fall into each part of a migration several times.
+const MANY: u64 = 20;
+
 #[tokio::test]
 async fn a_gateway_that_is_killed_while_it_migrates_loses_nothing() {
-    let (kills, mut chance) = kills("migrations", 20);
+    let (kills, mut chance) = kills("migrations", MANY);
     let (old, builder) = old_state().await;
-    // How long a start takes that migrates: the kills lie within that, and a little beyond.
+    // How long a start takes from there on at the most, since the steps themselves are seen by nobody.
     put_back(&old, &builder);
     let begun = Instant::now();
     let mut gateway = builder.clone().start().await;
-    let whole = begun.elapsed() * 5 / 4;
+    let whole = begun.elapsed();
     let mut found = BTreeMap::<String, u64>::new();
-    for _ in 0..kills {
-        let stopped = gateway.kill().await;
+    for kill in 0..kills {
+        gateway.kill().await;
         put_back(&old, &builder);
-        let amid = builder.clone().killed_after(chance.moment(whole)).await;
-        assert!(amid.is_some(), "it ended by itself:\n{}", stopped.log);
+        // Amid the copy of either file, or amid its steps, which begin when there is a copy: half of them on the spot, and the
+        // others some time later, which is rather soon than late.
+        let (amid, is_copied) = ([&STATE, &RUNS][kill as usize % 2], kill / 2 % 2 == 1);
+        let (partial, copy) =
+            (amid.beside(&builder.state_dir(), "bak.partial"), amid.beside(&builder.state_dir(), "bak"));
+        let moment = chance.moment(whole);
+        let wait = if chance.below(2) == 0 { Duration::ZERO } else { chance.moment(moment) };
+        let mut since = None;
+        let is_time = || {
+            if since.is_none() && (copy.exists() || !is_copied && partial.exists()) {
+                since = Some(Instant::now());
+            }
+            since.is_some_and(|since| since.elapsed() >= wait)
+        };
+        let said = builder.clone().killed_when(is_time).await;
+        assert!(said.is_some(), "it ended by itself");
         for old in [&STATE, &RUNS] {
-            let form = old.look(&builder.state_dir());
-            *found.entry(format!("{} of form {form}", old.file)).or_default() += 1;
+            *found.entry(format!("{} {}", old.file, old.stage(&builder.state_dir()))).or_default() += 1;
         }
         gateway = builder.clone().start().await;
         let mut admin = gateway.admin().await;
         let list = admin.ok("device.pair.list", json!({})).await;
         let names = |part: &str| list[part].as_array().map_or(0, Vec::len) as u64;
-        assert_eq!((names("paired"), names("pending")), (ROWS + 1, 1));
-        for run in ["run".to_string(), format!("run-{ROWS}")] {
+        assert_eq!((names("paired"), names("pending")), (STATE.rows + 1, 1));
+        for run in ["run".to_string(), format!("run-{}", RUNS.rows)] {
             let waited = admin.ok("agent.wait", json!({ "runId": run, "timeoutMs": 0 })).await;
             assert_eq!(waited["status"], "ok", "{run}: {waited}");
         }
         admin.close().await;
         for old in [&STATE, &RUNS] {
             assert_eq!(old.look(&builder.state_dir()), old.forms);
-            let copy = builder.state_dir().join(format!("{}.v1.bak", old.file));
-            assert_eq!(old.form_and_rows(&copy), (1, ROWS + 1), "the copy of the old form");
+            let copy = old.beside(&builder.state_dir(), "bak");
+            assert_eq!(old.form_and_rows(&copy), (1, old.rows + 1), "the copy of the old form");
         }
     }
     eprintln!("{kills} kills: {found:?}");
+    if kills >= MANY {
+        for amid in [AMID_THE_COPY, AMID_THE_STEPS] {
+            assert!(found.keys().any(|stage| stage.ends_with(amid)), "none was {amid}: {found:?}");
+        }
+    }
     gateway.stop().await;
 }
 
@@ -111,7 +133,7 @@ async fn old_state() -> (tempfile::TempDir, Builder) {
     copy(&stopped.state_dir(), old.path());
     for file in [&STATE, &RUNS] {
         let database = Connection::open(old.path().join(file.file)).expect("it was made");
-        database.execute_batch(&file.back.replace("$ROWS", &ROWS.to_string())).expect("its first form");
+        database.execute_batch(&file.back.replace("$ROWS", &file.rows.to_string())).expect("its first form");
         database.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(())).expect("all in one file");
     }
     (old, stopped.builder())
@@ -134,7 +156,27 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+const AMID_THE_COPY: &str = "amid the copy";
+const AMID_THE_STEPS: &str = "amid the steps";
+
 impl Old {
+    /// The copy of its first form, under this name.
+    fn beside(&self, state: &Path, end: &str) -> PathBuf {
+        state.join(format!("{}.v1.{end}", self.file))
+    }
+
+    /// How far it was when the gateway was killed, if it is whole and has every row.
+    fn stage(&self, state: &Path) -> &'static str {
+        let form = self.look(state);
+        let is_there = |end| self.beside(state, end).exists();
+        match (form == self.forms, is_there("bak"), is_there("bak.partial")) {
+            (true, ..) => "after them",
+            (false, true, _) => AMID_THE_STEPS,
+            (false, false, true) => AMID_THE_COPY,
+            (false, false, false) => "before it",
+        }
+    }
+
     /// Looks at a copy of the file as it is, with what SQLite keeps beside it: its form, if it is whole and has every row.
     fn look(&self, state: &Path) -> u32 {
         let scratch = tempfile::tempdir().expect("a temporary folder can be made");
@@ -145,7 +187,7 @@ impl Old {
             let _ = std::fs::copy(beside(end), scratch.path().join(format!("looked-at.db{end}")));
         }
         let (form, rows) = self.form_and_rows(&scratch.path().join("looked-at.db"));
-        assert_eq!(rows, ROWS + 1, "{} of form {form}", self.file);
+        assert_eq!(rows, self.rows + 1, "{} of form {form}", self.file);
         assert!((1..=self.forms).contains(&form), "{form}");
         form
     }
