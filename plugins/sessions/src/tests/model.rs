@@ -2,6 +2,7 @@
 //! wherever a crash comes in between, both say the same of sessions, their fields, and every conversation there ever was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -10,6 +11,8 @@ use super::*;
 
 /// Sessions, of two agents.
 const KEYS: [&str; 4] = ["agent:main:s0", "agent:main:s1", "agent:ops:s0", "agent:ops:s1"];
+/// How long a write may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 const ROLES: [&str; 3] = ["user", "assistant", "toolResult"];
 
 #[derive(Debug, Clone)]
@@ -47,8 +50,24 @@ enum Step {
         of: usize,
         keep: usize,
     },
-    /// Another instance finds what this one left on the disk.
-    Crash,
+    /// Another instance finds what this one has on the disk while messages are on their way there.
+    Crash {
+        of: usize,
+        messages: Vec<(u64, usize)>,
+        tokens: u64,
+        moment: Moment,
+    },
+}
+
+/// When the folder is taken as it stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moment {
+    /// The messages are on their way.
+    AtOnce,
+    /// Some of their bytes are in the file.
+    Amid,
+    /// They were answered.
+    Afterwards,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -65,7 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (of(), seldom()).prop_map(|(of, expects_another)| Step::Reset { of, expects_another }),
         1 => (of(), seldom()).prop_map(|(of, keeps_name)| Step::Delete { of, keeps_name }),
         2 => (of(), 1..4usize).prop_map(|(of, keep)| Step::Compact { of, keep }),
-        1 => Just(Step::Crash),
+        3 => (of(), messages(), 0..9u64, proptest::sample::select(vec![Moment::AtOnce, Moment::Amid, Moment::Afterwards]))
+            .prop_map(|(of, messages, tokens, moment)| Step::Crash { of, messages, tokens, moment }),
     ]
 }
 
@@ -97,6 +117,11 @@ fn said(messages: &[(u64, usize)]) -> Vec<Value> {
         message
     };
     messages.iter().map(one).collect()
+}
+
+fn appending(of: usize, messages: &[(u64, usize)], tokens: u64) -> Value {
+    let tokens = json!({ "addTokens": { "input": tokens, "output": 1 } });
+    json!({ "key": KEYS[of], "messages": said(messages), "set": tokens })
 }
 
 /// A message that is there already is passed over.
@@ -132,8 +157,7 @@ impl World {
                 }
             }
             Step::Append { of, messages, tokens } => {
-                let params = json!({ "key": KEYS[*of], "messages": said(messages), "set": { "addTokens": { "input": tokens, "output": 1 } } });
-                let appended = ask(&self.running, "append", params).payload();
+                let appended = ask(&self.running, "append", appending(*of, messages, *tokens)).payload();
                 self.is_there(*of, &appended["sessionId"])?;
                 let session = self.sessions.get_mut(of).expect("it is there now");
                 grow(&mut session.messages, messages);
@@ -161,12 +185,46 @@ impl World {
                 self.over.extend(before.map(|before| (*of, before.id, before.messages)));
             }
             Step::Compact { of, keep } => self.compact(*of, *keep)?,
-            Step::Crash => {
-                let next = harness().data_of(self.running.data_dir()).start();
-                self.running = next;
-            }
+            Step::Crash { of, messages, tokens, moment } => self.crash(*of, messages, *tokens, *moment)?,
         }
         self.compare()
+    }
+
+    /// The folder is taken as it stands while an append is under way, and whatever the instance before does afterwards, its
+    /// orderly end among it, is none of the next one's business. All of the append is there or nothing, and all of it if it
+    /// was answered before.
+    fn crash(&mut self, of: usize, messages: &[(u64, usize)], tokens: u64, moment: Moment) -> Outcome {
+        let log = self.running.data_dir().join("sessions.db-wal");
+        let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+        let (append, before) = (appending(of, messages, tokens), size());
+        let pending = self.running.begin_as(Who::plugin("agent"), "session.store.append", append);
+        match moment {
+            Moment::AtOnce => {}
+            Moment::Amid => {
+                let begun = Instant::now();
+                while size() == before && !pending.is_done() {
+                    prop_assert!(begun.elapsed() < PATIENCE, "nothing is written");
+                    std::thread::yield_now();
+                }
+            }
+            Moment::Afterwards => drop(pending.wait().payload()),
+        }
+        let was_answered = pending.is_done();
+        self.running = harness().data_of(self.running.data_dir()).start();
+        let found = ask(&self.running, "transcript", json!({ "key": KEYS[of] })).payload();
+        let mut after = self.sessions.get(&of).cloned().unwrap_or_default();
+        grow(&mut after.messages, messages);
+        after.tokens = Some(after.tokens.unwrap_or(0) + tokens);
+        let has_happened = found["sessionId"].is_string()
+            && found["total"] == json!(after.messages.len())
+            && found["entry"].get("inputTokens").and_then(Value::as_u64) == after.tokens;
+        prop_assert!(has_happened || !was_answered, "what was answered is gone: {}", found);
+        if has_happened {
+            self.is_there(of, &found["sessionId"])?;
+            let session = self.sessions.get_mut(&of).expect("it is there now");
+            (session.messages, session.tokens) = (after.messages, after.tokens);
+        }
+        Ok(())
     }
 
     /// A session is there, made just now if it was not, and in this conversation.
