@@ -4890,7 +4890,12 @@ data class NodeDescribeResult (
     /**
      * Its version.
      */
-    val version: String? = null
+    val version: String? = null,
+
+    /**
+     * Commands that it asked for and was not given; for those who may decide about it.
+     */
+    val withheldCommands: List<String>? = null
 )
 
 /**
@@ -5447,7 +5452,12 @@ data class NodeRow (
     /**
      * Its version.
      */
-    val version: String? = null
+    val version: String? = null,
+
+    /**
+     * Commands that it asked for and was not given; for those who may decide about it.
+     */
+    val withheldCommands: List<String>? = null
 )
 
 /**
@@ -5456,7 +5466,9 @@ data class NodeRow (
 @Serializable
 data class NodePairApproveParams (
     /**
-     * Those of the commands it asks for that are approved; all of them if absent.
+     * Those of the commands it asks for that are approved; all of them if absent. Those in
+     * withheldCommands may be named
+     * as well.
      */
     val commands: List<String>? = null,
 
@@ -5659,7 +5671,14 @@ data class NodePairListRequest (
     /**
      * Its version.
      */
-    val version: String? = null
+    val version: String? = null,
+
+    /**
+     * Commands that it offers as well, and that were withheld from it before. It does not ask
+     * for them: they are approved
+     * only if they are named.
+     */
+    val withheldCommands: List<String>? = null
 )
 
 /**
@@ -5789,7 +5808,14 @@ data class NodePairRequestedEvent (
     /**
      * Its version.
      */
-    val version: String? = null
+    val version: String? = null,
+
+    /**
+     * Commands that it offers as well, and that were withheld from it before. It does not ask
+     * for them: they are approved
+     * only if they are named.
+     */
+    val withheldCommands: List<String>? = null
 )
 
 /**

@@ -3644,6 +3644,8 @@ struct GatewayNodeDescribeResult: Codable {
     let ts: Int
     /// Its version.
     let version: String?
+    /// Commands that it asked for and was not given; for those who may decide about it.
+    let withheldCommands: [String]?
 
     enum CodingKeys: String, CodingKey {
         case approvalState = "approvalState"
@@ -3674,6 +3676,7 @@ struct GatewayNodeDescribeResult: Codable {
         case sessionHost = "sessionHost"
         case ts = "ts"
         case version = "version"
+        case withheldCommands = "withheldCommands"
     }
 }
 
@@ -4052,6 +4055,8 @@ struct GatewayNodeRow: Codable {
     let sessionHost: Bool
     /// Its version.
     let version: String?
+    /// Commands that it asked for and was not given; for those who may decide about it.
+    let withheldCommands: [String]?
 
     enum CodingKeys: String, CodingKey {
         case approvalState = "approvalState"
@@ -4081,13 +4086,16 @@ struct GatewayNodeRow: Codable {
         case remoteIp = "remoteIp"
         case sessionHost = "sessionHost"
         case version = "version"
+        case withheldCommands = "withheldCommands"
     }
 }
 
 /// Parameters of `node.pair.approve`.
 // MARK: - GatewayNodePairApproveParams
 struct GatewayNodePairApproveParams: Codable {
-    /// Those of the commands it asks for that are approved; all of them if absent.
+    /// Those of the commands it asks for that are approved; all of them if absent. Those in
+    /// withheldCommands may be named
+    /// as well.
     let commands: [String]?
     /// The request's id.
     let requestId: String
@@ -4214,6 +4222,10 @@ struct GatewayNodePairListRequest: Codable {
     let ts: Int
     /// Its version.
     let version: String?
+    /// Commands that it offers as well, and that were withheld from it before. It does not ask
+    /// for them: they are approved
+    /// only if they are named.
+    let withheldCommands: [String]?
 
     enum CodingKeys: String, CodingKey {
         case caps = "caps"
@@ -4231,6 +4243,7 @@ struct GatewayNodePairListRequest: Codable {
         case silent = "silent"
         case ts = "ts"
         case version = "version"
+        case withheldCommands = "withheldCommands"
     }
 }
 
@@ -4314,6 +4327,10 @@ struct GatewayNodePairRequestedEvent: Codable {
     let ts: Int
     /// Its version.
     let version: String?
+    /// Commands that it offers as well, and that were withheld from it before. It does not ask
+    /// for them: they are approved
+    /// only if they are named.
+    let withheldCommands: [String]?
 
     enum CodingKeys: String, CodingKey {
         case caps = "caps"
@@ -4331,6 +4348,7 @@ struct GatewayNodePairRequestedEvent: Codable {
         case silent = "silent"
         case ts = "ts"
         case version = "version"
+        case withheldCommands = "withheldCommands"
     }
 }
 

@@ -4047,6 +4047,10 @@ export interface NodeDescribeResult {
      * Its version.
      */
     version?: null | string;
+    /**
+     * Commands that it asked for and was not given; for those who may decide about it.
+     */
+    withheldCommands?: string[] | null;
 }
 
 /**
@@ -4503,6 +4507,10 @@ export interface NodeRow {
      * Its version.
      */
     version?: null | string;
+    /**
+     * Commands that it asked for and was not given; for those who may decide about it.
+     */
+    withheldCommands?: string[] | null;
 }
 
 /**
@@ -4510,7 +4518,9 @@ export interface NodeRow {
  */
 export interface NodePairApproveParams {
     /**
-     * Those of the commands it asks for that are approved; all of them if absent.
+     * Those of the commands it asks for that are approved; all of them if absent. Those in
+     * withheldCommands may be named
+     * as well.
      */
     commands?: string[] | null;
     /**
@@ -4679,6 +4689,12 @@ export interface NodePairListRequest {
      * Its version.
      */
     version?: null | string;
+    /**
+     * Commands that it offers as well, and that were withheld from it before. It does not ask
+     * for them: they are approved
+     * only if they are named.
+     */
+    withheldCommands?: string[];
 }
 
 /**
@@ -4789,6 +4805,12 @@ export interface NodePairRequestedEvent {
      * Its version.
      */
     version?: null | string;
+    /**
+     * Commands that it offers as well, and that were withheld from it before. It does not ask
+     * for them: they are approved
+     * only if they are named.
+     */
+    withheldCommands?: string[];
 }
 
 /**
