@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use clawhost_tests::support::Gateway;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::load::{Plan, SPARE, Tally};
 use crate::report::Report;
@@ -81,7 +82,15 @@ async fn main() -> ExitCode {
     // What a client panics with is a finding, and printed as one.
     std::panic::set_hook(Box::new(|_| {}));
     let json = arguments.json;
-    let report = match tokio::spawn(soak(arguments)).await {
+    let report = tokio::select! {
+        report = tokio::spawn(soak(arguments)) => report,
+        // With the runtime goes the gateway, which would outlive this tool otherwise.
+        () = told_to_end() => {
+            eprintln!("ended before its time");
+            return ExitCode::FAILURE;
+        }
+    };
+    let report = match report {
         Ok(report) => report,
         Err(error) => {
             eprintln!("{}", load::words(error));
@@ -93,6 +102,15 @@ async fn main() -> ExitCode {
     }
     println!("{}", report.json());
     if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Somebody wants this to end.
+async fn told_to_end() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be waited for");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 async fn soak(arguments: Arguments) -> Report {
