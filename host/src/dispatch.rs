@@ -22,7 +22,7 @@ use crate::calls::{InFlight, OpenCall, Stage, Traceparent, Waiting};
 use crate::connections::Connection;
 use crate::gateway::Gateway;
 use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
-use crate::idempotency::Decision;
+use crate::idempotency::{self, Decision};
 use crate::plugin::RunningPlugin;
 use crate::plugins::live;
 use crate::refusals::refused;
@@ -217,11 +217,15 @@ pub fn end(gateway: &Arc<Gateway>, number: u64, reason: i32, error: &ErrorShape)
         // With the call goes what the watchdog would see.
         handover::name_stall(gateway, &mut call);
         let told = tell_cancelled(&call, number, reason, Tell::Here);
-        if let Asker::Shared(run) = &call.asker
-            && call.waiting.is_none()
-        {
-            run.cut_off();
-        }
+        let unknown = idempotency::unknown();
+        let error = match &call.asker {
+            Asker::Shared(run) if call.waiting.is_none() => {
+                run.cut_off();
+                // Nobody is told to try again what would be answered with this.
+                if error.retryable == Some(true) { &unknown } else { error }
+            }
+            _ => error,
+        };
         settle(gateway, number, call, Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
         told();
     }

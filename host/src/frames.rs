@@ -79,20 +79,32 @@ fn header(opcode: u8, len: usize) -> ([u8; 10], usize) {
 pub fn end_of_begun(frames: &[u8], place: usize) -> usize {
     let mut end = 0;
     while end < place {
-        let Some(head) = frames.get(end..end + 2).filter(|head| matches!(head[0], TEXT | CLOSE | 0x89 | 0x8a)) else {
-            return frames.len();
-        };
-        let number = |from: usize, count: usize| {
-            let bytes = frames.get(end + from..end + from + count).unwrap_or_default();
-            bytes.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
-        };
-        end += match head[1] {
-            126 => 4 + number(2, 2),
-            127 => 10 + number(2, 8),
-            length => 2 + usize::from(length),
-        };
+        end = next(frames, end);
     }
-    end.min(frames.len())
+    end
+}
+
+/// Where the first close frame begins, from this beginning of a frame on; the end of all, if there is none.
+pub fn close_from(frames: &[u8], mut begin: usize) -> usize {
+    while frames.get(begin).is_some_and(|opcode| *opcode != CLOSE) {
+        begin = next(frames, begin);
+    }
+    begin
+}
+
+/// Where the frame after the one that begins here begins.
+fn next(frames: &[u8], begin: usize) -> usize {
+    let rest = &frames[begin..];
+    let number = |bytes: Option<&[u8]>| {
+        bytes.unwrap_or_default().iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let length = match rest {
+        [TEXT | CLOSE | 0x89 | 0x8a, 126, ..] => 4 + number(rest.get(2..4)),
+        [TEXT | CLOSE | 0x89 | 0x8a, 127, ..] => number(rest.get(2..10)).saturating_add(10),
+        [TEXT | CLOSE | 0x89 | 0x8a, length, ..] => 2 + usize::from(*length),
+        _ => rest.len(),
+    };
+    begin + length.min(rest.len())
 }
 
 /// A text of a plugin as one line of bounded length: a log has lines of its own only.
@@ -153,6 +165,12 @@ mod tests {
                 assert_eq!(end_of_begun(&out, place), pair[1]);
             }
         }
+        assert_eq!(close_from(&out, ends[2]), out.len(), "there is none");
+        out.extend_from_slice(&PING);
+        let begin = out.len();
+        close(&mut out, 1008, "slow consumer");
+        assert_eq!((close_from(&out, ends[2]), close_from(&out, begin)), (begin, begin));
+        assert_eq!(end_of_begun(b"HTTP/1.1 101", 5), 12, "what is no frame is left alone");
     }
 
     #[test]

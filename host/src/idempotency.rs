@@ -235,14 +235,7 @@ impl Run {
                     asker.hear(answer);
                 }
             }
-            Outcome::Unknown => {
-                asker.refuse(
-                    &ErrorShape::unavailable(
-                        "the gateway or its plugin stopped while this request ran; its outcome is unknown",
-                    )
-                    .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
-                );
-            }
+            Outcome::Unknown => asker.refuse(&unknown()),
         }
     }
 
@@ -291,6 +284,12 @@ impl Run {
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is said of a call that somebody else ended.
+pub fn unknown() -> ErrorShape {
+    ErrorShape::unavailable("the gateway or its plugin stopped while this request ran; its outcome is unknown")
+        .with_details(json!({ "code": "OUTCOME_UNKNOWN" }))
 }
 
 /// Makes room: stale entries first, else the oldest that is answered. False if all of them run.

@@ -222,16 +222,15 @@ impl Outbox {
             }
             // The owner was held up, and has asked nobody yet.
             QUEUED => {}
-            _ => self.pulse.store(SILENT, Ordering::Relaxed),
+            // Unless it is heard at this very moment.
+            _ => _ = self.pulse.compare_exchange(ASKED, SILENT, Ordering::Relaxed, Ordering::Relaxed),
         }
         rouse(state);
     }
 
-    /// What was queued is on its way, or the peer takes nothing: from here on it has the time from one ping to the next.
+    /// The ping is on its way, or the peer takes nothing: from here on it has the time from one ping to the next.
     pub fn asked(&self) {
-        if self.pulse.load(Ordering::Relaxed) == QUEUED {
-            self.pulse.store(ASKED, Ordering::Relaxed);
-        }
+        let _ = self.pulse.compare_exchange(QUEUED, ASKED, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The peer lives.
@@ -260,13 +259,15 @@ impl Outbox {
         self.is_attended.store(true, Ordering::Relaxed);
     }
 
-    /// Takes all queued bytes to be written, or leaves a waker for when there are some.
+    /// Takes all queued bytes to be written, or leaves a waker for when there are some. What was taken before is written.
     pub fn take(&self, waker: &Waker) -> Option<Vec<u8>> {
         let mut state = self.lock();
         if state.is_open() {
             self.catch_up(&mut state);
         }
         if state.bytes.is_empty() {
+            // With the lock: a ping that is queued from here on is none that was written.
+            self.asked();
             self.is_attended.store(false, Ordering::Relaxed);
             match &mut state.waker {
                 Some(known) => known.clone_from(waker),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use metrics::Counter;
-use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -29,9 +28,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
         true
     }
 
-    /// Whether there is something to read, as the system itself says: readiness is only known as of the last time that anybody
-    /// asked for it.
-    fn has_unread(&self) -> bool;
+    /// Bytes that wait to be read, as the system itself says: readiness is only known as of the last time that anybody asked
+    /// for it.
+    fn unread(&self) -> u64;
 }
 
 impl Stream for TcpStream {
@@ -39,10 +38,8 @@ impl Stream for TcpStream {
         self.try_io(Interest::READABLE, || Ok(())).is_ok()
     }
 
-    fn has_unread(&self) -> bool {
-        let mut byte = [0_u8; 1];
-        // The end of the stream is nothing to read.
-        matches!(recv(self, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+    fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(self).unwrap_or_default()
     }
 }
 
@@ -84,6 +81,8 @@ pub struct Socket<S> {
     drained: bool,
     /// The system had no more room for what is to be written.
     stuck: bool,
+    /// Bytes that waited to be read at the last look, if nothing was read since.
+    unread: u64,
     bytes_out: Counter,
 }
 
@@ -114,6 +113,7 @@ impl<S: Stream> Socket<S> {
             counted: 0,
             drained: false,
             stuck: false,
+            unread: 0,
             bytes_out: bytes.1,
         }
     }
@@ -141,6 +141,7 @@ impl<S: Stream> Socket<S> {
         loop {
             let read = self.frames.read();
             if std::mem::take(&mut self.frames.get_mut().is_heard) {
+                self.unread = 0;
                 self.outbox.heard();
             }
             match read {
@@ -169,8 +170,13 @@ impl<S: Stream> Socket<S> {
 
     /// Whether the peer has said nothing for so long that it is taken for gone. What has arrived and was not read yet counts,
     /// however long this side was held up.
-    pub fn is_silent(&self) -> bool {
-        if self.outbox.is_silent() && self.frames.get_ref().stream.has_unread() {
+    pub fn is_silent(&mut self) -> bool {
+        if !self.outbox.is_silent() {
+            return false;
+        }
+        // One who is not read, for it takes nothing, is not heard by what it sent long ago.
+        let unread = self.frames.get_ref().stream.unread();
+        if unread > std::mem::replace(&mut self.unread, unread) {
             self.outbox.heard();
         }
         self.outbox.is_silent()
@@ -211,19 +217,17 @@ impl<S: Stream> Socket<S> {
                 }
             }
             if self.writing.0.is_empty() {
-                self.outbox.asked();
                 return Pin::new(&mut self.frames.get_mut().stream).poll_flush(context);
             }
         }
     }
 
-    /// Forgets frames that were taken to be written and have not begun: a peer that fell behind has no use for them, and others
-    /// have for the memory.
+    /// Forgets frames that were taken to be written and have not begun, but for the close: a peer that fell behind has no use
+    /// for them, and others have for the memory.
     pub fn drop_unbegun(&mut self) {
         let (bytes, done) = &mut self.writing;
         let end = frames::end_of_begun(bytes, *done);
-        let dropped = (bytes.len() - end).min(self.counted);
-        bytes.truncate(end);
+        let dropped = bytes.drain(end..frames::close_from(bytes, end)).len().min(self.counted);
         bytes.shrink_to_fit();
         self.counted -= dropped;
         self.outbox.written(dropped);

@@ -47,7 +47,7 @@ fn a_peer_is_silent_if_it_was_asked_and_nothing_was_heard_until_the_next_ping() 
     let outbox = outbox(64);
     outbox.ping();
     assert_eq!(outbox.take(Waker::noop()).as_deref(), Some(&frames::PING[..]));
-    outbox.asked();
+    assert_eq!(outbox.take(Waker::noop()), None, "it is written");
     assert!(!outbox.is_silent());
     outbox.heard();
     outbox.ping();

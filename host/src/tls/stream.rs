@@ -28,10 +28,10 @@ impl Stream for Transport {
         }
     }
 
-    fn has_unread(&self) -> bool {
+    fn unread(&self) -> u64 {
         match self {
-            Transport::Plain(stream) => stream.has_unread(),
-            Transport::Tls(stream) => stream.get_ref().0.has_unread(),
+            Transport::Plain(stream) => stream.unread(),
+            Transport::Tls(stream) => stream.get_ref().0.unread(),
         }
     }
 }

@@ -106,17 +106,22 @@ pub fn end(
     Ok(run)
 }
 
-/// The clock went back, now or while nobody looked: jobs that would wait for what it showed before are due by what it shows
-/// now. No time is run for twice, since the book has the runs.
-pub fn turn_back(db: &Connection, now: u64, config: &CronConfig) -> Result<(), MethodError> {
+/// The clock went back: jobs that would wait for what it showed before are due by what it shows now. No time is run for
+/// twice, since the book has the runs. Unless somebody saw the clock go back, only jobs that are of a time to come tell of it:
+/// of all others the next time may be what somebody wished.
+pub fn turn_back(db: &Connection, now: u64, seen: bool, config: &CronConfig) -> Result<(), MethodError> {
     for mut job in store::jobs(db)? {
-        if job.schedule.is_once() || !job.enabled {
+        let is_of_the_future = job.updated_at_ms > now || job.state.last_run_at_ms > Some(now);
+        if job.schedule.is_once() || !job.enabled || !(seen || is_of_the_future) {
             continue;
         }
         let moved = job.count_from(now);
         let next = job.schedule.next(now, config.time_zone.as_deref());
-        if moved || next < job.state.next_run_at_ms {
-            job.state.next_run_at_ms = next.min(job.state.next_run_at_ms);
+        let is_sooner = next.zip(job.state.next_run_at_ms).is_some_and(|(next, was)| next < was);
+        if is_sooner {
+            job.state.next_run_at_ms = next;
+        }
+        if is_sooner || moved {
             store::save(db, &job)?;
         }
     }

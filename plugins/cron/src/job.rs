@@ -212,7 +212,8 @@ impl Job {
             return false;
         }
         let every = (*every_ms).max(1);
-        *anchor = anchor.saturating_sub((*anchor - now).div_ceil(every).saturating_mul(every));
+        let phase = *anchor % every;
+        *anchor = now.checked_sub(phase).map_or(phase, |past| now - past % every);
         true
     }
 }

@@ -31,18 +31,19 @@ impl Cron {
             trouble(&self, error);
             self.host.sleep(STEP).await;
         }
-        // What it showed before this gateway came is not known: it may have been later.
-        let mut last = u64::MAX;
+        // What it showed before this gateway came is not known.
+        let mut last = None;
         loop {
             let seen = self.changed.seen();
             let now = self.now();
-            if now.saturating_add(BACK_MS) < last {
+            let went_back = last.is_some_and(|last| now.saturating_add(BACK_MS) < last);
+            if went_back || last.is_none() {
                 let config = self.config.clone();
-                self.db(move |db| book::turn_back(db, now, &config))
+                self.db(move |db| book::turn_back(db, now, went_back, &config))
                     .await
                     .unwrap_or_else(|error| trouble(&self, error));
             }
-            last = now;
+            last = Some(now);
             let next = self.begin_what_is_due().await.unwrap_or_else(|error| {
                 trouble(&self, error);
                 None

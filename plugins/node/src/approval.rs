@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use plugin_api::catalogue::PairedDevice;
-use plugin_api::{Batch, Call, HostError, MethodError, NoParams};
+use plugin_api::{Batch, Call, HostError, MethodError, NoParams, WriteError};
 use schemas::scope;
 use serde::Serialize;
 
-use crate::book::{Approved, Devices, Reconciled, Request};
+use crate::book::{Approved, Devices, Reconciled, Request, Waiting};
+use crate::handoff::Handoff;
 use crate::invoke::cut;
 use crate::listing;
 use crate::params::{Approve, ApprovedNode, NodeId, PairList, RejectedNode, RemovedNode, RequestId, Resolved};
@@ -65,26 +66,40 @@ impl Node {
             let batch = state.book.write_approval(&node_id, &approved, batch);
             (waiting, approved, batch.write())
         };
-        let node_id = waiting.request.node_id.clone();
-        // On disk before anything of it can be used.
-        if let Err(error) = written.await {
-            let mut state = self.state();
-            state.deciding.remove(&node_id);
+        // What is being written is decided, whether or not whoever asked is still there to hear it.
+        let outcome = Handoff::new();
+        let (node, theirs) = (self.clone(), outcome.clone());
+        self.host.spawn(async move {
+            let written = written.await;
+            theirs.leave(node.entered(waiting, approved, &devices, written));
+        });
+        outcome.taken().await
+    }
+
+    /// An approval is on disk, or could not be written.
+    fn entered(
+        self: &Arc<Self>,
+        waiting: Waiting,
+        approved: Approved,
+        devices: &Devices,
+        written: Result<(), WriteError>,
+    ) -> Result<ApprovedNode, MethodError> {
+        let (node_id, request_id) = (waiting.request.node_id.clone(), waiting.request.request_id.clone());
+        let mut state = self.state();
+        state.deciding.remove(&node_id);
+        if let Err(error) = written {
             state.book.pending.entry(node_id).or_insert(waiting);
             return Err(error.into());
         }
         let device = devices.get(&node_id);
         let node = listing::paired_node(&node_id, &approved, device);
-        {
-            let mut state = self.state();
-            state.deciding.remove(&node_id);
-            state.book.approved.insert(node_id.clone(), approved);
-            self.resolved(&state, &asked.request_id, &node_id, "approved");
-            self.apply(&mut state, &node_id, device);
-            self.deliver(&mut state, &node_id);
-        }
+        state.book.approved.insert(node_id.clone(), approved);
+        self.resolved(&state, &request_id, &node_id, "approved");
+        self.apply(&mut state, &node_id, device);
+        self.deliver(&mut state, &node_id);
+        drop(state);
         self.host.info(&format!("what node {node_id} offers was approved"));
-        Ok(ApprovedNode { request_id: asked.request_id, node })
+        Ok(ApprovedNode { request_id, node })
     }
 
     pub(crate) async fn reject(self: Arc<Self>, _: Call, asked: RequestId) -> Result<RejectedNode, MethodError> {

@@ -8,6 +8,7 @@
 mod approval;
 mod book;
 mod call;
+mod handoff;
 mod invoke;
 mod invokes;
 mod listing;

@@ -119,8 +119,8 @@ struct Wire {
 }
 
 impl Stream for Wire {
-    fn has_unread(&self) -> bool {
-        false
+    fn unread(&self) -> u64 {
+        0
     }
 }
 

@@ -60,6 +60,20 @@ fn a_clock_that_goes_back_makes_no_job_rest_until_it_is_there_again() {
 }
 
 #[test]
+fn a_start_takes_back_neither_a_last_time_that_was_missed_nor_one_that_was_put_off() {
+    let before = Bench::new();
+    let last = before.add_text(json!({ "kind": "cron", "expr": "0 0 13 15 1 * 2026" }), json!({}));
+    let put_off = before.add_text(json!({ "kind": "every", "everyMs": HOUR }), json!({}));
+    let tomorrow = json!({ "id": put_off, "patch": { "state": { "nextRunAtMs": NOON + 24 * HOUR } } });
+    before.cron.call("cron.update", tomorrow).payload();
+    let after = Bench::with(json!({}), NOON + HOUR + MINUTE, Some(&before.cron.data_dir()), |harness| harness);
+    after.cron.wait_event("cron");
+    after.cron.settle();
+    assert_eq!(after.texts(), [format!("cron:{last}:{}", NOON + HOUR)], "the only one there will ever be");
+    assert_eq!(after.job(&put_off)["state"]["nextRunAtMs"], NOON + 24 * HOUR);
+}
+
+#[test]
 fn policies_of_a_job_and_of_all() {
     let before = Bench::new();
     let hourly = || json!({ "kind": "every", "everyMs": HOUR });
