@@ -61,16 +61,18 @@ fn a_clock_that_goes_back_makes_no_job_rest_until_it_is_there_again() {
 
 #[test]
 fn a_start_takes_back_neither_a_last_time_that_was_missed_nor_one_that_was_put_off() {
-    let before = Bench::new();
-    let last = before.add_text(json!({ "kind": "cron", "expr": "0 0 13 15 1 * 2026" }), json!({}));
+    /// 2099-01-15T12:00:00Z: what a job is asked for must be to come by the machine's own clock as well.
+    const LATE: u64 = 4_072_161_600_000;
+    let before = Bench::with(json!({}), LATE, None, |harness| harness);
+    let last = before.add_text(json!({ "kind": "cron", "expr": "0 0 13 15 1 * 2099" }), json!({}));
     let put_off = before.add_text(json!({ "kind": "every", "everyMs": HOUR }), json!({}));
-    let tomorrow = json!({ "id": put_off, "patch": { "state": { "nextRunAtMs": NOON + 24 * HOUR } } });
+    let tomorrow = json!({ "id": put_off, "patch": { "state": { "nextRunAtMs": LATE + 24 * HOUR } } });
     before.cron.call("cron.update", tomorrow).payload();
-    let after = Bench::with(json!({}), NOON + HOUR + MINUTE, Some(&before.cron.data_dir()), |harness| harness);
+    let after = Bench::with(json!({}), LATE + HOUR + MINUTE, Some(&before.cron.data_dir()), |harness| harness);
     after.cron.wait_event("cron");
     after.cron.settle();
-    assert_eq!(after.texts(), [format!("cron:{last}:{}", NOON + HOUR)], "the only one there will ever be");
-    assert_eq!(after.job(&put_off)["state"]["nextRunAtMs"], NOON + 24 * HOUR);
+    assert_eq!(after.texts(), [format!("cron:{last}:{}", LATE + HOUR)], "the only one there will ever be");
+    assert_eq!(after.job(&put_off)["state"]["nextRunAtMs"], LATE + 24 * HOUR);
 }
 
 #[test]
