@@ -35,7 +35,8 @@ pub async fn http_at(door: &Door, request: &str) -> Answer {
         let _ = stream.read_to_end(&mut bytes).await;
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    let text = timeout(PATIENCE, exchange).await.expect("an answer");
+    let first = request.lines().next().unwrap_or_default();
+    let text = timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no end of an answer to {first:.200}"));
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     Answer { status, head: head.to_ascii_lowercase(), body: body.to_string() }
