@@ -28,11 +28,15 @@ pub async fn http(port: u16, request: &str) -> Answer {
 /// The same wherever a gateway is.
 pub async fn http_at(door: &Door, request: &str) -> Answer {
     let exchange = async {
-        let mut stream = door.open().await;
-        stream.write_all(request.as_bytes()).await.expect("the request is taken");
-        stream.flush().await.expect("the request is sent");
+        let (mut answer, mut way) = tokio::io::split(door.open().await);
+        // Both at once: a peer that answers while it reads waits for room, as this side would. Whether all was taken, the
+        // answer says.
+        let writing = async {
+            let _ = way.write_all(request.as_bytes()).await;
+            let _ = way.flush().await;
+        };
         let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes).await;
+        let _ = tokio::join!(writing, answer.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let first = request.lines().next().unwrap_or_default();
