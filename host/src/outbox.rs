@@ -97,7 +97,9 @@ struct State {
     bytes: Vec<u8>,
     /// Frames in `bytes`, for the metric.
     frames: u64,
-    /// How much the writer took last: about what there will be next.
+    /// How much the writer took last.
+    last: usize,
+    /// The lesser of the last two: about what there will be next. The one large hello of a connection says nothing of its ticks.
     typical: usize,
     seq: u64,
     /// Who hears broadcasts here, once it has joined.
@@ -278,7 +280,8 @@ impl Outbox {
         /// A single large answer must not make every later buffer large.
         const MAX_TYPICAL: usize = 64 * 1024;
         let bytes = std::mem::take(&mut state.bytes);
-        state.typical = bytes.len().min(MAX_TYPICAL);
+        let taken = bytes.len().min(MAX_TYPICAL);
+        state.typical = taken.min(std::mem::replace(&mut state.last, taken));
         match &mut state.writer {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use metrics::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
@@ -160,7 +161,8 @@ impl<S: Stream> Socket<S> {
                     let _ = self.frames.flush();
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.drained = true;
+                    // A task whose turn is over was not told whether there is more, and nothing but its next turn will wake it.
+                    self.drained = coop::has_budget_remaining();
                     return Poll::Pending;
                 }
                 Err(error) => return Poll::Ready(ending(&error)),
@@ -189,8 +191,11 @@ impl<S: Stream> Socket<S> {
             if *done < bytes.len() {
                 let pipe = self.frames.get_mut();
                 let Poll::Ready(count) = Pin::new(&mut pipe.stream).poll_write(context, &bytes[*done..])? else {
-                    self.stuck = true;
-                    self.outbox.asked();
+                    // Or the task's turn is over, which says nothing of the peer.
+                    if coop::has_budget_remaining() {
+                        self.stuck = true;
+                        self.outbox.asked();
+                    }
                     return Poll::Pending;
                 };
                 if count == 0 {
@@ -314,5 +319,65 @@ impl<S> Write for Pipe<S> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use metrics::Counter;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::outbox::{OutboxLimits, Shared};
+
+    /// A masked text frame of two bytes.
+    const FRAME: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+
+    async fn connected() -> (Socket<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (server, _) = listener.accept().await.expect("it came");
+        let limits = OutboxLimits { buffered: 1 << 20, buffered_hard: 1 << 20, buffered_total: 1 << 20 };
+        let outbox = Arc::new(Outbox::new(Arc::new(Shared::new(limits, &Metrics::new()))));
+        (Socket::new(server, Default::default(), outbox, 1 << 16, (Counter::noop(), Counter::noop())), client)
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_ends_where_nothing_is_left_to_read_is_followed_by_another_look() {
+        let (mut socket, mut client) = connected().await;
+        let (rests, rested) = oneshot::channel();
+        let (mut rests, mut heard, mut is_first_turn) = (Some(rests), 0, true);
+        let both = poll_fn(move |context| {
+            while let Poll::Ready(read) = socket.poll_read(context) {
+                assert!(matches!(read, Incoming::Text(text) if text.as_str() == "hi"));
+                heard += 1;
+                if heard == 2 {
+                    return Poll::Ready(());
+                }
+                // All is read, nobody has said so yet, and here the turn ends.
+                while coop::has_budget_remaining() {
+                    let _ = pin!(coop::consume_budget()).poll(context);
+                }
+            }
+            if heard == 1 && !std::mem::take(&mut is_first_turn) {
+                rests.take().map(|rests| rests.send(()));
+            }
+            Poll::Pending
+        });
+        client.write_all(&FRAME).await.expect("room");
+        // A task of its own: nothing else wakes it.
+        let both = tokio::spawn(both);
+        rested.await.expect("it rests");
+        client.write_all(&FRAME).await.expect("room");
+        let both = timeout(Duration::from_secs(10), both).await;
+        both.expect("it is woken by what arrives").expect("no panic");
     }
 }

@@ -165,3 +165,20 @@ fn the_total_returns_to_zero() {
     outbox.shut();
     assert_eq!(total(), 0);
 }
+
+#[test]
+fn one_large_answer_reserves_no_room_for_what_is_small() {
+    let outbox = outbox(1 << 20);
+    let room = |len: usize| {
+        outbox.response(|out| out.resize(out.len() + len, b'x')).expect("room");
+        let bytes = outbox.take(Waker::noop()).expect("queued");
+        outbox.written(bytes.len());
+        bytes.capacity()
+    };
+    room(100);
+    room(5000);
+    assert!(room(100) < 1000, "behind a hello");
+    (room(5000), room(5000));
+    let grown = room(5000);
+    assert!((5000..6000).contains(&grown), "several large ones find their room at once: {grown}");
+}
