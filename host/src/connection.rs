@@ -14,7 +14,6 @@ use plugin_api::catalogue::ConnectionClosed;
 use schemas::frame::write;
 use schemas::presence;
 use schemas::protocol::close;
-use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use crate::authority::Authority;
@@ -102,7 +101,7 @@ async fn handshake<S: Stream>(
     deadline: Instant,
 ) -> Result<Box<Accepted>, Box<Refusal>> {
     let nonce = uuid::Uuid::new_v4().to_string();
-    let challenge = json!({ "nonce": nonce, "ts": schemas::now_ms() }).to_string();
+    let challenge = format!(r#"{{"nonce":"{nonce}","ts":{}}}"#, schemas::now_ms());
     let mut open = Vec::with_capacity(160);
     write::event_open(&mut open, "connect.challenge", Some(challenge.as_bytes()), None);
     let _ = outbox.targeted(&open);

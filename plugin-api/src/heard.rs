@@ -78,6 +78,16 @@ fn split(text: &str) -> Option<(&str, &str)> {
     (!event.contains('\\')).then_some((event, payload))
 }
 
+/// A name in the content of an event about a connection.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    Conn,
+    Role,
+    #[serde(other)]
+    Other,
+}
+
 /// Reads until it has found what it looks for, and no further.
 #[derive(Default)]
 struct Found {
@@ -93,11 +103,11 @@ impl<'de> Visitor<'de> for &mut Found {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match &*key {
-                "conn" => self.conn = Some(map.next_value()?),
-                "role" => self.role = Some(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Conn => self.conn = Some(map.next_value()?),
+                Key::Role => self.role = Some(map.next_value()?),
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
             if self.conn.is_some() && self.role.is_some() {
                 return Err(de::Error::custom("it is enough"));
