@@ -102,6 +102,12 @@ impl Authority {
         self.bounds.as_ref().is_none_or(|bounds| bounds.methods.permits(method))
     }
 
+    /// Whether the token it came in by is for any of these methods.
+    pub fn reaches_any(&self, methods: &[Box<str>]) -> bool {
+        let Some(bounds) = &self.bounds else { return true };
+        bounds.methods.is_open() || methods.iter().any(|method| bounds.methods.permits(method))
+    }
+
     /// Whether the token it came in by is too old by now.
     pub fn has_expired(&self, now_ms: u64) -> bool {
         self.bounds.as_ref().is_some_and(|bounds| bounds.has_expired(now_ms))

@@ -167,12 +167,16 @@ impl Running {
             tracing::warn!("calls were still running when the time to drain was over");
         }
         drop(self.ticker.take());
+        let stopped = ErrorShape::unavailable("the gateway is stopping").retry_after(1500);
+        let stopped = stopped.with_details(json!({ "code": STOPPING }));
+        // Behind a close nobody would hear it.
+        for call in gateway.calls.numbers(|call| call.slot.is_some()) {
+            dispatch::end(&gateway, call, GWP_CANCEL_STOP, &stopped);
+        }
         gateway.exchanges.close_sockets(|_| true);
         gateway.connections.each(|connection| connection.outbox.close(close::RESTART, "service restart"));
         let grace = Duration::from_millis(limits.close_grace_ms) + Duration::from_millis(500);
         let _ = tokio::time::timeout(grace, gateway.connections.gone()).await;
-        let stopped = ErrorShape::unavailable("the gateway is stopping").retry_after(1500);
-        let stopped = stopped.with_details(json!({ "code": STOPPING }));
         for call in gateway.calls.numbers(|_| true) {
             dispatch::end(&gateway, call, GWP_CANCEL_STOP, &stopped);
         }

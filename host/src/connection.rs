@@ -298,10 +298,10 @@ fn exchange<S: Stream>(
     /// Frames handled before answers leave.
     const BATCH: u64 = 64;
     loop {
-        match socket.poll_write(context) {
+        let is_stuck = match socket.poll_write(context) {
             Poll::Ready(Err(_)) => return Poll::Ready(Last::Gone),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
+            written => written.is_pending(),
+        };
         if connection.outbox.is_closing() {
             return Poll::Ready(Last::Us);
         }
@@ -322,7 +322,8 @@ fn exchange<S: Stream>(
             }
             match socket.poll_read(context) {
                 Poll::Pending if handled == 0 && socket.is_silent() => return Poll::Ready(Last::Silent),
-                Poll::Pending if handled == 0 && !socket.has_control() => return Poll::Pending,
+                // What is to be written waits for the peer, whoever wakes this task then.
+                Poll::Pending if handled == 0 && (is_stuck || !socket.has_control()) => return Poll::Pending,
                 Poll::Pending => break None,
                 Poll::Ready(Incoming::Text(text)) => {
                     connection.outbox.attend();
@@ -377,11 +378,12 @@ async fn farewell<S: Stream>(socket: &mut Socket<S>, grace_ms: u64) {
 /// The next message, writing what is queued meanwhile.
 fn next<S: Stream>(socket: &mut Socket<S>, context: &mut Context<'_>) -> Poll<Incoming> {
     loop {
-        if let Poll::Ready(Err(_)) = socket.poll_write(context) {
-            return Poll::Ready(Incoming::Gone);
-        }
+        let is_stuck = match socket.poll_write(context) {
+            Poll::Ready(Err(_)) => return Poll::Ready(Incoming::Gone),
+            written => written.is_pending(),
+        };
         match socket.poll_read(context) {
-            Poll::Pending if socket.has_control() => {}
+            Poll::Pending if socket.has_control() && !is_stuck => {}
             other => return other,
         }
     }

@@ -252,6 +252,9 @@ const NOBODY_LISTENS: &[u8] = br#"{"code":"UNAVAILABLE","message":"the connectio
 
 /// A connection has gone: what it waits for ends, except what runs on without it.
 pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
+    if connection.in_flight.load(Ordering::Relaxed) == 0 {
+        return;
+    }
     let conn = connection.number;
     let waiting = gateway.calls.numbers(|call| call.slot.as_ref().is_some_and(|slot| slot.0.number == conn));
     for number in waiting {
@@ -275,6 +278,10 @@ pub fn disconnected(gateway: &Arc<Gateway>, connection: &Connection) {
             told();
         }
     }
+    // What is left has joined what others began.
+    if connection.in_flight.load(Ordering::Relaxed) > 0 {
+        gateway.idempotency.forget_connection(conn);
+    }
 }
 
 /// Makes a call with a key that is kept, unless it was made already.
@@ -283,10 +290,12 @@ fn replayed(gateway: &Arc<Gateway>, mut start: Start<'_>, key: &str) {
     let identity = start.authority.identity();
     let asker = std::mem::replace(&mut start.asker, Asker::Nobody);
     let now = schemas::now_ms();
-    let Decision::Run(run) = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now) else { return };
+    let asker = (asker, start.slot.take());
+    let decision = gateway.idempotency.begin(&name, key, start.params, &identity, asker, now);
+    let Decision::Run(run, slot) = decision else { return };
     let (gateway, key, params) = (gateway.clone(), key.to_string(), start.params.to_string());
     let method = start.method.clone();
-    let Start { authority, conn, depth, timeout_ms, slot, number, traceparent, .. } = start;
+    let Start { authority, conn, depth, timeout_ms, number, traceparent, .. } = start;
     gateway.runtime.clone().spawn(async move {
         match gateway.idempotency.persist(&run, now).await {
             Ok(()) => {
@@ -585,8 +594,13 @@ fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
         tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
         return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
     }
-    let value = schemas::json::value(text).unwrap_or_default();
-    let id = value.get("id").and_then(serde_json::Value::as_str).filter(|id| !id.is_empty()).unwrap_or("invalid");
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    // Of a frame that nests too deeply to be a value, too.
+    let named = serde_json::from_str::<Named>(text).ok().filter(|named| !named.id.is_empty());
+    let id = named.as_ref().map_or("invalid", |named| named.id.as_str());
     let fault = gateway.frame_validator.describe_frame(text);
     let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));
     let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };

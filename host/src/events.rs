@@ -45,14 +45,22 @@ impl Subscriptions {
                 mailbox.send(GWP_SINK_EVENT, heard(OPENED, &payload, None).into());
             }
         }
+        // Those that ended while they heard, and were asked for no more.
+        list.retain(|known| known.plugin != plugin || !known.mailbox.is_over());
         list.push(Subscription { number, plugin, pattern: pattern.into(), mailbox });
     }
 
-    /// Ends one of a plugin's; the code says whether its sink may still be running.
+    /// Ends one of a plugin's. `GWP_BUSY` while its sink is running, however often it is asked; then the sink runs no more.
     pub fn remove(&self, number: u64, plugin: u64) -> i32 {
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
         match list.iter().position(|known| known.number == number && known.plugin == plugin) {
-            Some(place) => list.swap_remove(place).mailbox.close(),
+            Some(place) => {
+                let code = list[place].mailbox.close();
+                if code != GWP_BUSY {
+                    list.swap_remove(place);
+                }
+                code
+            }
             None => GWP_GONE,
         }
     }
@@ -228,7 +236,7 @@ fn broadcast(gateway: &Arc<Gateway>, entry: &Arc<EventEntry>, open: Vec<u8>, dro
 fn send_to(gateway: &Gateway, entry: &EventEntry, open: &[u8], conns: &[u64]) -> i32 {
     let mut reached = 0usize;
     for connection in conns.iter().filter_map(|number| gateway.connections.find(*number)) {
-        if entry.access.admits_chosen(&connection.authority) && connection.outbox.targeted(open).is_ok() {
+        if entry.admits_chosen(&connection.authority) && connection.outbox.targeted(open).is_ok() {
             reached += 1;
         }
     }

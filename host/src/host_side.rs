@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use plugin_api::abi::*;
-use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink};
+use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink, Told};
 use schemas::ErrorShape;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -128,81 +128,9 @@ impl HostSide {
         let Retained { call, depth, traceparent, .. } = retained;
         Ok(Account { authority, depth: depth + 1, parent: Some(call), traceparent })
     }
-}
 
-impl HostServices for HostSide {
-    fn offers(&self, id: &str) -> bool {
-        let Some((gateway, plugin)) = self.both() else { return false };
-        let drafts = gateway.live.load().gateway.plugins.allow_draft_extensions;
-        plugins::offers(id, plugin.origin, drafts)
-    }
-
-    fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
-        self.with(|gateway, plugin| dispatch::reply(gateway, plugin, call, kind, json))
-    }
-
-    fn emit(&self, event: EmittedEvent<'_>) -> i32 {
-        match self.live("emit") {
-            Ok((gateway, plugin)) => events::emit(&gateway, &plugin, event),
-            Err(code) => code,
-        }
-    }
-
-    fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
-        let link = self.link.load();
-        let plugin = link.as_ref().map_or("?", |link| &link.plugin.id);
-        let [target, message, fields] = [target, message, fields].map(frames::one_line);
-        let (target, fields) = (&*target, &*fields);
-        match level {
-            1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            3 => tracing::info!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            4 => tracing::debug!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            _ => tracing::trace!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-        }
-        GWP_OK
-    }
-
-    fn soon(&self, job: Job) -> i32 {
-        let Some((_, plugin)) = self.both() else { return GWP_GONE };
-        self.when_created(move || {
-            let place = plugin.place.clone();
-            place.run(move || run_for(plugin, job));
-        });
-        GWP_OK
-    }
-
-    fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
-        let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
-        let number = gateway.calls.next_number();
-        let (place, instance) = (plugin.place.clone(), plugin.clone());
-        let due = Box::new(move || instance.place.clone().run_here(move || run_for(instance, job)));
-        // Looked at with the timers locked: whoever cuts the instance off does that first, and clears the timers then.
-        if !self.timers.set(number, Duration::from_millis(ms), due, || self.link.load().is_some()) {
-            return Err(GWP_GONE);
-        }
-        let timers = self.timers.clone();
-        self.when_created(move || timers.keep(place.worker_threads()));
-        Ok(number)
-    }
-
-    fn cancel_timer(&self, timer: u64) -> i32 {
-        if self.timers.cancel(timer) { GWP_OK } else { GWP_GONE }
-    }
-
-    fn blocking(&self, job: Job) -> i32 {
-        let Some((_, plugin)) = self.both() else { return GWP_GONE };
-        if !plugin.place.can_block() {
-            return GWP_BUSY;
-        }
-        self.when_created(move || {
-            let place = plugin.place.clone();
-            place.run_blocking(move || run_for(plugin, job));
-        });
-        GWP_OK
-    }
-
-    fn invoke(&self, invocation: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
+    /// Checks a call of the plugin's and makes it on a task of its own.
+    fn begin_invocation(&self, invocation: Invocation<'_>, sink: Sink, tell: Told<'_>) -> Result<(), i32> {
         let (gateway, plugin) = self.live("invoke")?;
         let Account { authority, depth, parent, traceparent } =
             self.account_of(&gateway, &plugin, invocation.authority)?;
@@ -216,6 +144,7 @@ impl HostServices for HostSide {
         serde_json::from_str::<&RawValue>(params).map_err(|_| GWP_INVALID)?;
 
         let number = gateway.calls.next_number();
+        tell(number);
         let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
         lock(&gateway.plugin_books.invocations)
             .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone(), is_over: false });
@@ -257,7 +186,86 @@ impl HostServices for HostSide {
                 dispatch::end(&gateway, number, GWP_CANCEL_ASKED, &dispatch::ended());
             }
         });
-        Ok(number)
+        Ok(())
+    }
+}
+
+impl HostServices for HostSide {
+    fn offers(&self, id: &str) -> bool {
+        let Some((gateway, plugin)) = self.both() else { return false };
+        let drafts = gateway.live.load().gateway.plugins.allow_draft_extensions;
+        plugins::offers(id, plugin.origin, drafts)
+    }
+
+    fn reply(&self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
+        self.with(|gateway, plugin| dispatch::reply(gateway, plugin, call, kind, json))
+    }
+
+    fn emit(&self, event: EmittedEvent<'_>) -> i32 {
+        match self.live("emit") {
+            Ok((gateway, plugin)) => events::emit(&gateway, &plugin, event),
+            Err(code) => code,
+        }
+    }
+
+    fn log(&self, level: i32, target: &str, message: &str, fields: &str) -> i32 {
+        let link = self.link.load();
+        let Some(plugin) = link.as_ref().map(|link| &*link.plugin.id) else { return GWP_GONE };
+        let [target, message, fields] = [target, message, fields].map(frames::one_line);
+        let (target, fields) = (&*target, &*fields);
+        match level {
+            1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            3 => tracing::info!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            4 => tracing::debug!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            _ => tracing::trace!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+        }
+        GWP_OK
+    }
+
+    fn soon(&self, job: Job) -> i32 {
+        let Some((_, plugin)) = self.both() else { return GWP_GONE };
+        self.when_created(move || {
+            let place = plugin.place.clone();
+            place.run(move || run_for(plugin, job));
+        });
+        GWP_OK
+    }
+
+    fn after(&self, ms: u64, job: Job, tell: Told<'_>) -> i32 {
+        let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let number = gateway.calls.next_number();
+        tell(number);
+        let (place, instance) = (plugin.place.clone(), plugin.clone());
+        let due = Box::new(move || instance.place.clone().run_here(move || run_for(instance, job)));
+        // Looked at with the timers locked: whoever cuts the instance off does that first, and clears the timers then.
+        if !self.timers.set(number, Duration::from_millis(ms), due, || self.link.load().is_some()) {
+            tell(0);
+            return GWP_GONE;
+        }
+        let timers = self.timers.clone();
+        self.when_created(move || timers.keep(place.worker_threads()));
+        GWP_OK
+    }
+
+    fn cancel_timer(&self, timer: u64) -> i32 {
+        if self.timers.cancel(timer) { GWP_OK } else { GWP_GONE }
+    }
+
+    fn blocking(&self, job: Job) -> i32 {
+        let Some((_, plugin)) = self.both() else { return GWP_GONE };
+        if !plugin.place.can_block() {
+            return GWP_BUSY;
+        }
+        self.when_created(move || {
+            let place = plugin.place.clone();
+            place.run_blocking(move || run_for(plugin, job));
+        });
+        GWP_OK
+    }
+
+    fn invoke(&self, invocation: Invocation<'_>, sink: Sink, number: Told<'_>) -> i32 {
+        self.begin_invocation(invocation, sink, number).err().unwrap_or(GWP_OK)
     }
 
     fn cancel_invoke(&self, call: gwp_call) -> i32 {
@@ -336,16 +344,20 @@ impl HostServices for HostSide {
         }
     }
 
-    fn subscribe(&self, pattern: &str, sink: Sink) -> Result<u64, i32> {
-        let (gateway, plugin) = self.live("events.subscribe")?;
+    fn subscribe(&self, pattern: &str, sink: Sink, tell: Told<'_>) -> i32 {
+        let (gateway, plugin) = match self.live("events.subscribe") {
+            Ok(both) => both,
+            Err(code) => return code,
+        };
         if !grants::covers_pattern(&plugin.may_hear, pattern) {
             tracing::warn!(plugin = &*plugin.id, pattern, "a subscription that the plugin is not granted");
-            return Err(GWP_DENIED);
+            return GWP_DENIED;
         }
         let number = gateway.calls.next_number();
+        tell(number);
         let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
         gateway.subscriptions.add(&gateway.connections, number, plugin.number, pattern, mailbox);
-        Ok(number)
+        GWP_OK
     }
 
     fn unsubscribe(&self, subscription: u64) -> i32 {

@@ -13,14 +13,14 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use schemas::connect::Credentials;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::auth;
+use crate::auth::{self, BearerRefused};
 use crate::connection::{self, Upgraded};
 use crate::doorkeeper::{Open, Pending, Sender};
 use crate::doors;
@@ -89,7 +89,7 @@ struct Visit {
 /// A granted upgrade on its way.
 enum Granted {
     /// To the gateway's own protocol.
-    Gateway { upgrade: OnUpgrade, peer: Peer, pending: Pending },
+    Gateway { upgrade: OnUpgrade, peer: Peer, pending: Pending, accepted_at: Instant },
     /// To a plugin.
     Plugin(Box<Accepted>),
 }
@@ -105,6 +105,8 @@ struct DeskState {
     place: Option<Pending>,
     /// When it is cut, whatever goes on.
     deadline: Option<Instant>,
+    /// When the first request began, until it has come: a handshake behind others has its time from its own request on.
+    first: Option<Instant>,
     granted: Option<Granted>,
     /// The request that a plugin is answering.
     exchange: Option<Arc<Exchange>>,
@@ -133,6 +135,10 @@ impl DeskState {
 
 type Answer = Response<Body>;
 
+/// What an answer carries that is not given at once.
+#[derive(Clone)]
+struct HeldBack(Duration);
+
 impl Visit {
     async fn run(self, stream: TcpStream, open: Open, waiting: Pending) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -142,10 +148,14 @@ impl Visit {
         let deadline = self.accepted_at + Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
         let Some(stream) = self.secured(stream, deadline).await else { return };
         let holding = Holding::default();
-        let state = DeskState { place: Some(waiting), deadline: Some(deadline), granted: None, exchange: None };
+        let (place, deadline_of_all, first) = (Some(waiting), Some(deadline), Some(self.accepted_at));
+        let state = DeskState { place, deadline: deadline_of_all, first, granted: None, exchange: None };
         let desk = Desk { state: Mutex::new(state), holding: holding.clone() };
         let service = service_fn(|request| async {
-            let answer = Box::pin(self.answer(request, &desk)).await;
+            let mut answer = Box::pin(self.answer(request, &desk)).await;
+            if let Some(HeldBack(delay)) = answer.extensions_mut().remove() {
+                tokio::time::sleep(delay).await;
+            }
             self.gateway.metrics.http_answered(answer.status());
             Ok::<_, Infallible>(answer)
         });
@@ -160,8 +170,7 @@ impl Visit {
         let gateway = self.gateway;
         // On a task of its own, so that what HTTP needed is given back.
         match granted {
-            Some(Granted::Gateway { upgrade, peer, pending }) => {
-                let accepted_at = self.accepted_at;
+            Some(Granted::Gateway { upgrade, peer, pending, accepted_at }) => {
                 gateway.runtime.clone().spawn(async move {
                     let Some((stream, read_ahead, held)) = socket_of(upgrade).await else { return };
                     let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
@@ -249,6 +258,7 @@ impl Visit {
 
     async fn answer(&self, mut request: Request<Incoming>, desk: &Desk) -> Answer {
         let gateway = &self.gateway;
+        let accepted_at = desk.lock().first.take().unwrap_or_else(Instant::now);
         let mut peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
         let is_upgrade = asks_for_websocket(request.headers());
         match serve::claim(gateway, &request, self.own.as_deref()) {
@@ -277,7 +287,7 @@ impl Visit {
                 Ok((answer, pending)) => {
                     let upgrade = hyper::upgrade::on(&mut request);
                     let mut state = desk.lock();
-                    state.granted = Some(Granted::Gateway { upgrade, peer, pending });
+                    state.granted = Some(Granted::Gateway { upgrade, peer, pending, accepted_at });
                     desk.holding.begin();
                     answer
                 }
@@ -326,7 +336,7 @@ impl Visit {
             Served::Stream(exchange, mut answer) => {
                 // For another request the socket has to have a place at the door again. One whose answer goes on and on
                 // would keep it for long.
-                let known = answer.headers().contains_key(header::CONTENT_LENGTH);
+                let known = answer.headers().contains_key(header::CONTENT_LENGTH) || exchange.discards();
                 let place = (known && limits.http_keep_alive_ms > 0)
                     .then(|| gateway.doorkeeper.before_head(Sender::of(peer), limits).ok())
                     .flatten();
@@ -358,6 +368,10 @@ impl Visit {
         let headers = request.headers();
         if request.method() != Method::GET {
             return Err(Box::new(text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")));
+        }
+        if request.version() < Version::HTTP_11 {
+            let sentence = "a WebSocket takes HTTP/1.1; in nginx that is proxy_http_version 1.1";
+            return Err(Box::new(text(StatusCode::UPGRADE_REQUIRED, sentence)));
         }
         let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
         if version != Some(b"13") {
@@ -417,7 +431,7 @@ impl Visit {
         let gateway = &self.gateway;
         let settings = &gateway.handshake.auth;
         let shown = auth::authorize_shared(settings, &gateway.failures, &credentials, guesser, schemas::now_ms());
-        shown.map_err(|retry_after_ms| {
+        shown.map_err(|BearerRefused { retry_after_ms, delay }| {
             let json = r#"{"error":{"message":"Unauthorized","type":"unauthorized"}}"#;
             let limited = retry_after_ms.is_some();
             let status = if limited { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
@@ -428,6 +442,9 @@ impl Visit {
                 Some(ms) => headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000))),
                 None => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             };
+            if let Some(delay) = delay {
+                answer.extensions_mut().insert(HeldBack(delay));
+            }
             Box::new(answer)
         })
     }

@@ -14,6 +14,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, Asker};
+use crate::calls::InFlight;
 use crate::store::{Store, StoreError, idempotency as rows};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -52,7 +53,8 @@ pub struct Run {
 }
 
 struct Progress {
-    askers: Vec<Asker>,
+    /// With the slots of the requests that joined.
+    askers: Vec<(Asker, Option<InFlight>)>,
     interim: Option<Box<[u8]>>,
     outcome: Outcome,
     ts: u64,
@@ -72,8 +74,8 @@ enum Outcome {
 
 /// What a key means for the request that brought it.
 pub enum Decision {
-    /// It is new: run the method, with the run as asker, once the future's work is on disk.
-    Run(Arc<Run>),
+    /// It is new: run the method, with the run as asker, once the future's work is on disk. The request's slot is given back.
+    Run(Arc<Run>, Option<InFlight>),
     /// It has been answered, or will be.
     Settled,
 }
@@ -111,7 +113,7 @@ impl Idempotency {
         key: &str,
         params: &str,
         identity: &str,
-        mut asker: Asker,
+        (mut asker, slot): (Asker, Option<InFlight>),
         now_ms: u64,
     ) -> Decision {
         let fingerprint = fingerprint(params);
@@ -127,7 +129,7 @@ impl Idempotency {
                         .with_details(json!({ "code": "IDEMPOTENCY_KEY_REUSED" })),
                 );
             } else {
-                run.join(asker);
+                run.join(asker, slot);
             }
             return Decision::Settled;
         }
@@ -142,9 +144,15 @@ impl Idempotency {
             return Decision::Settled;
         }
         let run = self.run(method, key, fingerprint, identity.to_string(), Outcome::Running, now_ms);
-        run.lock().askers.push(asker);
+        run.lock().askers.push((asker, None));
         runs.insert(place, run.clone());
-        Decision::Run(run)
+        Decision::Run(run, slot)
+    }
+
+    /// A connection has gone: it hears no more, and its requests count no longer.
+    pub fn forget_connection(&self, number: u64) {
+        let runs: Vec<_> = self.lock().values().cloned().collect();
+        runs.iter().for_each(|run| run.forget_connection(number));
     }
 
     /// Writes that a run begins.
@@ -202,10 +210,10 @@ impl Run {
             progress.ts = schemas::now_ms();
             progress.outcome = self.keep(answer, progress.is_cut_off, progress.ts);
             drop(progress);
-            askers.iter_mut().for_each(|asker| asker.hear(answer));
+            askers.iter_mut().for_each(|(asker, _)| asker.hear(answer));
         } else {
             progress.interim = Some(answer.json().into());
-            progress.askers.iter_mut().for_each(|asker| asker.hear(answer));
+            progress.askers.iter_mut().for_each(|(asker, _)| asker.hear(answer));
         }
     }
 
@@ -217,17 +225,17 @@ impl Run {
 
     /// The connection has gone: it hears no more.
     pub fn forget_connection(&self, number: u64) {
-        self.lock().askers.retain(|asker| !asker.is_frame_of(number));
+        self.lock().askers.retain(|(asker, _)| !asker.is_frame_of(number));
     }
 
-    fn join(&self, mut asker: Asker) {
+    fn join(&self, mut asker: Asker, slot: Option<InFlight>) {
         let mut progress = self.lock();
         match &progress.outcome {
             Outcome::Running => {
                 if let Some(interim) = &progress.interim {
                     asker.hear(Answer::Interim(interim));
                 }
-                progress.askers.push(asker);
+                progress.askers.push((asker, slot));
             }
             // One that is forgotten by now was there when this asker came, who hears what those beside it have heard.
             Outcome::Done(kind, json) | Outcome::Forgotten(kind, json) => {

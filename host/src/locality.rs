@@ -49,8 +49,10 @@ impl Peer {
         let host = single(headers, "host");
         let host_name = host.as_deref().map(host_name);
 
-        // A proxy that appends lets the client write the first hop, so every hop must be this machine.
-        let from_here = is_loopback(peer_ip) && hops.iter().all(|hop| hop.is_some_and(is_loopback));
+        // A proxy that appends lets the client write the first hop, so every hop must be this machine; and one that speaks
+        // of the request without saying whom it came from leaves that open.
+        let is_told = !forwarded || !hops.is_empty();
+        let from_here = is_loopback(peer_ip) && is_told && hops.iter().all(|hop| hop.is_some_and(is_loopback));
         let local = from_here && host_name.as_deref().is_some_and(names_this_machine) && (!forwarded || trusted);
         let believable = !local && (!forwarded || trusted) && !is_loopback(client_ip);
 
@@ -201,6 +203,11 @@ mod tests {
             (loopback, vec![here, ("x-forwarded-for", "203.0.113.9")], vec!["127.0.0.1"], false, Some("203.0.113.9")),
             (loopback, vec![here, ("x-forwarded-for", "127.0.0.1, 203.0.113.9")], vec!["127.0.0.1"], false, None),
             (loopback, vec![here, ("x-forwarded-for", "unknown")], vec!["127.0.0.1"], false, None),
+            // One that does not say whom the request came from.
+            (loopback, vec![here, ("x-forwarded-for", "")], vec!["127.0.0.1"], false, None),
+            (loopback, vec![here, ("x-forwarded-host", "x")], vec!["127.0.0.1"], false, None),
+            (loopback, vec![here, ("forwarded", "for=127.0.0.1")], vec!["127.0.0.1"], false, None),
+            (loopback, vec![here], vec!["127.0.0.1"], true, None),
             (loopback, vec![here, ("x-real-ip", "203.0.113.9")], vec!["127.0.0.1"], false, Some("203.0.113.9")),
             ("10.0.0.2:5000", vec![here, ("x-forwarded-for", "127.0.0.1")], vec!["10.0.0.2"], false, None),
             ("10.0.0.2:5000", vec![here], vec!["10.0.0.2"], false, Some("10.0.0.2")),

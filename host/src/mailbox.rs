@@ -237,6 +237,11 @@ impl Mailbox {
         if self.running.try_lock().is_ok() { GWP_OK } else { GWP_BUSY }
     }
 
+    /// Whether it was closed and the sink has come to its end.
+    pub fn is_over(&self) -> bool {
+        self.lock().closed && self.running.try_lock().is_ok()
+    }
+
     /// Delivers nothing any more but, when the sink is running right now, this last letter: then the sink learns of the
     /// end from it, and the code is `GWP_GONE`.
     pub fn end(self: &Arc<Self>, kind: i32, json: Arc<[u8]>) -> i32 {

@@ -374,7 +374,7 @@ impl Outbox {
         let known = state.next_broadcast.saturating_sub(first) as usize;
         for broadcast in broadcasts.get(known..).unwrap_or_default() {
             state.next_broadcast += 1;
-            if state.is_open() && broadcast.entry.access.admits(&audience) {
+            if state.is_open() && broadcast.entry.admits(&audience) {
                 let _ = self.append(state, |state| self.event(state, broadcast));
             }
         }

@@ -1,10 +1,11 @@
 //! One instance of a plugin as the host runs it: its manifest, what it may do, where its code runs, and how it is doing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use plugin_api::Manifest;
+use plugin_api::abi::GWP_HTTP_CLOSED;
 use plugin_api::catalogue::{HttpPort, PluginState};
 use plugin_api::hosting::{CallRequest, HttpRequest, Instance};
 use tokio::sync::{oneshot, watch};
@@ -14,7 +15,7 @@ use crate::host_side::HostSide;
 use crate::place::Place;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// How long the end of an instance waits for what its pool has not begun. One whose threads are all blocked never does.
+/// How long the end of an instance waits for what it has not been told yet. One whose threads are all blocked never is.
 const POOL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Where a plugin comes from.
@@ -97,6 +98,8 @@ pub struct RunningPlugin {
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
     recent_panics: Mutex<VecDeque<Instant>>,
+    /// Exchanges that it has heard of, and has not heard the end of.
+    exchanges: watch::Sender<HashSet<u64>>,
     freeing: Freeing,
     instance: OnceLock<(Instance, Arc<HostSide>)>,
 }
@@ -135,6 +138,7 @@ impl RunningPlugin {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             recent_panics: Mutex::default(),
+            exchanges: watch::Sender::default(),
             freeing,
             instance: OnceLock::new(),
         }
@@ -170,6 +174,9 @@ impl RunningPlugin {
     /// `[worker]` Hands over an HTTP request, unless the instance is being stopped.
     pub fn http_request(&self, request: &HttpRequest<'_>) {
         if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
+            self.exchanges.send_modify(|open| {
+                open.insert(request.exchange);
+            });
             instance.http_request(request);
         }
     }
@@ -178,6 +185,11 @@ impl RunningPlugin {
     pub fn http_event(&self, exchange: u64, kind: i32, content: &[u8]) {
         if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
             instance.http_event(exchange, kind, content);
+        }
+        if kind == GWP_HTTP_CLOSED {
+            self.exchanges.send_modify(|open| {
+                open.remove(&exchange);
+            });
         }
     }
 
@@ -218,6 +230,8 @@ impl RunningPlugin {
                 let _ = tokio::time::timeout(POOL_PATIENCE.min(patience), turn).await;
             }
         }
+        // The ends of its exchanges are on their way on the workers, too.
+        let _ = tokio::time::timeout(POOL_PATIENCE.min(patience), self.exchanges_over()).await;
         if self.ending.swap(true, Ordering::SeqCst) {
             return true;
         }
@@ -237,6 +251,11 @@ impl RunningPlugin {
     /// Whether it takes no calls any more.
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has heard the end of each exchange that it has heard of.
+    async fn exchanges_over(&self) {
+        let _ = self.exchanges.subscribe().wait_for(|open| open.is_empty()).await;
     }
 
     fn is_ending(&self) -> bool {

@@ -1,16 +1,18 @@
-//! A configuration file as it may be shown: without what sounds like a secret by the name of its key.
+//! A configuration file as it may be shown: without what may be a secret.
 
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{REDACTED, sounds_secret};
+use crate::config::{Place, REDACTED};
 
 mod comments;
 
 /// Sounds secret, but what is secret in these tables has a name of its own.
 const NAMED_TOKENS: &str = ".gateway.auth.tokens";
+/// Bytes from which on what may be a secret is looked for in comments, too: a shorter one is mostly a word as any other.
+const LONG: usize = 8;
 
 /// The text with the values of secret keys replaced, and the comments that may hold a secret: an old one that somebody
 /// left there, or one in force, which are those of this text and `known`. A text that does not parse is not shown at all:
@@ -18,12 +20,11 @@ const NAMED_TOKENS: &str = ".gateway.auth.tokens";
 pub fn toml_text(text: &str, known: &[&str]) -> String {
     let Ok(document) = DeTable::parse(text) else { return String::new() };
     let mut found = Secrets::default();
-    found.collect("", document.get_ref(), false);
+    found.collect("", document.get_ref(), Place::Plain);
     let known = found.texts.iter().map(String::as_str).chain(known.iter().copied());
     let known: Vec<&str> = known.filter(|secret| !secret.is_empty()).collect();
     let comments = comments::telling(text, &known).into_iter().map(|span| (span, format!("# {REDACTED}")));
-    let values = found.spans.into_iter().map(|span| (span, format!("\"{REDACTED}\"")));
-    let mut replaced: Vec<(Range<usize>, String)> = values.chain(comments).collect();
+    let mut replaced: Vec<(Range<usize>, String)> = found.spans.into_iter().chain(comments).collect();
     replaced.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
     let mut shown = text.to_string();
     for (span, instead) in replaced {
@@ -40,40 +41,49 @@ pub fn toml_value(text: &str) -> Value {
     }
 }
 
-/// Values that are not shown.
+/// Values that are not shown, or not whole.
 #[derive(Default)]
 struct Secrets {
-    /// Where they stand.
-    spans: Vec<Range<usize>>,
-    /// What they say, line by line.
+    /// Where they stand, each with what is shown instead.
+    spans: Vec<(Range<usize>, String)>,
+    /// What is hidden of them, line by line.
     texts: Vec<String>,
 }
 
 impl Secrets {
-    /// `within` says that the name of something around this sounds secret.
-    fn collect(&mut self, path: &str, table: &DeTable<'_>, within: bool) {
+    fn collect(&mut self, path: &str, table: &DeTable<'_>, place: Place) {
         for (key, value) in table {
             let path = format!("{path}.{}", key.get_ref());
-            let secret = sounds_secret(key.get_ref()) && path != NAMED_TOKENS;
-            self.collect_value(&path, value.get_ref(), value.span(), within || secret);
+            let place = if path == NAMED_TOKENS { Place::Plain } else { place.below(key.get_ref()) };
+            self.collect_value(&path, value.get_ref(), value.span(), place);
         }
     }
 
-    fn collect_value(&mut self, path: &str, value: &DeValue<'_>, span: Range<usize>, secret: bool) {
+    fn collect_value(&mut self, path: &str, value: &DeValue<'_>, span: Range<usize>, place: Place) {
         match value {
-            DeValue::Table(table) => self.collect(path, table, secret),
+            DeValue::Table(table) => self.collect(path, table, place),
             DeValue::Array(items) => {
-                items.iter().for_each(|item| self.collect_value(path, item.get_ref(), item.span(), secret));
-            }
-            DeValue::Boolean(_) => {}
-            _ if !secret => {}
-            value => {
-                if let DeValue::String(text) = value {
-                    self.texts.extend(text.lines().map(|line| line.trim().to_string()));
+                let mut before = None;
+                for item in items.iter() {
+                    self.collect_value(path, item.get_ref(), item.span(), place.item(before));
+                    before = item.get_ref().as_str();
                 }
-                self.spans.push(span);
             }
+            DeValue::String(text) => self.collect_text(text, span, place),
+            DeValue::Boolean(_) => {}
+            _ if place.is_secret() => self.spans.push((span, format!("\"{REDACTED}\""))),
+            _ => {}
         }
+    }
+
+    fn collect_text(&mut self, text: &str, span: Range<usize>, place: Place) {
+        let hidden = place.hidden(text);
+        if hidden.is_empty() {
+            return;
+        }
+        let lines = hidden.into_iter().flat_map(|part| text[part].lines()).map(str::trim);
+        self.texts.extend(lines.filter(|line| place == Place::Secret || line.len() >= LONG).map(str::to_string));
+        self.spans.push((span, toml::Value::String(place.shown(text)).to_string()));
     }
 }
 
@@ -138,6 +148,34 @@ maxTokens = 5
         let hidden = format!("\"{REDACTED}\"");
         let expected = format!("[credentials]\nuser = {hidden}\nkeys = [{hidden}, {hidden}]\nstrict = true\n");
         assert_eq!(toml_text(text, &[]), expected);
+    }
+
+    #[test]
+    fn of_arguments_pairs_and_addresses_the_rest_is_shown() {
+        let text = |secret: &str, comment: &str, other: &str| {
+            format!(
+                "[plugins.x.config]\nurl = \"https://{secret}@example.org/v1?{secret}\"\n\
+                 args = [\"-p\", \"--api-key\", \"{secret}\", \"--model={secret}\"]\n\
+                 more = [{{ args = [\"--token\", \"{secret}\"] }}]\nenv = [\"HOME\", \"KEY={secret}\"]\n\
+                 # {comment}\n# Prose with --flags, https://example.org/#chapter and headers = \"x\" stays.\n\
+                 [plugins.x.config.headers]\ncookie = \"{secret}\"\ncount = {other}\nstrict = true\n"
+            )
+        };
+        let expected = text(REDACTED, REDACTED, &format!("\"{REDACTED}\""));
+        for comment in [
+            "args = [\"--api-key\", \"hunter2\"]",
+            "base_url = \"https://example.org/?key=hunter2\"",
+            "headers = { cookie = \"hunter2\" }",
+        ] {
+            assert_eq!(toml_text(&text("hunter2", comment, "5"), &[]), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_shown_in_part_stays_a_text() {
+        let odd = "\\ \" ' # \u{7f}\u{0}\r\n\t=";
+        let file = format!("args = [{}]\n", toml::Value::String(format!("{odd} --token=hunter2")));
+        assert_eq!(toml_value(&file)["args"][0], format!("{odd} --token={REDACTED}"), "{file}");
     }
 
     #[test]

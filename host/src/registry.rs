@@ -12,6 +12,7 @@ use schemas::hello::Features;
 use serde_json::Value;
 
 use crate::access::{self, Access, TooManyScopes};
+use crate::authority::Authority;
 use crate::config::MethodRules;
 use crate::exchange::Routes;
 use crate::metrics::{MethodMetrics, Metrics};
@@ -73,6 +74,8 @@ pub struct EventEntry {
     pub targeted: bool,
     /// Its row of the manifest.
     pub spec: EventSpec,
+    /// Methods of its plugin.
+    siblings: Arc<[Box<str>]>,
     published: OnceLock<Counter>,
 }
 
@@ -81,7 +84,22 @@ impl EventEntry {
     pub fn new(owner: Option<Arc<str>>, spec: EventSpec) -> Result<Self, TooManyScopes> {
         let access = Access::new(spec.role, &spec.scopes)?;
         let (name, targeted, published) = (spec.name.as_str().into(), spec.to == Audience::Targeted, OnceLock::new());
-        Ok(EventEntry { name, owner, access, targeted, spec, published })
+        Ok(EventEntry { name, owner, access, targeted, spec, siblings: Arc::default(), published })
+    }
+
+    /// Whether one who came in with this authority may see it.
+    pub fn admits(&self, authority: &Authority) -> bool {
+        self.access.admits(authority) && self.is_within(authority)
+    }
+
+    /// Whether it may be sent to this one, whom a plugin chose.
+    pub fn admits_chosen(&self, authority: &Authority) -> bool {
+        self.access.admits_chosen(authority) && self.is_within(authority)
+    }
+
+    /// A token that is for some methods only is for the events of the plugins that have them. The host's own are everybody's.
+    fn is_within(&self, authority: &Authority) -> bool {
+        self.owner.is_none() || authority.reaches_any(&self.siblings)
     }
 
     /// Counts it: it is being published.
@@ -187,8 +205,10 @@ impl Registry {
                     registry.add_method(spec.clone(), Handler::Plugin(plugin.clone()), metrics).map_err(claim)?;
                 }
             }
+            let siblings: Arc<[Box<str>]> =
+                plugin.manifest.methods.iter().map(|method| method.name.as_str().into()).collect();
             for spec in &plugin.manifest.events {
-                registry.add_event(Some(plugin.id.clone()), spec.clone()).map_err(claim)?;
+                registry.add_event(Some((&plugin.id, &siblings)), spec.clone()).map_err(claim)?;
             }
             for spec in &plugin.manifest.http {
                 registry.routes.add(&plugin, spec, metrics).map_err(claim)?;
@@ -297,13 +317,16 @@ impl Registry {
         Ok(())
     }
 
-    fn add_event(&mut self, owner: Option<Arc<str>>, spec: EventSpec) -> Result<(), String> {
+    /// `owner` is the id of the plugin and its methods.
+    fn add_event(&mut self, owner: Option<(&Arc<str>, &Arc<[Box<str>]>)>, spec: EventSpec) -> Result<(), String> {
         let name: Box<str> = spec.name.as_str().into();
         if let Some(other) = self.events.get(&name) {
-            let (other, owner) = (other.owner.as_deref().unwrap_or("host"), owner.as_deref().unwrap_or("host"));
+            let (other, owner) = (other.owner.as_deref().unwrap_or("host"), owner.map_or("host", |(id, _)| id));
             return Err(format!("event {name:?} is claimed by {other:?} and by {owner:?}"));
         }
-        let entry = EventEntry::new(owner, spec).map_err(|error| format!("event {name:?}: {error}"))?;
+        let mut entry = EventEntry::new(owner.map(|(id, _)| id.clone()), spec)
+            .map_err(|error| format!("event {name:?}: {error}"))?;
+        entry.siblings = owner.map(|(_, siblings)| siblings.clone()).unwrap_or_default();
         self.events.insert(name, Arc::new(entry));
         Ok(())
     }

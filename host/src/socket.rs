@@ -157,9 +157,11 @@ impl<S: Stream> Socket<S> {
                         frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_string())),
                     ));
                 }
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
-                    let _ = self.frames.flush();
-                }
+                // Whoever pings on and on and takes no pong is not kept.
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => match self.frames.flush() {
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(ending(&error)),
+                },
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     // A task whose turn is over was not told whether there is more, and nothing but its next turn will wake it.
                     self.drained = coop::has_budget_remaining();

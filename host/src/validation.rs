@@ -62,13 +62,11 @@ impl Validator {
     }
 
     /// Takes away what closed objects of the schema do not know; whether there was anything. Where the schema lets a value
-    /// be one of several things, it stays as it is: what is too much in one of them may belong to another.
+    /// be one of several things of its type, it stays as it is: what is too much in one of them may belong to another.
     pub fn leave_out_extra(&self, value: &mut Value) -> bool {
         let mut extra = Vec::new();
         for error in self.compiled.iter_errors(value) {
-            let path = error.instance_path().as_str().to_string();
-            let names = extra_names(&error, &path, value);
-            extra.extend(names.into_iter().map(|name| (path.clone(), name)));
+            collect_extra(&error, value, &mut extra);
         }
         for (path, name) in &extra {
             if let Some(object) = value.pointer_mut(path).and_then(Value::as_object_mut) {
@@ -159,6 +157,23 @@ fn collect(error: &ValidationError<'_>, prefix: &str, root: &Value, failures: &m
             add(if matches!(kind, ValidationErrorKind::Type { .. }) { 0 } else { 3 }, at(&path, message));
         }
     }
+}
+
+/// Where something is too much, and its name.
+fn collect_extra(error: &ValidationError<'_>, root: &Value, extra: &mut Vec<(String, String)>) {
+    let path = error.instance_path().as_str();
+    extra.extend(extra_names(error, path, root).into_iter().map(|name| (path.to_string(), name)));
+    if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } = error.kind() {
+        // What is for values of another type was not meant, such as the null of an object that may be absent.
+        let mut meant = context.iter().filter(|branch| !branch.iter().any(|inner| is_of_another_type(inner, path)));
+        if let (Some(branch), None) = (meant.next(), meant.next()) {
+            branch.iter().for_each(|inner| collect_extra(inner, root, extra));
+        }
+    }
+}
+
+fn is_of_another_type(error: &ValidationError<'_>, path: &str) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path().as_str() == path
 }
 
 /// The properties that an object may not hold, if that is what is wrong with it.
@@ -375,6 +390,14 @@ mod tests {
         assert_eq!(left_out(closed.clone(), json!({ "a": 1, "b": 2 })), (true, None, json!({})));
         let list = json!({ "type": "array", "items": named });
         assert_eq!(left_out(list, json!([{ "a": 1, "b": 2 }, {}])), (true, None, json!([{ "a": 1 }, {}])));
+        let may_be_absent = json!({
+            "properties": { "x": { "anyOf": [{ "$ref": "#/$defs/named" }, { "type": "null" }] } },
+            "$defs": { "named": { "properties": { "a": { "anyOf": [closed, { "type": "null" }] } },
+                                  "type": "object", "additionalProperties": false } },
+        });
+        let (too_much, known) = (json!({ "x": { "a": { "c": 1 }, "b": 2 } }), json!({ "x": { "a": {} } }));
+        assert_eq!(left_out(may_be_absent.clone(), too_much), (true, None, known));
+        assert_eq!(left_out(may_be_absent, json!({ "x": null })), (false, None, json!({ "x": null })));
         let (changed, fault, value) = left_out(json!({ "anyOf": [closed, named] }), json!({ "a": 1, "b": 2 }));
         assert!(!changed && fault.is_some() && value == json!({ "a": 1, "b": 2 }), "nobody can say which is meant");
     }

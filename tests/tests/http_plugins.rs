@@ -8,6 +8,7 @@ use clawhost_tests::support::{Answer, Builder, Door, Gateway, Key, PATIENCE, TOK
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,6 +24,15 @@ fn linked(config: &str) -> Builder {
 async fn loaded(shelf: &Shelf) -> Gateway {
     let library = shelf.write("libwires.so", &std::fs::read(example_library("wires")).expect("it was built"));
     Gateway::with_config(&format!("{LIMITS}{}", table("wires", &library))).await
+}
+
+/// The plugin in C, with this fault; `None`, said aloud, where there is no compiler.
+fn pages(shelf: &Shelf, fault: &[&str]) -> Option<PathBuf> {
+    let compiler = Compiler::find(Language::C)?;
+    let library = shelf.path().join("pages.so");
+    let source = repository().join("tests/fixtures/http.c");
+    compiler.library(&compiler::include(), &source, fault, &library).expect("it has no warnings");
+    Some(library)
 }
 
 async fn get(gateway: &Gateway, path: &str) -> Answer {
@@ -60,7 +70,12 @@ async fn talk(gateway: &Gateway, path: &str) -> Talk {
 }
 
 async fn heard(socket: &mut Talk) -> Message {
-    timeout(PATIENCE, socket.next()).await.expect("a message").expect("a message").expect("a message")
+    loop {
+        match timeout(PATIENCE, socket.next()).await.expect("a message").expect("a message").expect("a message") {
+            Message::Ping(_) => {}
+            message => return message,
+        }
+    }
 }
 
 async fn closed(socket: &mut Talk) -> Option<u16> {
@@ -107,6 +122,12 @@ async fn serves(gateway: &Gateway) {
     );
     let head = gateway.http("HEAD", "/wires/fact", &[]).await;
     assert!(head.status == 200 && head.body.is_empty() && head.head.contains("content-length: "), "{head:?}");
+
+    // Answers that have no body.
+    for status in [204, 304] {
+        assert_eq!(get(gateway, &format!("/wires/bare?{status}")).await.status, status);
+        ended(gateway, &format!("bare-{status}")).await;
+    }
 
     // What goes wrong.
     let wrong = gateway.http("DELETE", "/wires/fact", &[]).await;
@@ -241,11 +262,8 @@ async fn a_plugin_from_a_library_answers() {
 
 #[tokio::test]
 async fn a_plugin_in_c_answers() {
-    let Some(compiler) = Compiler::find(Language::C) else { return };
     let shelf = Shelf::default();
-    let library = shelf.path().join("pages.so");
-    let source = repository().join("tests/fixtures/http.c");
-    compiler.library(&compiler::include(), &source, &[], &library).expect("it has no warnings");
+    let Some(library) = pages(&shelf, &[]) else { return };
     let gateway = Gateway::with_config(&table("pages", &library)).await;
     assert_eq!(unchunked(&get(&gateway, "/c").await.body), "a page");
     let body = "x".repeat(65536);
@@ -256,6 +274,69 @@ async fn a_plugin_in_c_answers() {
     drop(socket);
     gateway.metric_becomes("clawhost_http_exchanges", 0.0).await;
     gateway.stop().await;
+}
+
+/// A plugin hears of a body what it asked for and no more, and of its end without having asked for that.
+#[tokio::test]
+async fn a_body_comes_as_far_as_it_was_asked_for() {
+    let shelf = Shelf::default();
+    let Some(library) = pages(&shelf, &[]) else { return };
+    let gateway = Gateway::with_config(&table("pages", &library)).await;
+    let byte_by_byte = post(&gateway, "/c/one", &"x".repeat(300)).await;
+    assert_eq!(unchunked(&byte_by_byte.body), "300 bytes, 1 at most");
+    let all = post(&gateway, "/c/ten", "0123456789").await;
+    assert!(unchunked(&all.body).starts_with("10 bytes, "), "{all:?}");
+    let chunked = "POST /c/ten HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n";
+    let all = http(gateway.port, chunked).await;
+    assert!(unchunked(&all.body).starts_with("10 bytes, "), "{all:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_of_a_slow_plugin_is_not_taken_for_gone() {
+    let shelf = Shelf::default();
+    let Some(library) = pages(&shelf, &["-DDAWDLES"]) else { return };
+    let limits = "[gateway.limits]\ntick_interval_ms = 400\n";
+    let gateway = Gateway::with_config(&format!("{limits}{}", table("pages", &library))).await;
+    let mut socket = talk(&gateway, "/c/ws").await;
+    for word in ["first", "second"] {
+        socket.send(Message::text(word)).await.expect("it is open");
+        assert_eq!(heard(&mut socket).await, Message::text(word));
+    }
+    drop(socket);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_wait_for_room_hear_of_it() {
+    let gateway = linked("").start().await;
+    let mut socket = talk(&gateway, "/wires/ws?pair").await;
+    for _ in 0..128 {
+        assert_eq!(heard(&mut socket).await.len(), 16 * 1024);
+    }
+    for writer in ["wrote-0", "wrote-1"] {
+        ended(&gateway, writer).await;
+    }
+    assert_eq!(closed(&mut socket).await, Some(1000));
+    gateway.stop().await;
+}
+
+/// Wherever its code runs, a plugin hears how its exchanges end before it is stopped.
+#[tokio::test]
+async fn a_stop_ends_exchanges_first() {
+    let shelf = Shelf::default();
+    let Some(library) = pages(&shelf, &[]) else { return };
+    for isolation in ["inline", "pool"] {
+        let table = table("pages", &library);
+        let config = format!("{table}isolation = \"{isolation}\"\n[gateway.limits]\ndrain_ms = 300\n");
+        let gateway = Gateway::with_config(&config).await;
+        let head = "POST /c HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n";
+        let mut waiting = open(&gateway, head).await;
+        read_until(&mut waiting, "\r\n\r\n").await;
+        let stopped = gateway.stop().await;
+        assert!(stopped.log.contains("an exchange was stopped"), "{isolation}: {}", stopped.log);
+    }
 }
 
 #[tokio::test]

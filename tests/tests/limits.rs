@@ -419,3 +419,72 @@ async fn metrics_count_what_happened() {
     let bearer = ("Authorization", &*format!("Bearer {TOKEN}"));
     assert_eq!(off.http("GET", "/metrics", &[bearer]).await.status, 404);
 }
+
+#[tokio::test]
+async fn requests_that_join_another_are_requests_of_their_connection() {
+    let gateway = with("[gateway.limits]\nmax_in_flight = 2").await;
+    let mut first = gateway.admin().await;
+    let params = json!({ "idempotencyKey": "k", "gate": "g" });
+    let running = first.request("spike.once", params.clone()).await;
+    first.reply(&running).await;
+    let mut second = gateway.admin().await;
+    let mut joined = Vec::new();
+    for _ in 0..2 {
+        let id = second.request("spike.once", params.clone()).await;
+        second.reply(&id).await;
+        joined.push(id);
+    }
+    let error = second.refused("spike.once", params.clone()).await;
+    assert_eq!(error.details, Some(json!({ "limit": "max_in_flight" })));
+    first.ok("spike.open", json!({ "gate": "g" })).await;
+    first.answer(&running).await.expect("an answer");
+    for id in joined {
+        second.answer(&id).await.expect("the same answer");
+    }
+    second.ok("spike.once", params).await;
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_bearer_is_answered_late() {
+    let gateway = with("").await;
+    for least in [250, 500] {
+        let asked = std::time::Instant::now();
+        let answer = gateway.http("GET", "/metrics", &[("Authorization", "Bearer wrong")]).await;
+        assert_eq!(answer.status, 401);
+        assert!(asked.elapsed().as_millis() >= least, "{:?}", asked.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_behind_other_requests_has_the_time_of_a_handshake() {
+    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
+    let mut socket = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    let host = format!("Host: 127.0.0.1:{}\r\n", gateway.port);
+    let page = format!("GET / HTTP/1.1\r\n{host}\r\n");
+    let begun = std::time::Instant::now();
+    // As a proxy does, which keeps its sockets for whoever comes.
+    while begun.elapsed().as_millis() <= 1_100 {
+        socket.write_all(page.as_bytes()).await.expect("it is taken");
+        let mut read = Vec::new();
+        while !read.ends_with(b"</html>\n") {
+            assert!(socket.read_buf(&mut read).await.expect("an answer") > 0, "{}", String::from_utf8_lossy(&read));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let upgrade = format!(
+        "GET / HTTP/1.1\r\n{host}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    socket.write_all(upgrade.as_bytes()).await.expect("it is taken");
+    let connect = json!({ "type": "req", "id": "c", "method": "connect", "params": {
+        "minProtocol": 3, "maxProtocol": 3, "role": "operator", "auth": { "token": TOKEN },
+        "client": { "id": "cli", "version": "1.0.0", "platform": "linux", "mode": "cli" },
+    }});
+    socket.write_all(&Raw::masked(0x81, connect.to_string().as_bytes())).await.expect("it is taken");
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("hello-ok") {
+        assert!(socket.read_buf(&mut read).await.expect("bytes") > 0, "{}", String::from_utf8_lossy(&read));
+    }
+}

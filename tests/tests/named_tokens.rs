@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, Payload, clawhost};
+use clawhost_tests::support::{Client, Connect, Frame, Gateway, Key, Knock, Payload, clawhost};
 use serde_json::json;
 
 const SECRET: &str = "a-secret-of-the-dashboard";
@@ -147,4 +147,32 @@ async fn a_connection_ends_with_its_token() {
     }
     assert!(refused(&gateway, &three()).await.starts_with("unauthorized: gateway token mismatch"));
     gateway.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_token_for_some_methods_hears_what_their_plugins_say_and_no_more() {
+    let gateway = gateway("scopes = [\"operator.read\"]\nmethods = [\"health\", \"system-presence\"]").await;
+    let mut dashboard = gateway.connect(&three()).await;
+    let mut admin = gateway.admin().await;
+    let said = json!({ "sessionKey": "main", "message": "a secret of two", "idempotencyKey": "k" });
+    admin.ok("chat.send", said).await;
+    admin.event_with("chat", |payload| payload["state"] == "final").await;
+    // Behind all that the chat had to say.
+    let newcomer = gateway.connect(&Connect::operator().client("test", "ui").about("instanceId", "late")).await;
+    loop {
+        match dashboard.next().await.expect("the connection stays") {
+            Frame::Event(event) => {
+                assert!(["presence", "health", "tick"].contains(&event.event.as_str()), "{event:?}");
+                if event.event == "presence"
+                    && event.payload.is_some_and(|payload| payload.to_string().contains("late"))
+                {
+                    break;
+                }
+            }
+            other => panic!("nothing was asked: {other:?}"),
+        }
+    }
+    newcomer.close().await;
+    admin.close().await;
+    dashboard.close().await;
 }

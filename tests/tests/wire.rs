@@ -256,6 +256,12 @@ async fn upgrades_that_are_none() {
         let answer = gateway.http(method, "/", &headers).await;
         assert_eq!(answer.status, status, "{what}: {answer:?}");
     }
+    // What proxies speak by default.
+    let old = "GET / HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+               Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let answer = http(gateway.port, old).await;
+    assert_eq!(answer.status, 426, "{answer:?}");
+    assert!(answer.body.contains("proxy_http_version 1.1"), "{answer:?}");
     for (path, status) in [("/", 200), ("/health", 404), ("/metrics/", 404), ("/../etc/passwd", 400), ("/%00", 400)] {
         assert_eq!(gateway.http("GET", path, &[]).await.status, status, "{path}");
     }

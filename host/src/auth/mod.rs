@@ -268,7 +268,9 @@ fn by_credentials(
     // A secret was wrong when one was shown: the shared one, or a token that is no device's and has no name. A good token
     // that reaches less far than asked is nobody's guess, and neither is a named one at the wrong time or place.
     let no_such_name = !settings.named.is_empty() && attempt.credentials.token().is_some();
-    let was_guess = reason.ends_with("_mismatch") || token_refusal.is_some() || no_such_name || bootstrap.is_wrong();
+    // A stale device token that is named as one guesses at nothing: the secret that all share is not asked of it.
+    let was_token = token_refusal.is_some() && attempt.credentials.device_token().is_none();
+    let was_guess = reason.ends_with("_mismatch") || was_token || no_such_name || bootstrap.is_wrong();
     let is_honest =
         named.is_some() || matches!(token_refusal, Some(TokenRefusal::ScopeMismatch | TokenRefusal::TokenExpired));
     let delay = (was_guess && !is_honest).then(|| limiter.failed(attempt.guesser, attempt.now_ms)).flatten();
@@ -279,17 +281,25 @@ fn by_credentials(
     Err(Box::new(Unauthorized { error, reason, token_refusal, named, delay }))
 }
 
-/// Judges a bearer outside of a handshake, by the shared secret alone and under the same limits. The error is when to
-/// try again, if the address is locked out.
+/// Why a bearer outside of a handshake was refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BearerRefused {
+    /// When to try again, if the address is locked out.
+    pub retry_after_ms: Option<u64>,
+    /// How long the answer is to be held back.
+    pub delay: Option<Duration>,
+}
+
+/// Judges a bearer outside of a handshake, by the shared secret alone and under the same limits.
 pub fn authorize_shared(
     settings: &AuthSettings,
     limiter: &FailureLimiter,
     credentials: &Credentials,
     guesser: Guesser,
     now_ms: u64,
-) -> Result<(), Option<u64>> {
+) -> Result<(), BearerRefused> {
     if let Some(retry_after_ms) = limiter.blocked(guesser, now_ms) {
-        return Err(Some(retry_after_ms));
+        return Err(BearerRefused { retry_after_ms: Some(retry_after_ms), delay: None });
     }
     let (secret, shown) = match settings.mode {
         AuthMode::Token => (&settings.token, credentials.token()),
@@ -300,11 +310,8 @@ pub fn authorize_shared(
             limiter.succeeded(guesser, now_ms);
             Ok(())
         }
-        Some(_) => {
-            limiter.failed(guesser, now_ms);
-            Err(None)
-        }
-        None => Err(None),
+        Some(_) => Err(BearerRefused { retry_after_ms: None, delay: limiter.failed(guesser, now_ms) }),
+        None => Err(BearerRefused::default()),
     }
 }
 

@@ -40,9 +40,14 @@ impl MethodRules {
 }
 
 impl Rule {
+    /// Whether it permits whatever there may be.
+    pub fn is_open(&self) -> bool {
+        self.deny.is_empty() && self.allow.iter().any(|pattern| pattern == "*")
+    }
+
     /// Whether some pattern allows the method and none denies it.
     pub fn permits(&self, method: &str) -> bool {
-        if self.deny.is_empty() && self.allow.iter().any(|pattern| pattern == "*") {
+        if self.is_open() {
             return true;
         }
         let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, method));

@@ -20,6 +20,7 @@ mod network;
 mod plugin_host;
 mod plugins;
 mod schema;
+mod secrets;
 mod settings;
 mod sources;
 pub mod suggest;
@@ -29,8 +30,8 @@ pub use limits::Limits;
 pub use methods::{MethodRules, Rule};
 pub use network::{Bind, IpRange};
 pub use plugin_host::PluginHostSettings;
-pub(crate) use plugins::sounds_secret;
 pub use plugins::{Grants, Isolation, PluginSettings};
+pub(crate) use secrets::{Place, last_word, names_pairs, sounds_secret, tells};
 pub use settings::{
     AuthMode, AuthSettings, ControlUiSettings, Gateway, LogFormat, LogSettings, MetricsSettings, SessionSettings,
     TlsSettings,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::file::texts;
 use super::keys::{Fallback, Key, Kind};
+use super::secrets::Place;
 
 /// The host's keys of one plugin.
 #[derive(Clone)]
@@ -179,7 +180,7 @@ impl PluginSettings {
 
     /// The settings without secrets.
     pub(super) fn redacted(&self) -> Value {
-        let mut shown = json!({"enabled": self.enabled, "config": redacted(&self.config)});
+        let mut shown = json!({"enabled": self.enabled, "config": redacted(&self.config, Place::Plain)});
         if let Some(path) = &self.path {
             shown["path"] = json!(path.to_string_lossy());
         }
@@ -210,35 +211,30 @@ pub(super) fn signature(text: &str) -> Option<Signature> {
     STANDARD.decode(text.trim()).ok().and_then(|bytes| Signature::from_slice(&bytes).ok())
 }
 
-/// An author's keys without what looks like a secret by its name.
-fn redacted(value: &Value) -> Value {
+/// An author's keys without what may be a secret.
+fn redacted(value: &Value, place: Place) -> Value {
     match value {
-        Value::Object(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| {
-                    let harmless = match value {
-                        Value::Bool(_) | Value::Null => true,
-                        // A budget of tokens, as models count them.
-                        Value::Number(_) => name.to_ascii_lowercase().ends_with("tokens"),
-                        _ => false,
-                    };
-                    let hidden = sounds_secret(name) && !harmless;
-                    (name.clone(), if hidden { json!(super::REDACTED) } else { redacted(value) })
-                })
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
-        other => other.clone(),
+        Value::Bool(_) | Value::Null => value.clone(),
+        _ if place.is_secret() => json!(super::REDACTED),
+        Value::Object(fields) => {
+            let shown = |(name, value): (&String, &Value)| (name.clone(), redacted(value, below(place, name, value)));
+            Value::Object(fields.iter().map(shown).collect())
+        }
+        Value::Array(items) => {
+            let before = std::iter::once(None).chain(items.iter().map(Value::as_str));
+            items.iter().zip(before).map(|(item, before)| redacted(item, place.item(before))).collect()
+        }
+        Value::String(text) => json!(place.shown(text)),
+        Value::Number(_) => value.clone(),
     }
 }
 
-pub(crate) fn sounds_secret(name: &str) -> bool {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    let name = name.strip_suffix('s').unwrap_or(&name);
-    ["token", "password", "passwd", "passphrase", "secret", "apikey", "privatekey", "credential", "authorization"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+fn below(place: Place, name: &str, value: &Value) -> Place {
+    match value {
+        // A budget of tokens, as models count them.
+        Value::Number(_) if name.to_ascii_lowercase().ends_with("tokens") => Place::Plain,
+        _ => place.below(name),
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +245,10 @@ mod tests {
     fn what_sounds_secret_is_hidden_at_every_depth() {
         let config = json!({
             "apiKey": "hunter2", "bot": [{"bot_token": "hunter2", "name": "b"}], "client-secrets": ["hunter2"],
-            "maxTokens": 5, "token_file": "f", "credentials": {"user": "hunter2"}
+            "maxTokens": 5, "token_file": "f", "credentials": {"user": "hunter2"},
+            "headers": {"cookie": "hunter2", "count": 5}, "env": ["HOME", "KEY=hunter2"],
+            "args": ["-p", "--api-key", "hunter2", {"args": ["--token", ["hunter2"]]}],
+            "base_url": "https://ann:hunter2@example.org/v1?key=hunter2"
         });
         let settings = PluginSettings { config, ..PluginSettings::default() };
         let shown = settings.redacted();
@@ -257,5 +256,10 @@ mod tests {
         assert_eq!(shown["config"]["maxTokens"], 5);
         assert_eq!(shown["config"]["token_file"], "f");
         assert_eq!(shown["config"]["bot"][0]["name"], "b");
+        let hidden = crate::config::REDACTED;
+        assert_eq!(shown["config"]["headers"], json!({"cookie": hidden, "count": hidden}));
+        assert_eq!(shown["config"]["env"], json!(["HOME", format!("KEY={hidden}")]));
+        assert_eq!(shown["config"]["args"], json!(["-p", "--api-key", hidden, {"args": ["--token", hidden]}]));
+        assert_eq!(shown["config"]["base_url"], format!("https://{hidden}@example.org/v1?{hidden}"));
     }
 }

@@ -188,6 +188,16 @@ fn no_secret_is_shown() {
 }
 
 #[test]
+fn of_a_plugin_the_same_is_shown_as_it_stands_in_the_file_and_as_it_is_in_force() {
+    let text = "[plugins.x.config]\nurl = \"https://ann:hunter2@example.org/\"\nargs = [\"--api-key\", \"hunter2\", 5]\n\
+                env = [\"KEY=hunter2\"]\nmore = [{ headers = [{ name = \"cookie\", value = \"hunter2\" }] }]\n\
+                [plugins.x.config.headers]\ncookie = \"hunter2\"\ncount = 5\nstrict = true\n";
+    let shown = load(text, Overrides::default(), &[]).unwrap().redacted();
+    assert_eq!(crate::redact::toml_value(text)["plugins"]["x"]["config"], shown["plugins"]["x"]["config"]);
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn named_tokens_are_read_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");

@@ -82,7 +82,7 @@ impl Drop for Streamed {
     fn drop(&mut self) {
         if self.exchange.is_complete() {
             self.exchange.close(Why::Done);
-        } else if self.left == Some(0) || self.exchange.terms.bodiless {
+        } else if self.left == Some(0) || self.exchange.discards() {
             self.exchange.discard();
         } else {
             self.exchange.close(Why::Peer);

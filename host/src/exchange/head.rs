@@ -16,7 +16,7 @@ const CONNECTION: [HeaderName; 8] = [
 ];
 
 /// Reads a status and `[["name","value"],…]`. Fails on a status that is none, 101 for a request that asked for no upgrade,
-/// and headers that a plugin may not set.
+/// headers that a plugin may not set, and a length that is none, or more than one.
 pub fn read(status: u32, headers: &[u8], upgrade: bool) -> Result<(StatusCode, HeaderMap), ()> {
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()).ok_or(())?;
     let takes_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -28,6 +28,13 @@ pub fn read(status: u32, headers: &[u8], upgrade: bool) -> Result<(StatusCode, H
         let listed: Vec<(String, String)> = serde_json::from_slice(headers).map_err(|_| ())?;
         for (name, value) in listed {
             let name = HeaderName::try_from(name).map_err(|_| ())?;
+            if name == header::CONTENT_LENGTH {
+                let length = HeaderValue::from(length(&value).ok_or(())?);
+                if map.insert(name, length.clone()).is_some_and(|before| before != length) {
+                    return Err(());
+                }
+                continue;
+            }
             let value = HeaderValue::try_from(value).map_err(|_| ())?;
             // An answer of 426 has to say which protocol would do.
             let says_which = status == StatusCode::UPGRADE_REQUIRED && name == header::UPGRADE;
@@ -45,6 +52,11 @@ pub fn read(status: u32, headers: &[u8], upgrade: bool) -> Result<(StatusCode, H
     Ok((status, map))
 }
 
+/// A length, which is digits and nothing else.
+fn length(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +71,9 @@ mod tests {
         assert!(read(200, b"", false).is_ok() && read(101, b"[]", true).is_ok());
         let which = br#"[["upgrade","websocket"]]"#;
         assert!(read(426, which, false).is_ok() && read(200, which, false).is_err());
+        let twice = br#"[["content-length","10"],["Content-Length","10"]]"#;
+        let (_, headers) = read(200, twice, false).expect("an answer");
+        assert_eq!(headers.get_all("content-length").iter().collect::<Vec<_>>(), ["10"]);
         for (status, headers) in [
             (0, "[]"),
             (99, "[]"),
@@ -72,6 +87,14 @@ mod tests {
             (200, r#"[["a","b\r\nc: d"]]"#),
             (200, r#"[["Connection","close"]]"#),
             (200, r#"[["Transfer-Encoding","chunked"]]"#),
+            (200, r#"[["content-length",""]]"#),
+            (200, r#"[["content-length","abc"]]"#),
+            (200, r#"[["content-length","-1"]]"#),
+            (200, r#"[["content-length","+5"]]"#),
+            (200, r#"[["content-length"," 5"]]"#),
+            (200, r#"[["content-length","5,5"]]"#),
+            (200, r#"[["content-length","99999999999999999999"]]"#),
+            (200, r#"[["content-length","5"],["content-length","6"]]"#),
         ] {
             assert!(read(status, headers.as_bytes(), false).is_err(), "{status} {headers}");
         }

@@ -3,12 +3,14 @@
 //! an upgrade.
 //!
 //! Bytes to the peer wait in a queue whose room is `max_http_buffered_bytes`; a plugin that writes more is told to wait.
-//! Bytes from the peer are read as far as the plugin asked for, and no further.
+//! Of a body the plugin gets as many bytes as it asked for, and no more; messages come whole, while any of them are left.
 
 mod body;
 mod head;
 mod routes;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +31,9 @@ use crate::authority::Authority;
 use crate::doorkeeper::Pending;
 use crate::gateway::Gateway;
 use crate::mailbox::Mailbox;
+
+/// What a part or a message takes of the room beside its bytes: so many of them are bounded even if they are empty.
+const EACH: usize = 64;
 
 /// Exchanges that are not over, by number.
 #[derive(Default)]
@@ -104,6 +109,7 @@ struct State {
     stage: Stage,
     is_socket: bool,
     out: VecDeque<Out>,
+    /// What they take of the room.
     out_bytes: usize,
     /// Since when something has been waiting for the peer.
     waiting_since: Option<Instant>,
@@ -146,9 +152,10 @@ pub enum Out {
 }
 
 impl Out {
-    fn len(&self) -> usize {
+    /// What it takes of the room.
+    fn room(&self) -> usize {
         match self {
-            Out::Bytes(bytes) | Out::Text(bytes) => bytes.len(),
+            Out::Bytes(bytes) | Out::Text(bytes) => bytes.len() + EACH,
         }
     }
 }
@@ -279,7 +286,8 @@ impl Exchange {
         }
         state.stage = Stage::Begun;
         state.is_socket = status == StatusCode::SWITCHING_PROTOCOLS;
-        state.discards = self.terms.bodiless && !state.is_socket;
+        let bodiless = self.terms.bodiless || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        state.discards = bodiless && !state.is_socket;
         state.head = Some((status, headers));
         drop(state);
         self.begun.notify_one();
@@ -308,7 +316,7 @@ impl Exchange {
             return GWP_OK;
         }
         // An empty queue takes whatever comes.
-        if state.out_bytes > 0 && state.out_bytes + data.len() > self.terms.buffered {
+        if !state.out.is_empty() && state.out_bytes + data.len() + EACH > self.terms.buffered {
             if !std::mem::replace(&mut state.was_full, true)
                 && let Some(gateway) = self.gateway.upgrade()
             {
@@ -317,7 +325,7 @@ impl Exchange {
             return GWP_BUSY;
         }
         let data = Bytes::copy_from_slice(data);
-        state.out_bytes += data.len();
+        state.out_bytes += data.len() + EACH;
         state.out.push_back(if kind == GWP_HTTP_TEXT { Out::Text(data) } else { Out::Bytes(data) });
         let watcher = match state.waiting_since {
             Some(_) => None,
@@ -447,7 +455,6 @@ impl Exchange {
             return Poll::Ready(Next::Cut);
         }
         if let Some(out) = state.next_out() {
-            state.out_bytes -= out.len();
             state.waiting_since = (!state.out.is_empty()).then(Instant::now);
             // Half of the room is free: worth a word to whoever waits for it.
             let writable = state.was_full && state.out_bytes <= self.terms.buffered / 2;
@@ -474,6 +481,11 @@ impl Exchange {
     fn is_complete(&self) -> bool {
         let state = self.lock();
         state.end.is_some() && state.out.is_empty() && !state.aborted
+    }
+
+    /// Whether the answer has no body, or no more of it is wanted: the peer has had it whole.
+    pub fn discards(&self) -> bool {
+        self.lock().discards
     }
 
     /// The peer has had all that it wants of the body: what still comes is thrown away, until the plugin ends it.
@@ -525,7 +537,12 @@ impl Exchange {
         }
     }
 
-    /// Hands over something that came.
+    /// How many of so many bytes may come.
+    fn allowed(&self, bytes: usize) -> usize {
+        usize::try_from(self.lock().credit).map_or(bytes, |credit| credit.min(bytes))
+    }
+
+    /// Hands over something that came. A message may be larger than what was left to come.
     async fn hand(&self, kind: i32, data: Bytes) {
         {
             let mut state = self.lock();
@@ -547,9 +564,14 @@ impl State {
         const PIECE: usize = 64 * 1024;
         match self.out.front_mut() {
             Some(Out::Bytes(bytes)) if bytes.len() > PIECE && !self.is_socket => {
+                self.out_bytes -= PIECE;
                 Some(Out::Bytes(bytes.split_to(PIECE)))
             }
-            _ => self.out.pop_front(),
+            _ => {
+                let out = self.out.pop_front()?;
+                self.out_bytes -= out.room();
+                Some(out)
+            }
         }
     }
 }

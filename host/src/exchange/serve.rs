@@ -239,6 +239,7 @@ impl Claimed {
             let limits = gateway.limits();
             let terms = websocket::Terms {
                 max_message: max_body as usize,
+                largest_sent: limits.max_outbound_bytes,
                 stall: stall(gateway),
                 ping: Duration::from_millis(limits.tick_interval_ms),
                 grace: Duration::from_millis(limits.close_grace_ms),
@@ -392,35 +393,78 @@ fn open(
     Some(exchange)
 }
 
+/// What comes of a body: a part, a fault, or its end.
+type Came = Option<Result<Bytes, hyper::Error>>;
+
 /// Hands over the body as the plugin asks for it.
 async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall: Duration) {
     let mut came = 0;
+    let mut ahead = None;
     while exchange.wanted().await {
-        match timeout(stall, body.frame()).await {
-            Err(_) => {
-                if let Some(gateway) = exchange.gateway.upgrade() {
-                    gateway.metrics.limit_hit("http_stall_ms");
-                }
-                return exchange.refuse(StatusCode::REQUEST_TIMEOUT);
-            }
-            Ok(None) => {
-                exchange.hand(GWP_HTTP_END, Bytes::new()).await;
-                return;
-            }
-            Ok(Some(Err(_))) => return exchange.close(Why::Peer),
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
-                came += data.len() as u64;
-                if came > max_body {
-                    if let Some(gateway) = exchange.gateway.upgrade() {
-                        gateway.metrics.limit_hit("max_http_body_bytes");
-                    }
-                    return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
-                }
-                exchange.hand(GWP_HTTP_BODY, data).await;
-            }
+        let next = match ahead.take() {
+            Some(next) => next,
+            None => match timeout(stall, next_of(&mut body)).await {
+                Ok(next) => next,
+                Err(_) => return refuse(&exchange, "http_stall_ms", StatusCode::REQUEST_TIMEOUT),
+            },
+        };
+        let data = match next {
+            None => return exchange.hand(GWP_HTTP_END, Bytes::new()).await,
+            Some(Err(_)) => return exchange.close(Why::Peer),
+            Some(Ok(data)) => data,
+        };
+        came += data.len() as u64;
+        if came > max_body {
+            return refuse(&exchange, "max_http_body_bytes", StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        hand_in_parts(&exchange, data).await;
+        ahead = look_ahead(&exchange, &mut body).await;
+        if let Some(None) = ahead {
+            return exchange.hand(GWP_HTTP_END, Bytes::new()).await;
         }
     }
+}
+
+/// The next bytes of a body.
+async fn next_of(body: &mut Incoming) -> Came {
+    loop {
+        match body.frame().await? {
+            // What follows the body is told to nobody.
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => return Some(Ok(data)),
+                Err(_) => continue,
+            },
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// Hands over no more at once than the plugin lets come.
+async fn hand_in_parts(exchange: &Exchange, mut data: Bytes) {
+    while !data.is_empty() && exchange.wanted().await {
+        let part = data.split_to(exchange.allowed(data.len()));
+        exchange.hand(GWP_HTTP_BODY, part).await;
+    }
+}
+
+/// What comes while the plugin lets nothing come: it hears of the end without having asked for more, and of anything else
+/// later. `None` if it asks before something comes.
+async fn look_ahead(exchange: &Exchange, body: &mut Incoming) -> Option<Came> {
+    if exchange.may_come() {
+        return None;
+    }
+    tokio::select! {
+        next = next_of(body) => Some(next),
+        _ = exchange.wanted() => None,
+    }
+}
+
+/// The peer broke this limit.
+fn refuse(exchange: &Exchange, limit: &'static str, status: StatusCode) {
+    if let Some(gateway) = exchange.gateway.upgrade() {
+        gateway.metrics.limit_hit(limit);
+    }
+    exchange.refuse(status);
 }
 
 fn stall(gateway: &Gateway) -> Duration {

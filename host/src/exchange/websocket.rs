@@ -18,6 +18,8 @@ use crate::tls::Transport;
 pub struct Terms {
     /// Largest message of the peer, in bytes.
     pub max_message: usize,
+    /// Largest message of the plugin, in bytes.
+    pub largest_sent: usize,
     /// How long the peer may not read what waits for it.
     pub stall: Duration,
     /// Time between two pings; a peer that says nothing in two of them is gone.
@@ -28,8 +30,12 @@ pub struct Terms {
 
 /// Runs a socket to its end.
 pub async fn run(exchange: Arc<Exchange>, stream: Transport, read_ahead: Vec<u8>, terms: Terms) {
+    // Beyond a message that is being sent, pongs have this much room; then the newest takes the place of the one before.
+    const PONGS: usize = 64 * 1024;
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(terms.largest_sent + PONGS)
         .max_message_size(Some(terms.max_message))
         .max_frame_size(Some(terms.max_message));
     let mut socket = WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
@@ -46,7 +52,6 @@ pub async fn run(exchange: Arc<Exchange>, stream: Transport, read_ahead: Vec<u8>
                 Next::Cut => return,
             },
             came = socket.next(), if exchange.may_come() => {
-                heard = Instant::now();
                 match came {
                     Some(Ok(Message::Text(text))) => exchange.hand(GWP_HTTP_TEXT, text.into()).await,
                     Some(Ok(Message::Binary(bytes))) => exchange.hand(GWP_HTTP_BINARY, bytes).await,
@@ -65,12 +70,19 @@ pub async fn run(exchange: Arc<Exchange>, stream: Transport, read_ahead: Vec<u8>
                     }
                     Some(Err(_)) | None => return exchange.close(Why::Peer),
                 }
+                // Only now: while the plugin was at a message the peer was neither asked nor read.
+                heard = Instant::now();
                 Ok(())
             }
-            _ = exchange.wanted(), if !exchange.may_come() => Ok(()),
+            _ = exchange.wanted(), if !exchange.may_come() => {
+                heard = Instant::now();
+                Ok(())
+            }
             _ = ping.tick() => {
                 // One that is not read cannot be heard either.
-                if exchange.may_come() && heard.elapsed() > terms.ping * 2 {
+                if !exchange.may_come() {
+                    heard = Instant::now();
+                } else if heard.elapsed() > terms.ping * 2 {
                     return exchange.close(Why::Timeout);
                 }
                 send(&mut socket, Message::Ping(Bytes::new()), &terms).await

@@ -1,10 +1,12 @@
 //! Holding back what one place in the code logs again and again.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::Context;
 
@@ -14,14 +16,20 @@ use crate::{audit, dispatch};
 
 /// Lines of one place that pass in a window.
 pub(super) const MOST_IN_WINDOW: u32 = 20;
+/// The target of what plugins say.
+const PLUGIN: &str = "clawhost::plugin";
 /// How long a window lasts.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What each place in the code has logged lately. There are only so many places, so the map needs no other bound.
+/// What each place in the code has logged lately, and what each plugin has. There are only so many of both, so the map needs no
+/// other bound.
 pub(super) struct Repeats {
-    windows: Mutex<HashMap<Identifier, Window>>,
+    windows: Mutex<HashMap<Place, Window>>,
     queue: Queue,
 }
+
+/// A place in the code; the one at which all plugins' lines are written is a place of each.
+type Place = (Identifier, Option<Box<str>>);
 
 struct Window {
     began: Instant,
@@ -49,10 +57,10 @@ impl Repeats {
     }
 
     /// Whether a line of this place may pass.
-    fn admit(&self, place: &'static Metadata<'static>, now: Instant) -> bool {
+    fn admit(&self, place: &'static Metadata<'static>, plugin: Option<Box<str>>, now: Instant) -> bool {
         let mut windows = self.lock();
         let fresh = || Window { began: now, seen: 0, held_back: 0, place };
-        let window = windows.entry(place.callsite()).or_insert_with(fresh);
+        let window = windows.entry((place.callsite(), plugin)).or_insert_with(fresh);
         // A window with something to tell stays until it was told.
         if window.held_back == 0 && now.duration_since(window.began) >= WINDOW {
             *window = fresh();
@@ -87,7 +95,7 @@ impl Repeats {
         .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identifier, Window>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Window>> {
         // The counts are sound whatever panicked while they were held.
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,8 +116,30 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
         let place = event.metadata();
         counts::line(place.level());
         let is_whole = [audit::TARGET, dispatch::TRACE].contains(&place.target());
-        *place.level() > Level::INFO || is_whole || self.0.admit(place, Instant::now())
+        *place.level() > Level::INFO || is_whole || self.0.admit(place, plugin_of(event), Instant::now())
     }
+}
+
+/// Whose line it is, if it is a plugin's own.
+fn plugin_of(event: &Event<'_>) -> Option<Box<str>> {
+    #[derive(Default)]
+    struct Found(Option<Box<str>>);
+
+    impl Visit for Found {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "plugin" {
+                self.0 = Some(value.into());
+            }
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    }
+
+    let mut found = Found::default();
+    if event.metadata().target() == PLUGIN {
+        event.record(&mut found);
+    }
+    found.0
 }
 
 #[cfg(test)]
@@ -129,19 +159,29 @@ mod tests {
         let start = Instant::now();
         let place = place();
         for _ in 0..MOST_IN_WINDOW {
-            assert!(repeats.admit(place, start));
+            assert!(repeats.admit(place, None, start));
         }
         assert!(repeats.next_summary(start).is_none() && receiver.try_recv().is_err());
-        assert!(!repeats.admit(place, start) && !repeats.admit(place, start));
+        assert!(!repeats.admit(place, None, start) && !repeats.admit(place, None, start));
         assert!(matches!(receiver.try_recv(), Ok(Message::HeldBack)));
         assert!(receiver.try_recv().is_err(), "the thread is woken once");
         assert_eq!(repeats.next_summary(start), Some(WINDOW));
         assert!(repeats.summaries(start).is_empty());
         let later = start + WINDOW;
-        assert!(!repeats.admit(place, later), "held back until the window is summed up");
+        assert!(!repeats.admit(place, None, later), "held back until the window is summed up");
         let told: Vec<_> = repeats.summaries(later).iter().map(|summary| summary.lines).collect();
         assert_eq!(told, [3]);
-        assert!(repeats.admit(place, later) && repeats.next_summary(later).is_none());
+        assert!(repeats.admit(place, None, later) && repeats.next_summary(later).is_none());
+    }
+
+    #[test]
+    fn one_plugin_silences_no_other() {
+        let (sender, _receiver) = sync_channel(1);
+        let repeats = Repeats::new(Queue::new(sender));
+        let (start, place) = (Instant::now(), place());
+        let passed = (0..2 * MOST_IN_WINDOW).filter(|_| repeats.admit(place, Some("loud".into()), start)).count();
+        assert_eq!(passed, MOST_IN_WINDOW as usize);
+        assert!(repeats.admit(place, Some("quiet".into()), start));
     }
 
     #[test]
@@ -151,7 +191,7 @@ mod tests {
         let start = Instant::now();
         let place = place();
         for number in 0..10 * MOST_IN_WINDOW {
-            assert!(repeats.admit(place, start + WINDOW / MOST_IN_WINDOW * number));
+            assert!(repeats.admit(place, None, start + WINDOW / MOST_IN_WINDOW * number));
         }
     }
 }

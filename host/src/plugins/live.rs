@@ -370,10 +370,14 @@ async fn replace(
             Ok(())
         }
         Err(why) => {
-            // Out of the table before it is ended: a call must not find it there.
-            let why = go_back(gateway, book, before, id, old.is_some(), why).await;
-            gateway.runtime.spawn(end::end(gateway.clone(), fresh.plugin));
-            Err(why)
+            // Out of the table before it is ended: a call must not find it there. And ended before another takes its place: what
+            // it has begun, or taken hold of, goes first.
+            match table_with(gateway, before, id, Err(None)) {
+                Ok(table) => publish(gateway, table),
+                Err(further) => tracing::error!(plugin = id, why = further, "the table of methods stays as it was"),
+            }
+            end::end(gateway.clone(), fresh.plugin).await;
+            Err(go_back(gateway, book, before, id, old.is_some(), why).await)
         }
     };
     if let Some(old) = old {
@@ -396,15 +400,22 @@ async fn go_back(
     }
     let library = book.libraries.get(id).cloned();
     let again = async {
-        let fresh = make(gateway, book, before, id, library).await?;
-        publish(gateway, table_with(gateway, before, id, Ok(&fresh.plugin))?);
-        start_one(gateway, &fresh.plugin, fresh.library.as_ref()).await
+        let fresh = make(gateway, book, before, id, library).await.map_err(|why| (why, None))?;
+        let started = async {
+            publish(gateway, table_with(gateway, before, id, Ok(&fresh.plugin))?);
+            start_one(gateway, &fresh.plugin, fresh.library.as_ref()).await
+        };
+        started.await.map_err(|why| (why, Some(fresh.plugin)))
     };
     match again.await {
         Ok(()) => format!("{why}; it runs as before"),
-        Err(further) => {
+        Err((further, made)) => {
             let why = format!("{why}; and it cannot be made as it was before: {further}");
-            give_up(gateway, book, before, id, why)
+            let why = give_up(gateway, book, before, id, why);
+            if let Some(made) = made {
+                gateway.runtime.spawn(end::end(gateway.clone(), made));
+            }
+            why
         }
     }
 }

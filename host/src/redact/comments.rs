@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::sounds_secret;
+use crate::config::{last_word, names_pairs, sounds_secret, tells};
 
 /// Where comments stand that hold one of the known secrets or look like a secret key with its value. The text is TOML.
 pub(super) fn telling(text: &str, known: &[&str]) -> Vec<Range<usize>> {
@@ -17,7 +17,7 @@ pub(super) fn telling(text: &str, known: &[&str]) -> Vec<Range<usize>> {
         } else if let Some(value) = secret_value(content) {
             unfinished = closing(value);
             found.push(comment);
-        } else if known.iter().any(|secret| content.contains(secret)) {
+        } else if tells(content) || known.iter().any(|secret| content.contains(secret)) {
             found.push(comment);
         }
     }
@@ -29,16 +29,12 @@ pub(super) fn telling(text: &str, known: &[&str]) -> Vec<Range<usize>> {
 fn secret_value(comment: &str) -> Option<&str> {
     comment.match_indices(['=', ':']).find_map(|(at, sign)| {
         let value = comment[at + 1..].trim();
-        let says_nothing = ["", "\"\"", "''", "[]", "true", "false"].contains(&value);
+        let says_nothing = ["", "\"\"", "''", "[]", "{}", "true", "false"].contains(&value);
         let is_prose = sign == ":" && value.contains(char::is_whitespace);
-        (sounds_secret(last_word(&comment[..at])) && !says_nothing && !is_prose).then_some(value)
+        let name = last_word(&comment[..at]);
+        let is_named = sounds_secret(name) || (names_pairs(name) && value.starts_with('{'));
+        (is_named && !says_nothing && !is_prose).then_some(value)
     })
-}
-
-fn last_word(text: &str) -> &str {
-    let text = text.trim_end().trim_end_matches(['"', '\'']);
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    text.rsplit(|c| !is_part(c)).next().unwrap_or(text)
 }
 
 /// How a value ends that is not finished on its line.

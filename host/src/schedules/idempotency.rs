@@ -47,9 +47,9 @@ fn with_memory(entries: usize, work: impl FnOnce(&Arc<Memory>), check: impl FnOn
 impl Memory {
     /// A client asks with a key; what it ran ends with `last`, if it is the one that runs it.
     fn ask(&self, key: &str, asker: Asker, last: &dyn Fn(&Run)) {
-        match self.keys.begin(METHOD, key, "{}", "somebody", asker, 1) {
+        match self.keys.begin(METHOD, key, "{}", "somebody", (asker, None), 1) {
             Decision::Settled => {}
-            Decision::Run(run) => {
+            Decision::Run(run, _) => {
                 block_on(self.keys.persist(&run, 1)).expect("it can be written");
                 if key != KEY {
                     return run.hear(Answer::Payload(WHOLE));

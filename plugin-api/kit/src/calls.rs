@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::abi::*;
-use plugin_api::hosting::{CallRequest, Invocation, Sink};
+use plugin_api::hosting::{CallRequest, Invocation, Sink, Told};
 use plugin_api::{Manifest, Replies};
 use schemas::ErrorShape;
 use serde_json::{Value, json};
@@ -68,7 +68,13 @@ impl World {
     }
 
     /// A plugin asks. The answers reach its sink later, from a worker, whatever happens.
-    pub(crate) fn invoke(self: &Arc<Self>, by: usize, request: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
+    pub(crate) fn invoke(
+        self: &Arc<Self>,
+        by: usize,
+        request: Invocation<'_>,
+        sink: Sink,
+        tell: Told<'_>,
+    ) -> Result<(), i32> {
         let mut state = self.change();
         let method = request.method;
         let Ok(params) = serde_json::from_slice::<Value>(request.params) else {
@@ -100,6 +106,7 @@ impl World {
         let found = state.methods.get(method).map(|(plugin, row)| (Callee::Plugin(*plugin), Some(row.clone())));
         let (callee, row) = stubbed.or(found).ok_or(GWP_NOT_FOUND)?;
         let call = state.next();
+        tell(call);
         let (caller, by_id, traceparent) = (who.caller.clone(), state.id(by), who.traceparent.clone());
         state.asked.push(Asked {
             method: method.into(),
@@ -135,7 +142,7 @@ impl World {
                 state.deliver(call, GWP_ERROR, json!(error));
             }
         }
-        Ok(call)
+        Ok(())
     }
 
     /// A plugin ends a call of its own.

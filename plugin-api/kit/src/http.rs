@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::abi::*;
-use plugin_api::hosting::HttpRequest;
+use plugin_api::hosting::{HttpRequest, Instance};
 use plugin_api::http::{Head, Message};
 
 use crate::running::Running;
@@ -97,10 +97,32 @@ pub(crate) struct Live {
     body: Vec<u8>,
     messages: Vec<Message>,
     taken: usize,
+    /// What is left of the request's body, until its end was told.
     to_come: Option<Vec<u8>>,
+    /// Bytes of it that the plugin lets come.
+    credit: u64,
+    /// Somebody hands it over.
+    handed: bool,
     ended: bool,
     cut: bool,
     told: bool,
+}
+
+impl Live {
+    /// As much of the body as the plugin lets come, or its end, which comes without being asked for.
+    fn next_part(&mut self) -> Option<(i32, Vec<u8>)> {
+        if self.upgrade || self.told || self.cut {
+            return None;
+        }
+        let left = self.to_come.as_mut()?;
+        if left.is_empty() {
+            self.to_come = None;
+            return Some((GWP_HTTP_END, Vec::new()));
+        }
+        let count = usize::try_from(self.credit).map_or(left.len(), |credit| credit.min(left.len()));
+        self.credit -= count as u64;
+        (count > 0).then(|| (GWP_HTTP_BODY, left.drain(..count).collect()))
+    }
 }
 
 impl Running {
@@ -269,23 +291,33 @@ impl World {
         GWP_OK
     }
 
-    pub(crate) fn http_read(self: &Arc<Self>, plugin: usize, number: u64) -> i32 {
-        let body = {
+    pub(crate) fn http_read(self: &Arc<Self>, plugin: usize, number: u64, bytes: u64) -> i32 {
+        let first = {
             let mut state = self.change();
             let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
-            live.to_come.take().filter(|_| !live.upgrade)
+            live.credit = live.credit.saturating_add(bytes);
+            !std::mem::replace(&mut live.handed, true)
         };
-        if let Some(body) = body {
-            let instance = self.look().instances[plugin].instance.clone();
-            if let Some(instance) = instance {
-                // One after the other, as a gateway does.
-                self.pool.run(move || {
-                    instance.http_event(number, GWP_HTTP_BODY, &body);
-                    instance.http_event(number, GWP_HTTP_END, b"");
-                });
-            }
+        if first {
+            // One part after the other, as a gateway does.
+            let world = self.clone();
+            self.pool.run(move || {
+                while let Some((instance, kind, part)) = world.next_part(number) {
+                    instance.http_event(number, kind, &part);
+                }
+            });
         }
         GWP_OK
+    }
+
+    /// What comes next of a body, and whom to tell.
+    fn next_part(&self, number: u64) -> Option<(Arc<Instance>, i32, Vec<u8>)> {
+        let mut state = self.change();
+        let live = state.exchanges.get_mut(&number)?;
+        let (plugin, part) = (live.plugin, live.next_part());
+        live.handed = part.is_some();
+        let (kind, part) = part?;
+        Some((state.instances[plugin].instance.clone()?, kind, part))
     }
 
     pub(crate) fn http_abort(&self, plugin: usize, number: u64) -> i32 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::abi::*;
-use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink};
+use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink, Told};
 use serde_json::{Value, json};
 
 use crate::calls::may_hear;
@@ -157,11 +157,13 @@ impl HostServices for Services {
         code(entered.map(|()| self.world.pool.run(move || job.run())))
     }
 
-    fn after(&self, ms: u64, job: Job) -> Result<u64, i32> {
-        let mut state = self.enter("gwp.exec/1 after", extension::EXEC, Effect::Inward)?;
-        let timer = state.next();
-        state.clock.set(timer, ms, Due::Job(self.plugin, job));
-        Ok(timer)
+    fn after(&self, ms: u64, job: Job, tell: Told<'_>) -> i32 {
+        let entered = self.enter("gwp.exec/1 after", extension::EXEC, Effect::Inward);
+        code(entered.map(|mut state| {
+            let timer = state.next();
+            tell(timer);
+            state.clock.set(timer, ms, Due::Job(self.plugin, job));
+        }))
     }
 
     fn cancel_timer(&self, timer: u64) -> i32 {
@@ -176,9 +178,9 @@ impl HostServices for Services {
         code(entered.map(|()| self.world.pool.run_blocking(move || job.run())))
     }
 
-    fn invoke(&self, request: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32> {
-        self.enter("gwp.invoke/1", extension::INVOKE, Effect::Outward).map(drop)?;
-        self.world.invoke(self.plugin, request, sink)
+    fn invoke(&self, request: Invocation<'_>, sink: Sink, tell: Told<'_>) -> i32 {
+        let entered = self.enter("gwp.invoke/1", extension::INVOKE, Effect::Outward).map(drop);
+        code(entered.and_then(|()| self.world.invoke(self.plugin, request, sink, tell)))
     }
 
     fn cancel_invoke(&self, call: gwp_call) -> i32 {
@@ -211,21 +213,30 @@ impl HostServices for Services {
         code(self.kv_write_checked(ops, durable))
     }
 
-    fn subscribe(&self, pattern: &str, sink: Sink) -> Result<u64, i32> {
-        let mut state = self.enter("gwp.events/1", extension::EVENTS, Effect::Outward)?;
+    fn subscribe(&self, pattern: &str, sink: Sink, tell: Told<'_>) -> i32 {
+        let mut state = match self.enter("gwp.events/1", extension::EVENTS, Effect::Outward) {
+            Ok(state) => state,
+            Err(code) => return code,
+        };
         if !may_hear(&state.instances[self.plugin].manifest, pattern) {
-            return Err(GWP_DENIED);
+            return GWP_DENIED;
         }
         let subscription = state.next();
+        tell(subscription);
         let queue = SinkQueue::new(sink, self.world.pool.clone());
         state.subscriptions.insert(subscription, Listener { plugin: self.plugin, pattern: pattern.to_string(), queue });
-        Ok(subscription)
+        GWP_OK
     }
 
     fn unsubscribe(&self, subscription: u64) -> i32 {
-        match self.world.change().subscriptions.remove(&subscription) {
-            Some(listener) if listener.queue.close() => GWP_OK,
-            _ => GWP_GONE,
+        let mut state = self.world.change();
+        match state.subscriptions.get(&subscription).map(|listener| listener.queue.close()) {
+            Some(true) => {
+                state.subscriptions.remove(&subscription);
+                GWP_OK
+            }
+            Some(false) => GWP_BUSY,
+            None => GWP_GONE,
         }
     }
 
@@ -290,8 +301,8 @@ impl HostServices for Services {
         self.world.http_end(self.plugin, exchange)
     }
 
-    fn http_read(&self, exchange: gwp_exchange, _: u64) -> i32 {
-        self.world.http_read(self.plugin, exchange)
+    fn http_read(&self, exchange: gwp_exchange, bytes: u64) -> i32 {
+        self.world.http_read(self.plugin, exchange, bytes)
     }
 
     fn http_abort(&self, exchange: gwp_exchange) -> i32 {

@@ -13,10 +13,12 @@
 //! | `agents.get` | `agents` | `agent` | [`run::AgentId`], [`run::AgentRecord`] |
 //! | `session.store.*` | `sessions` | `agent`, `chat`, `send` | [`session`] |
 //!
-//! All of them are open to fields that come later: an unknown field is passed over, on either side.
+//! All of them are open to fields that come later: an unknown field is passed over, on either side. Session keys are read
+//! as [`keys`] says.
 
 pub mod backend;
 pub mod channel;
+pub mod keys;
 pub mod message;
 pub mod run;
 pub mod session;

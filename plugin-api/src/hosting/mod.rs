@@ -33,14 +33,14 @@ pub trait HostServices: Send + Sync + 'static {
     /// Runs the job soon, on a worker.
     fn soon(&self, job: Job) -> i32;
     /// Runs the job after `ms`, on a worker.
-    fn after(&self, ms: u64, job: Job) -> Result<u64, i32>;
+    fn after(&self, ms: u64, job: Job, number: Told<'_>) -> i32;
     /// `GWP_OK`: the job will not run any more.
     fn cancel_timer(&self, timer: u64) -> i32;
     /// Runs the job where it may block.
     fn blocking(&self, job: Job) -> i32;
 
     /// Calls a method; the sink hears its replies.
-    fn invoke(&self, request: Invocation<'_>, sink: Sink) -> Result<gwp_call, i32>;
+    fn invoke(&self, request: Invocation<'_>, sink: Sink, number: Told<'_>) -> i32;
     /// `GWP_OK`: the sink will not run any more.
     fn cancel_invoke(&self, call: gwp_call) -> i32;
 
@@ -52,7 +52,7 @@ pub trait HostServices: Send + Sync + 'static {
     fn kv_write(&self, ops: &[KvWrite<'_>], durable: Sink) -> i32;
 
     /// Hears events whose name matches.
-    fn subscribe(&self, pattern: &str, sink: Sink) -> Result<u64, i32>;
+    fn subscribe(&self, pattern: &str, sink: Sink, number: Told<'_>) -> i32;
     /// `GWP_OK`: the sink will not run any more.
     fn unsubscribe(&self, subscription: u64) -> i32;
 
@@ -77,6 +77,10 @@ pub trait HostServices: Send + Sync + 'static {
     /// Cuts the connection.
     fn http_abort(&self, exchange: gwp_exchange) -> i32;
 }
+
+/// Where the number of what is begun goes. It is told before anything of it can run: the plugin may free the place to which it
+/// is written from within what runs. 0 takes it back.
+pub type Told<'a> = &'a mut dyn FnMut(u64);
 
 /// An event as a plugin emits it.
 #[derive(Debug, Clone, Copy)]

@@ -66,7 +66,31 @@ fn with<R>(host: *const gwp_host, on_panic: R, body: impl FnOnce(&'static HostCo
 /// As for [`gwp_bytes::bytes`], while the host function runs.
 unsafe fn text<'a>(bytes: gwp_bytes) -> Result<&'a str, i32> {
     // SAFETY: the caller's promise.
-    unsafe { bytes.str() }.ok_or(GWP_INVALID)
+    let bytes = unsafe { lent(bytes) }?;
+    std::str::from_utf8(bytes).map_err(|_| GWP_INVALID)
+}
+
+/// Bytes that are lent, if they can be: nothing has a length, and no memory more than half of what there is.
+///
+/// # Safety
+/// As for [`gwp_bytes::bytes`], while the host function runs.
+unsafe fn lent<'a>(bytes: gwp_bytes) -> Result<&'a [u8], i32> {
+    if bytes.len > if bytes.ptr.is_null() { 0 } else { isize::MAX as usize } {
+        return Err(GWP_INVALID);
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { bytes.bytes() })
+}
+
+/// Writes a number where the plugin wants it, if it does.
+///
+/// # Safety
+/// `place` is NULL or the plugin's to be written to.
+unsafe fn put(place: *mut u64, number: u64) {
+    if !place.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { *place = number };
+    }
 }
 
 fn code(result: Result<i32, i32>) -> i32 {
@@ -93,7 +117,7 @@ unsafe extern "C" fn extension(host: *const gwp_host, id: gwp_bytes) -> *const c
 
 unsafe extern "C" fn reply(host: *const gwp_host, call: gwp_call, kind: i32, json: gwp_bytes) -> i32 {
     // SAFETY: `json` is lent for this call.
-    with(host, GWP_PANIC, |context| context.services.reply(call, kind, unsafe { json.bytes() }))
+    with(host, GWP_PANIC, |context| code(unsafe { lent(json) }.map(|json| context.services.reply(call, kind, json))))
 }
 
 unsafe extern "C" fn emit(host: *const gwp_host, event: *const gwp_event) -> i32 {
@@ -101,9 +125,10 @@ unsafe extern "C" fn emit(host: *const gwp_host, event: *const gwp_event) -> i32
         // SAFETY: the plugin lends a record whose `size` says how much of it there is.
         let Some(event) = (unsafe { read_record(event) }) else { return GWP_INVALID };
         // SAFETY: what it points to is lent for this call.
-        let (name, payload) = unsafe { (text(event.name), event.payload.bytes()) };
+        let (name, payload) = unsafe { (text(event.name), lent(event.payload)) };
         let conns = match (event.conns.is_null(), event.n_conns) {
-            (true, _) => None,
+            (true, 0) => None,
+            (true, _) => return GWP_INVALID,
             (false, 0) => Some(&[][..]),
             (false, n) if !event.conns.is_aligned() || n > isize::MAX as usize / size_of::<u64>() => {
                 return GWP_INVALID;
@@ -111,7 +136,10 @@ unsafe extern "C" fn emit(host: *const gwp_host, event: *const gwp_event) -> i32
             // SAFETY: aligned, and the plugin lends this many numbers for this call.
             (false, n) => Some(unsafe { std::slice::from_raw_parts(event.conns, n) }),
         };
-        code(name.map(|name| context.services.emit(EmittedEvent { name, payload, conns, flags: event.flags })))
+        code(name.and_then(|name| {
+            let payload = payload?;
+            Ok(context.services.emit(EmittedEvent { name, payload, conns, flags: event.flags }))
+        }))
     })
 }
 
@@ -160,15 +188,9 @@ static EXEC: gwp_exec_v1 = {
         user: *mut c_void,
         timer: *mut u64,
     ) -> i32 {
-        with(host, GWP_PANIC, |context| match context.services.after(ms, Job { func, user }) {
-            Ok(id) => {
-                if !timer.is_null() {
-                    // SAFETY: the plugin gave a place to write to.
-                    unsafe { *timer = id };
-                }
-                GWP_OK
-            }
-            Err(code) => code,
+        with(host, GWP_PANIC, |context| {
+            // SAFETY: the plugin gave a place to write to, which is there until the job can run.
+            context.services.after(ms, Job { func, user }, &mut |id| unsafe { put(timer, id) })
         })
     }
     unsafe extern "C" fn cancel(host: *const gwp_host, timer: u64) -> i32 {
@@ -193,21 +215,12 @@ static INVOKE: gwp_invoke_v1 = {
     ) -> i32 {
         with(host, GWP_PANIC, |context| {
             // SAFETY: both are lent for this call.
-            let (method, params) = unsafe { (text(method), params.bytes()) };
-            let started = method.and_then(|method| {
-                let request = Invocation { authority, method, params, timeout_ms };
-                context.services.invoke(request, Sink { func, user })
-            });
-            match started {
-                Ok(call) => {
-                    if !out.is_null() {
-                        // SAFETY: the plugin gave a place to write to.
-                        unsafe { *out = call };
-                    }
-                    GWP_OK
-                }
-                Err(code) => code,
-            }
+            let (method, params) = unsafe { (text(method), lent(params)) };
+            code(method.and_then(|method| {
+                let request = Invocation { authority, method, params: params?, timeout_ms };
+                // SAFETY: the plugin gave a place to write to, which is there until the sink can run.
+                Ok(context.services.invoke(request, Sink { func, user }, &mut |call| unsafe { put(out, call) }))
+            }))
         })
     }
     unsafe extern "C" fn cancel(host: *const gwp_host, call: gwp_call) -> i32 {
@@ -294,16 +307,10 @@ static EVENTS: gwp_events_v1 = {
         with(host, GWP_PANIC, |context| {
             // SAFETY: lent for this call.
             let pattern = unsafe { text(pattern) };
-            match pattern.and_then(|pattern| context.services.subscribe(pattern, Sink { func, user })) {
-                Ok(subscription) => {
-                    if !out.is_null() {
-                        // SAFETY: the plugin gave a place to write to.
-                        unsafe { *out = subscription };
-                    }
-                    GWP_OK
-                }
-                Err(code) => code,
-            }
+            code(pattern.map(|pattern| {
+                // SAFETY: the plugin gave a place to write to, which is there until the sink can run.
+                context.services.subscribe(pattern, Sink { func, user }, &mut |number| unsafe { put(out, number) })
+            }))
         })
     }
     unsafe extern "C" fn unsubscribe(host: *const gwp_host, subscription: u64) -> i32 {
@@ -342,8 +349,8 @@ static SNAPSHOT: gwp_snapshot_v1 = {
     unsafe extern "C" fn publish(host: *const gwp_host, key: gwp_bytes, json: gwp_bytes) -> i32 {
         with(host, GWP_PANIC, |context| {
             // SAFETY: both are lent for this call.
-            let (key, json) = unsafe { (text(key), json.bytes()) };
-            code(key.map(|key| context.services.publish(key, json)))
+            let (key, json) = unsafe { (text(key), lent(json)) };
+            code(key.and_then(|key| Ok(context.services.publish(key, json?))))
         })
     }
     gwp_snapshot_v1 { publish }
@@ -352,11 +359,15 @@ static SNAPSHOT: gwp_snapshot_v1 = {
 static HTTP: gwp_http_v1 = {
     unsafe extern "C" fn head(host: *const gwp_host, exchange: gwp_exchange, status: u32, headers: gwp_bytes) -> i32 {
         // SAFETY: lent for this call.
-        with(host, GWP_PANIC, |context| context.services.http_head(exchange, status, unsafe { headers.bytes() }))
+        with(host, GWP_PANIC, |context| {
+            code(unsafe { lent(headers) }.map(|headers| context.services.http_head(exchange, status, headers)))
+        })
     }
     unsafe extern "C" fn write(host: *const gwp_host, exchange: gwp_exchange, kind: i32, data: gwp_bytes) -> i32 {
         // SAFETY: lent for this call.
-        with(host, GWP_PANIC, |context| context.services.http_write(exchange, kind, unsafe { data.bytes() }))
+        with(host, GWP_PANIC, |context| {
+            code(unsafe { lent(data) }.map(|data| context.services.http_write(exchange, kind, data)))
+        })
     }
     unsafe extern "C" fn end(host: *const gwp_host, exchange: gwp_exchange, status: u32, reason: gwp_bytes) -> i32 {
         with(host, GWP_PANIC, |context| {

@@ -63,7 +63,9 @@ struct State {
     outstanding: u64,
     /// Nothing more comes.
     complete: bool,
-    writable: bool,
+    /// How often the host has said that there is room. A flag would not do: of several that write, one would take down what
+    /// another waits for.
+    writable: u64,
     /// The head of the answer is sent.
     begun: bool,
     /// The answer is complete.
@@ -76,7 +78,8 @@ struct State {
     /// What was to be answered is let go of.
     dropped: bool,
     reader: Option<Waker>,
-    writer: Option<Waker>,
+    /// All that wait for room.
+    writers: Vec<Waker>,
 }
 
 impl Line {
@@ -88,20 +91,20 @@ impl Line {
             GWP_HTTP_TEXT => state.came(Came::Text(data.to_vec())),
             GWP_HTTP_BINARY => state.came(Came::Binary(data.to_vec())),
             GWP_HTTP_END => state.complete = true,
-            GWP_HTTP_WRITABLE => state.writable = true,
+            GWP_HTTP_WRITABLE => state.writable += 1,
             GWP_HTTP_CLOSED => {
-                (state.closed, state.writable) = (true, true);
+                state.closed = true;
                 unanswered = !state.ended;
             }
             _ => return false,
         }
-        let wakers = if kind == GWP_HTTP_WRITABLE {
-            [state.writer.take(), None]
-        } else {
-            [state.reader.take(), state.writer.take().filter(|_| kind == GWP_HTTP_CLOSED)]
+        let reader = if kind == GWP_HTTP_WRITABLE { None } else { state.reader.take() };
+        let writers = match kind {
+            GWP_HTTP_WRITABLE | GWP_HTTP_CLOSED => std::mem::take(&mut state.writers),
+            _ => Vec::new(),
         };
         drop(state);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        reader.into_iter().chain(writers).for_each(Waker::wake);
         unanswered
     }
 
@@ -153,20 +156,22 @@ impl Line {
     /// Writes when there is room.
     pub(super) async fn write(&self, kind: i32, data: &[u8]) -> super::Result {
         loop {
-            self.lock().writable = false;
+            let before = self.lock().writable;
             match self.raw.http_write(self.number, kind, data) {
-                GWP_BUSY => std::future::poll_fn(|context| self.poll_writable(context)).await,
+                GWP_BUSY => std::future::poll_fn(|context| self.poll_writable(before, context)).await,
                 code => return Ok(HostError::check(code)?),
             }
         }
     }
 
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_writable(&self, before: u64, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.writable || state.closed {
+        if state.writable != before || state.closed {
             return Poll::Ready(());
         }
-        state.writer = Some(context.waker().clone());
+        if !state.writers.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.writers.push(context.waker().clone());
+        }
         Poll::Pending
     }
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use plugin_api::abi::*;
-use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink};
+use plugin_api::hosting::{EmittedEvent, HostServices, Invocation, Job, KvWrite, Sink, Told};
 
 /// It offers no extension.
 pub struct Listener;
@@ -31,8 +31,8 @@ impl HostServices for Listener {
         GWP_UNSUPPORTED
     }
 
-    fn after(&self, _: u64, _: Job) -> Result<u64, i32> {
-        Err(GWP_UNSUPPORTED)
+    fn after(&self, _: u64, _: Job, _: Told<'_>) -> i32 {
+        GWP_UNSUPPORTED
     }
 
     fn cancel_timer(&self, _: u64) -> i32 {
@@ -43,8 +43,8 @@ impl HostServices for Listener {
         GWP_UNSUPPORTED
     }
 
-    fn invoke(&self, _: Invocation<'_>, _: Sink) -> Result<gwp_call, i32> {
-        Err(GWP_UNSUPPORTED)
+    fn invoke(&self, _: Invocation<'_>, _: Sink, _: Told<'_>) -> i32 {
+        GWP_UNSUPPORTED
     }
 
     fn cancel_invoke(&self, _: gwp_call) -> i32 {
@@ -63,8 +63,8 @@ impl HostServices for Listener {
         GWP_UNSUPPORTED
     }
 
-    fn subscribe(&self, _: &str, _: Sink) -> Result<u64, i32> {
-        Err(GWP_UNSUPPORTED)
+    fn subscribe(&self, _: &str, _: Sink, _: Told<'_>) -> i32 {
+        GWP_UNSUPPORTED
     }
 
     fn unsubscribe(&self, _: u64) -> i32 {

@@ -23,8 +23,10 @@ const TARGETED: [&str; 6] = [
     "sessions.changed",
     "spike.note",
 ];
-/// Events that are broadcast, and also sent to some connections alone: a newcomer, a node that was approved, every node.
-const BOTH: [&str; 5] = ["health", "node.pair.resolved", "talk.mode", "voicewake.changed", "voicewake.routing.changed"];
+/// Events that are broadcast, and also sent to some connections alone: a newcomer, a node that was approved, every node, and
+/// whoever asked to be shown tools.
+const BOTH: [&str; 6] =
+    ["agent", "health", "node.pair.resolved", "talk.mode", "voicewake.changed", "voicewake.routing.changed"];
 /// Events that carry the versions of the snapshot.
 const STAMPED: [&str; 2] = ["health", "presence"];
 /// Methods whose manifest row says `interim`.
