@@ -5198,7 +5198,7 @@ data class Ticket (
 )
 
 /**
- * Why a command failed.
+ * Why a command failed. What else a node says of it is passed over.
  */
 @Serializable
 data class NodeError (
@@ -8252,7 +8252,7 @@ data class VoicewakeSetResult (
 @Serializable
 data class WakeParams (
     /**
-     * Passed over.
+     * The default agent; no other one can be woken.
      */
     val agentId: String? = null,
 
@@ -8262,7 +8262,7 @@ data class WakeParams (
     val mode: WakeMode,
 
     /**
-     * Passed over.
+     * A session of the default agent.
      */
     val sessionKey: String? = null,
 

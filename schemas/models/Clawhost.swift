@@ -3901,7 +3901,7 @@ struct GatewayTicket: Codable {
     }
 }
 
-/// Why a command failed.
+/// Why a command failed. What else a node says of it is passed over.
 // MARK: - GatewayNodeError
 struct GatewayNodeError: Codable {
     /// The node's code.
@@ -6290,11 +6290,11 @@ struct GatewayVoicewakeSetResult: Codable {
 /// Parameters of `wake`; the last two are of protocol 4, and there is one main session.
 // MARK: - GatewayWakeParams
 struct GatewayWakeParams: Codable {
-    /// Passed over.
+    /// The default agent; no other one can be woken.
     let agentId: String?
     /// When the agent hears of it.
     let mode: GatewayWakeMode
-    /// Passed over.
+    /// A session of the default agent.
     let sessionKey: String?
     /// What happened.
     let text: String

@@ -4301,7 +4301,7 @@ export interface Ticket {
 }
 
 /**
- * Why a command failed.
+ * Why a command failed. What else a node says of it is passed over.
  */
 export interface NodeError {
     /**
@@ -6849,7 +6849,7 @@ export interface VoicewakeSetResult {
  */
 export interface WakeParams {
     /**
-     * Passed over.
+     * The default agent; no other one can be woken.
      */
     agentId?: null | string;
     /**
@@ -6857,7 +6857,7 @@ export interface WakeParams {
      */
     mode: WakeMode;
     /**
-     * Passed over.
+     * A session of the default agent.
      */
     sessionKey?: null | string;
     /**

@@ -80,7 +80,7 @@ const SERVED: &[(&str, Need)] = &[
     ("node.skills.update", Need::Node),
     ("plugin.surface.refresh", Need::Read),
     ("plugins.reload", Need::Admin),
-    ("poll", Need::Admin),
+    ("poll", Need::Write),
     ("question.list", Need::Questions),
     ("send", Need::Write),
     ("sessions.abort", Need::Write),
@@ -378,6 +378,25 @@ async fn comments_of_the_configuration_show_no_secret() {
     );
     assert_eq!(config["raw"], json!(expected));
     assert!(!config.to_string().contains("hunter"), "{config}");
+    reader.close().await;
+}
+
+#[tokio::test]
+async fn arguments_and_headers_of_the_configuration_show_no_secret() {
+    let gateway = Gateway::with_config(
+        "[plugins.command.config]\nargs = [\"-p\", \"--api-key\", \"hunter2\", \"--token=hunter2\"]\n\
+         [plugins.openai.config.headers]\nocp-apim-subscription-key = \"hunter2\"\n",
+    )
+    .await;
+    let mut reader = gateway.operator(&["operator.read"]).await;
+    let config = reader.ok("config.get", json!({})).await;
+    assert!(!config.to_string().contains("hunter2"), "{config}");
+    let hidden = "__OPENCLAW_REDACTED__";
+    let args = json!(["-p", "--api-key", hidden, format!("--token={hidden}")]);
+    for shown in [&config["parsed"], &config["config"]] {
+        assert_eq!(shown["plugins"]["command"]["config"]["args"], args);
+    }
+    assert_eq!(config["valid"], true);
     reader.close().await;
 }
 

@@ -46,9 +46,12 @@ async fn one_asks_two_see_it_and_one_decides() {
     let second = bert.request("exec.approval.resolve", resolve("run-1", "allow-once")).await;
     let (first, second) = (anna.answer(&first).await, bert.answer(&second).await);
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
-    let (decision, by) = if first.is_ok() { ("deny", "Anna") } else { ("allow-once", "Bert") };
+    let (decision, by, why) = match first.is_ok() {
+        true => ("deny", "Anna", "unknown or expired approval id"),
+        false => ("allow-once", "Bert", "unknown approval id"),
+    };
     let late = first.and(second).expect_err("one of them is late");
-    assert_eq!((late.code.as_str(), late.message.as_str()), ("INVALID_REQUEST", "unknown or expired approval id"));
+    assert_eq!((late.code.as_str(), late.message.as_str()), ("INVALID_REQUEST", why), "in the words of their protocol");
     assert_eq!(late.details.expect("details"), json!({ "reason": "APPROVAL_NOT_FOUND", "decision": decision }));
     for client in [&mut anna, &mut bert, &mut requester] {
         let resolved = client.event("exec.approval.resolved").await.payload.expect("a payload");
@@ -103,7 +106,7 @@ async fn a_request_expires_and_too_many_are_refused() {
     assert_eq!((&answered["id"], &answered["decision"]), (&json!("short"), &Value::Null));
     assert_eq!(
         requester.refused("exec.approval.resolve", resolve("short", "deny")).await.message,
-        "unknown or expired approval id"
+        "unknown approval id"
     );
     let mut calls = Vec::new();
     for id in ["a", "b"] {
@@ -211,7 +214,11 @@ async fn the_gateways_file_is_changed_by_admins_who_know_it() {
         assert_eq!(error.code, "INVALID_REQUEST");
         assert_eq!(error.message, format!("exec approvals {why}; re-run exec.approvals.get and retry"));
     }
-    admin.ok("exec.approvals.set", json!({ "file": next, "baseHash": first["hash"] })).await;
+    let connect = Connect::operator().with("minProtocol", json!(4)).with("maxProtocol", json!(4));
+    let mut newer = gateway.connect(&connect).await;
+    let more = json!({ "version": 1, "defaults": { "security": "deny", "ofNextMonth": 1 } });
+    newer.ok("exec.approvals.set", json!({ "file": more, "baseHash": first["hash"] })).await;
+    newer.close().await;
     let wrong = admin.refused("exec.approvals.set", json!({ "file": { "version": 1, "odd": true } })).await;
     assert!(wrong.message.starts_with("invalid exec.approvals.set params: at /file"), "{wrong:?}");
     let mut approver = gateway.operator(APPROVALS).await;

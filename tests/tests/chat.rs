@@ -129,6 +129,27 @@ async fn two_see_one_run_and_either_stops_it() {
 }
 
 #[tokio::test]
+async fn tools_are_shown_to_a_client_of_4_that_asks_for_it() {
+    let config = format!("{AT_ONCE}[plugins.agents.config.defaults]\ntools = [\"send\"]\n");
+    let gateway = Gateway::with_config(&config).await;
+    let connect = Connect::operator().scopes(TALKS).with("minProtocol", json!(4)).with("maxProtocol", json!(4));
+    let mut shown = gateway.connect(&connect.with("caps", json!(["tool-events"]))).await;
+    let (mut three, mut four) = (talker(&gateway, 3).await, talker(&gateway, 4).await);
+    shown.ok("chat.send", say("main", "/tool send {}", "run-1")).await;
+    let phases = |client: &Client| -> Vec<Value> {
+        let events = client.heard("agent").into_iter().filter_map(|event| event.payload.as_ref());
+        events.filter(|event| event["stream"] == "tool").map(|event| event["data"]["phase"].clone()).collect()
+    };
+    for (client, expected) in [(&mut shown, vec!["start", "result"]), (&mut three, vec![]), (&mut four, vec![])] {
+        ending(client, "run-1").await;
+        assert_eq!(phases(client), expected);
+    }
+    for client in [shown, three, four] {
+        client.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_run_of_agent_is_shown_and_all_is_there_after_a_restart() {
     let gateway = Gateway::with_config(AT_ONCE).await;
     let mut client = gateway.admin().await;

@@ -117,6 +117,12 @@ impl Book {
         self.db.transaction(host, move |db| accept(db, &run, &message)).await
     }
 
+    /// Takes out a run that was refused after all, of which nobody was told.
+    pub async fn forget(&self, host: &Host, run_id: &str) -> Result<(), MethodError> {
+        let run_id = run_id.to_string();
+        self.db.transaction(host, move |db| Ok(forget(db, &run_id)?)).await
+    }
+
     /// Writes that a run began, some time.
     pub fn begin(&self, host: &Host, run_id: &str, at: u64) {
         let run_id = run_id.to_string();
@@ -175,6 +181,11 @@ fn accept(db: &Connection, run: &Accepted, message: &str) -> Result<(), MethodEr
     let wish = wish.as_ref().map(serde_json::to_string).transpose()?;
     let at = int(*accepted_at);
     insert.execute(params![run_id, session_key, session_id, agent_id, origin, *PROCESS, at, wish, message])?;
+    Ok(())
+}
+
+fn forget(db: &Connection, run_id: &str) -> SqlResult<()> {
+    db.prepare_cached("DELETE FROM runs WHERE run_id = ?1 AND outcome IS NULL")?.execute([run_id])?;
     Ok(())
 }
 

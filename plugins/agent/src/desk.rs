@@ -2,7 +2,8 @@
 //! of one session go one after the other in the order in which they came; runs of different sessions go side by side.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use plugin_api::contracts::Part;
@@ -14,12 +15,13 @@ use crate::Agent;
 use crate::book::Accepted;
 use crate::config::AgentConfig;
 use crate::signal::Signal;
+use crate::watchers::Watchers;
 
 /// A run that has not ended.
 pub struct Run {
     /// As the book has it.
     pub accepted: Accepted,
-    /// The session as whoever started the run spelled it.
+    /// The session as the client that started the run spelled it; of all other runs, as the book has it.
     pub spelled_key: String,
     /// What the agent is told.
     pub content: Vec<Part>,
@@ -45,12 +47,23 @@ pub struct Run {
     pub ended: Arc<Signal<Arc<RunOutcome>>>,
     /// When it began, in milliseconds since the epoch.
     pub started_at: Mutex<Option<u64>>,
+    /// Set while its session is made to begin anew for it, which stops what else runs there.
+    pub is_resetting: AtomicBool,
+    /// The conversation that began anew for it.
+    pub new_session_id: OnceLock<String>,
+    /// Who is shown its tools.
+    pub watchers: Watchers,
 }
 
 impl Run {
     /// Its id.
     pub fn id(&self) -> &str {
         &self.accepted.run_id
+    }
+
+    /// Its conversation, as far as it is known before the run begins.
+    pub fn session_id(&self) -> Option<&str> {
+        self.new_session_id.get().or(self.accepted.session_id.as_ref()).map(String::as_str)
     }
 
     /// When it began.

@@ -128,7 +128,7 @@ impl Agent {
             Err(error) if is_unknown(&error, method) => {
                 let agent_id = match agent_id {
                     Some(id) => id.to_string(),
-                    None => self.sessions().await?.default_agent_id.clone(),
+                    None => self.names().await?.default_agent().to_string(),
                 };
                 Ok(AgentRecord { agent_id, models: vec![FALLBACK_MODEL.to_string()], ..AgentRecord::default() })
             }

@@ -1,6 +1,7 @@
-//! The `agent` events of one run: numbered from 1 without holes, the text of an answer no oftener than the configuration
-//! says, and less often in a crowd: everybody who may read hears of every run, so many runs that say something at once would
-//! be more than anybody reads. Nothing is lost by that: each event has the whole text, and its delta spans what was passed over.
+//! The `agent` events of one run: numbered from 1, without holes for whoever is shown its tools, the text of an answer no
+//! oftener than the configuration says, and less often in a crowd: everybody who may read hears of every run, so many runs
+//! that say something at once would be more than anybody reads. Nothing is lost by that: each event has the whole text, and
+//! its delta spans what was passed over.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub struct Events {
 struct State {
     seq: u64,
     session_id: Option<String>,
-    /// Whether tools are told.
+    /// Whether tools are told to all.
     verbose: bool,
     /// What the answers before this one said.
     before: String,
@@ -82,7 +83,7 @@ struct State {
 impl Events {
     /// The events of this run.
     pub fn new(host: Host, run: Arc<Run>, crowd: Crowd, interval: Duration) -> Self {
-        let session_id = run.accepted.session_id.clone();
+        let session_id = run.session_id().map(str::to_string);
         Events { host, run, crowd, interval, state: Mutex::new(State { session_id, ..State::default() }) }
     }
 
@@ -90,7 +91,7 @@ impl Events {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The conversation as it is now, and whether its tools are told.
+    /// The conversation as it is now, and whether its tools are told to all.
     pub fn conversation(&self, session_id: Option<String>, verbose: bool) {
         let mut state = self.state();
         state.session_id = session_id;
@@ -98,6 +99,11 @@ impl Events {
     }
 
     fn send(&self, state: &mut State, stream: &str, data: Value) {
+        self.send_to(None, state, stream, data);
+    }
+
+    /// To these connections alone, or to all.
+    fn send_to(&self, conns: Option<&[u64]>, state: &mut State, stream: &str, data: Value) {
         state.seq += 1;
         let event = AgentEvent {
             run_id: self.run.id(),
@@ -110,7 +116,12 @@ impl Events {
             session_id: state.session_id.as_deref(),
             is_heartbeat: self.run.hidden.then_some(true),
         };
-        match self.host.event(AGENT).send(&event) {
+        let emit = self.host.event(AGENT);
+        let sent = match conns {
+            Some(conns) => emit.send_to(conns, &event),
+            None => emit.send(&event),
+        };
+        match sent {
             Ok(()) | Err(HostError::Gone) => {}
             Err(error) => self.host.warn(&format!("an event of the run {:?} was not sent: {error}", self.run.id())),
         }
@@ -211,14 +222,17 @@ impl Events {
         .await
     }
 
-    /// A tool, told where the session wants it.
+    /// A tool, told to all where the session wants it, else to whoever asked to be shown it.
     pub fn tool(&self, data: Value) {
         let mut state = self.state();
-        if state.verbose {
-            // The text before it was said before it.
-            self.tell_text(&mut state);
-            self.send(&mut state, "tool", data);
+        let watchers = self.run.watchers.list();
+        if !state.verbose && watchers.is_empty() {
+            return;
         }
+        // The text before it was said before it.
+        self.tell_text(&mut state);
+        let chosen = (!state.verbose).then_some(watchers.as_slice());
+        self.send_to(chosen, &mut state, "tool", data);
     }
 
     /// It ended: the last event of the run.

@@ -1,14 +1,15 @@
 //! Takes runs in: what was asked is checked, the session is opened, and the run is in the book before it is accepted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use plugin_api::contracts::Part;
-use plugin_api::contracts::run::{RunAccepted, RunOutcome, RunRequest};
+use plugin_api::contracts::run::{RunAccepted, RunOutcome, RunRequest, status};
+use plugin_api::contracts::session::SessionOpened;
+use plugin_api::contracts::{Part, keys};
 use plugin_api::{Call, MethodError, Principal};
-use schemas::hello::SessionDefaults;
 use schemas::scope::ADMIN;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::Agent;
@@ -21,6 +22,8 @@ use crate::signal::Signal;
 
 /// What a client's run is called in [`plugin_api::contracts::run::ActiveRun::origin`].
 const CLIENT: &str = "client";
+/// An agent's main session, in the spelling that all gateways know.
+const MAIN: &str = "main";
 /// What an agent is told when somebody begins anew and says nothing else.
 const GREETING: &str =
     "A new conversation begins. Greet the person in one or two sentences and ask what they want to do.";
@@ -37,7 +40,7 @@ pub enum Taken {
 pub struct Place {
     agent: Arc<Agent>,
     run: Arc<Run>,
-    is_queued: bool,
+    is_settled: bool,
 }
 
 impl Place {
@@ -48,7 +51,7 @@ impl Place {
 
     /// Lets it wait for its turn.
     pub fn queue(mut self) -> Arc<Run> {
-        self.is_queued = true;
+        self.is_settled = true;
         self.agent.desk().queue(&self.run);
         // Somebody may have stopped it before it waited.
         match self.run.stop.get() {
@@ -59,11 +62,27 @@ impl Place {
         }
         self.run.clone()
     }
+
+    /// Gives it up as if it had never been asked for; whoever has joined it is told why.
+    async fn refuse(mut self, error: &MethodError) {
+        let (agent, run) = (self.agent.clone(), self.run.clone());
+        if let Err(failure) = agent.book().forget(&agent.host, run.id()).await {
+            agent.host.error(&format!("the run {:?}, which was refused, is still in the book: {failure}", run.id()));
+        }
+        self.is_settled = true;
+        agent.desk().end(&run);
+        run.ended.set(Arc::new(RunOutcome {
+            status: status::ERROR.to_string(),
+            error: Some(error.shape().message.clone()),
+            error_code: None,
+            ..crate::book::interrupted(&run.accepted, None)
+        }));
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.is_queued {
+        if !self.is_settled {
             self.agent.desk().end(&self.run);
             let outcome = crate::book::interrupted(&self.run.accepted, None);
             drop(self.agent.book().end(&self.agent.host, &outcome));
@@ -101,6 +120,15 @@ struct Asked {
     resets: bool,
     /// Where the answer shall go out.
     wish: Option<Wish>,
+    /// The connection that wants to be shown its tools.
+    watcher: Option<u64>,
+}
+
+/// What `sessions.reset` answers, as far as it is looked at.
+#[derive(Deserialize)]
+struct BegunAnew {
+    #[serde(default)]
+    entry: Map<String, Value>,
 }
 
 impl Agent {
@@ -160,8 +188,8 @@ impl Agent {
             (_, model) => model,
         };
         // A plugin that asks in its own name has no client's rights to lend.
-        let is_plugin = call.caller()?.plugin.is_some();
-        let principal = if is_plugin { None } else { Some(call.retain()?) };
+        let caller = call.caller()?;
+        let principal = if caller.plugin.is_some() { None } else { Some(call.retain()?) };
         let asked = Asked {
             run_id: params.idempotency_key,
             session_key: said(params.session_key),
@@ -177,6 +205,7 @@ impl Agent {
             set,
             resets,
             wish,
+            watcher: self.wanting.of(call, &caller),
         };
         self.take(asked).await
     }
@@ -201,50 +230,32 @@ impl Agent {
             set: Map::new(),
             resets: false,
             wish: None,
+            watcher: None,
         };
         self.take(asked).await
     }
 
-    async fn take(self: &Arc<Self>, asked: Asked) -> Result<Taken, MethodError> {
+    async fn take(self: &Arc<Self>, mut asked: Asked) -> Result<Taken, MethodError> {
         if let Some(known) = self.joined(&asked).await? {
             return Ok(known);
         }
-        let sessions = self.sessions().await?;
-        let of_key = asked.session_key.as_deref().and_then(agent_of);
-        let named = asked.agent_id.as_deref().or(of_key.as_deref());
-        let record = self.record(named).await.map_err(|error| match named {
-            Some(id) if error.shape().code == schemas::error::code::INVALID_REQUEST => {
-                invalid(format!("unknown agent id \"{id}\""))
-            }
-            _ => error,
-        })?;
-        let agent_id = record.agent_id;
-        if let (Some(agent), Some(other)) = (&asked.agent_id, &of_key)
-            && *other != agent_id
-        {
-            return Err(invalid(format!("agent \"{agent}\" does not match session key agent \"{other}\"")));
-        }
-        let spelled_key =
-            asked.session_key.clone().unwrap_or_else(|| canonical(&sessions.main_key, Some(&agent_id), sessions));
-        let mut key = canonical(&spelled_key, Some(&agent_id), sessions);
-        if asked.resets {
-            // Who may say it was looked at; the store of sessions need not know who it was.
-            self.host.invoke("sessions.reset", &json!({ "key": key })).raw().await?;
-        }
+        let agent_id = self.agent_of(&asked).await?;
+        let written = asked.session_key.as_deref().unwrap_or(MAIN);
+        let mut key = self.names().await?.canonical(written, Some(&agent_id))?.text;
         let mut session_id = None;
-        if let Some(opened) = self.store.open(&key, &agent_id, asked.set).await? {
-            if asked.origin == CLIENT && opened.entry.get("sendPolicy").and_then(Value::as_str) == Some("deny") {
-                return Err(MethodError::invalid_request("send blocked by session policy"));
-            }
+        if let Some(opened) = self.open_session(&key, &agent_id, &mut asked).await? {
             key = opened.key;
             session_id = Some(opened.session_id).filter(|id| !id.is_empty());
         }
-        let run_id = asked.run_id;
+        // Clients look for their own spelling; where none asked, for the one that lists show.
+        let spelled_key = asked.session_key.filter(|_| asked.origin == CLIENT).unwrap_or_else(|| key.clone());
+        let (run_id, resets, watcher) = (asked.run_id, asked.resets, asked.watcher);
         let accepted_at = schemas::now_ms();
         let accepted = Accepted {
             run_id: run_id.clone(),
             session_key: key.clone(),
-            session_id,
+            // One that begins anew is not known yet.
+            session_id: session_id.filter(|_| !resets),
             agent_id,
             origin: asked.origin,
             accepted_at,
@@ -265,6 +276,9 @@ impl Agent {
             owner: Arc::downgrade(self),
             ended,
             started_at: Default::default(),
+            is_resetting: AtomicBool::new(resets),
+            new_session_id: Default::default(),
+            watchers: Default::default(),
         };
         let run = {
             let mut desk = self.desk();
@@ -276,11 +290,69 @@ impl Agent {
                 // Somebody else was faster since the look before.
                 return Ok(Taken::Known(self::accepted(&run.accepted), run.ended.clone()));
             }
-            desk.take(&self.config, make, &run_id, &key)?
+            let run = desk.take(&self.config, make, &run_id, &key)?;
+            if let Some(conn) = watcher {
+                desk.all().filter(|other| other.accepted.session_key == key).for_each(|run| run.watchers.add(conn));
+            }
+            run
         };
-        let place = Place { agent: self.clone(), run: run.clone(), is_queued: false };
+        let place = Place { agent: self.clone(), run: run.clone(), is_settled: false };
         self.book().accept(&self.host, accepted, &run.content).await?;
+        if resets && let Err(error) = self.begin_anew(&run).await {
+            place.refuse(&error).await;
+            return Err(error);
+        }
         Ok(Taken::New(place))
+    }
+
+    /// The agent of a run, by its own word or its session's key.
+    async fn agent_of(&self, asked: &Asked) -> Result<String, MethodError> {
+        let of_key = asked.session_key.as_deref().and_then(keys::agent_of);
+        let named = asked.agent_id.as_deref().or(of_key.as_deref());
+        let record = self.record(named).await.map_err(|error| match named {
+            Some(id) if error.shape().code == schemas::error::code::INVALID_REQUEST => {
+                invalid(format!("unknown agent id \"{id}\""))
+            }
+            _ => error,
+        })?;
+        let agent_id = record.agent_id;
+        if let (Some(agent), Some(other)) = (&asked.agent_id, &of_key)
+            && *other != agent_id
+        {
+            return Err(invalid(format!("agent \"{agent}\" does not match session key agent \"{other}\"")));
+        }
+        Ok(agent_id)
+    }
+
+    /// Opens the session, unless it is closed to those who write; then nothing of it is set either.
+    async fn open_session(
+        &self,
+        key: &str,
+        agent_id: &str,
+        asked: &mut Asked,
+    ) -> Result<Option<SessionOpened>, MethodError> {
+        let (is_client, set) = (asked.origin == CLIENT, std::mem::take(&mut asked.set));
+        if is_client && !set.is_empty() {
+            check_policy(self.store.find(key, agent_id).await?.as_ref())?;
+        }
+        let opened = self.store.open(key, agent_id, set).await?;
+        if is_client {
+            check_policy(opened.as_ref())?;
+        }
+        Ok(opened)
+    }
+
+    /// Ends the conversation that the session had, and whatever else runs in it. Comes last, when nothing can refuse the run
+    /// any more: what was said is not taken away for nothing.
+    async fn begin_anew(&self, run: &Run) -> Result<(), MethodError> {
+        // Who may say it was looked at; the store of sessions need not know who it was.
+        let reset = self.host.invoke("sessions.reset", &json!({ "key": run.accepted.session_key }));
+        let BegunAnew { entry } = reset.send().await?;
+        if let Some(id) = entry.get("sessionId").and_then(Value::as_str) {
+            let _ = run.new_session_id.set(id.to_string());
+        }
+        run.is_resetting.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// The run of this id, if it was accepted before.
@@ -328,53 +400,9 @@ fn content(message: String, attachments: &[Value]) -> Result<Vec<Part>, MethodEr
     Ok(content)
 }
 
-/// The agent that a session key names: `agent:<id>:<rest>`.
-fn agent_of(key: &str) -> Option<String> {
-    let mut parts = key.trim().splitn(3, ':');
-    let is_agent = parts.next()?.eq_ignore_ascii_case("agent");
-    let id = parts.next()?.trim().to_lowercase();
-    let rest = parts.next()?;
-    (is_agent && !id.is_empty() && !rest.is_empty()).then_some(id)
-}
-
-/// A session key in the spelling that is the same for all: `agent:<id>:<rest>`, or `global`. The store of sessions has the
-/// last word on it where there is one.
-pub fn canonical(key: &str, agent_id: Option<&str>, sessions: &SessionDefaults) -> String {
-    let key = key.trim();
-    if let Some(agent) = agent_of(key) {
-        let rest = key.splitn(3, ':').nth(2).unwrap_or_default();
-        return format!("agent:{agent}:{rest}");
-    }
-    if key == "global" || key == "unknown" {
-        return key.to_string();
-    }
-    let agent = agent_id.unwrap_or(&sessions.default_agent_id);
-    let is_main = key.is_empty() || key == "main" || key == sessions.main_key;
-    match (is_main, sessions.scope.as_deref()) {
-        (true, Some("global")) => "global".to_string(),
-        (true, _) => format!("agent:{agent}:{}", sessions.main_key),
-        (false, _) => format!("agent:{agent}:{key}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_have_one_spelling() {
-        let sessions = SessionDefaults::default();
-        for (key, agent, canonical_key) in [
-            ("main", None, "agent:main:main"),
-            ("main", Some("ops"), "agent:ops:main"),
-            ("agent:Ops:main", None, "agent:ops:main"),
-            ("telegram:group:7", None, "agent:main:telegram:group:7"),
-            ("global", Some("ops"), "global"),
-        ] {
-            assert_eq!(canonical(key, agent, &sessions), canonical_key, "{key}");
-        }
-        let global = SessionDefaults { scope: Some("global".to_string()), ..sessions };
-        assert_eq!(canonical("main", None, &global), "global");
-        assert_eq!(agent_of("agent:ops"), None);
+fn check_policy(opened: Option<&SessionOpened>) -> Result<(), MethodError> {
+    match opened.and_then(|opened| opened.entry.get("sendPolicy")).and_then(Value::as_str) {
+        Some("deny") => Err(MethodError::invalid_request("send blocked by session policy")),
+        _ => Ok(()),
     }
 }

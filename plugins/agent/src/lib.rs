@@ -19,6 +19,7 @@ mod shared;
 mod signal;
 mod store;
 mod tools;
+mod watchers;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,13 +28,13 @@ use std::time::Duration;
 
 use plugin_api::abi::extension;
 use plugin_api::catalogue::GatewayInfo;
+use plugin_api::contracts::keys::Names;
 use plugin_api::contracts::run::{AbortRuns, Aborted, ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
 use plugin_api::contracts::{Message, Part, role};
 use plugin_api::{
-    Call, CreateError, EventSpec, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods, NoParams,
-    OnDisconnect, Plugin, Replies, Reply, Setup, StartError, Subscription, schema_of,
+    Call, CreateError, EventSpec, HeardEvent, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
+    NoParams, OnDisconnect, Plugin, Replies, Reply, Setup, StartError, Subscription, schema_of,
 };
-use schemas::hello::SessionDefaults;
 use schemas::scope::{READ, WRITE};
 use serde_json::json;
 
@@ -46,8 +47,10 @@ use shared::Shared;
 use signal::Signal;
 use store::Store;
 use tools::Registry;
+use watchers::Wanting;
 
 const REGISTRY_CHANGED: &str = "host.registry.changed";
+const CONNECTIONS: &str = "host.connection.*";
 /// How often an interrupted run is tried to be noted in its transcript, and the seconds before the second time.
 const NOTE_TRIES: u32 = 6;
 const NOTE_WAIT: Duration = Duration::from_secs(1);
@@ -67,8 +70,9 @@ pub struct Agent {
     held: Signal<()>,
     registry: Registry,
     store: Store,
-    sessions: OnceLock<SessionDefaults>,
-    listening: Mutex<Option<Subscription>>,
+    names: OnceLock<Names>,
+    wanting: Wanting,
+    listening: Mutex<Vec<Subscription>>,
 }
 
 static METHODS: LazyLock<Methods<Agent>> = LazyLock::new(|| {
@@ -134,7 +138,7 @@ impl Plugin for Agent {
             .requires(&[extension::EXEC, extension::INVOKE, extension::CALLER, extension::EVENTS])
             // A tool may be any method; which ones an agent may use is what its list says.
             .invokes(&["*"])
-            .hears(&[REGISTRY_CHANGED])
+            .hears(&[REGISTRY_CHANGED, CONNECTIONS])
             .config::<AgentConfig>()
             .method(agent_row())
             .methods(&METHODS)
@@ -153,7 +157,8 @@ impl Plugin for Agent {
             book: OnceLock::new(),
             registry: Registry::new(host.clone()),
             store: Store::new(host.clone()),
-            sessions: OnceLock::new(),
+            names: OnceLock::new(),
+            wanting: Wanting::default(),
             listening: Mutex::default(),
             host,
         })
@@ -163,13 +168,16 @@ impl Plugin for Agent {
         let book = Book::open(&self.folder, self.config.keep_runs).map_err(StartError::new)?;
         let _ = self.book.set(book);
         self.shared.begin(&self);
-        let agent = Arc::downgrade(&self);
-        let listener = self.host.subscribe(REGISTRY_CHANGED, move |_| {
-            if let Some(agent) = agent.upgrade() {
-                agent.registry.changed();
-            }
-        })?;
-        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+        let mut listening = Vec::new();
+        for pattern in [REGISTRY_CHANGED, CONNECTIONS] {
+            let agent = Arc::downgrade(&self);
+            listening.push(self.host.subscribe(pattern, move |event| {
+                if let Some(agent) = agent.upgrade() {
+                    agent.heard(&event);
+                }
+            })?);
+        }
+        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = listening;
         let agent = self.clone();
         self.host.spawn(async move { agent.note_interrupted().await });
         let agent = self.clone();
@@ -195,7 +203,8 @@ impl Plugin for Agent {
     }
 
     async fn stop(&self) {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listening = std::mem::take(&mut *self.listening.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(listening);
         let left = {
             let desk = self.desk();
             self.is_closed.store(true, Ordering::Release);
@@ -241,13 +250,22 @@ impl Agent {
         }
     }
 
+    fn heard(&self, event: &HeardEvent<'_>) {
+        if event.event == REGISTRY_CHANGED {
+            return self.registry.changed();
+        }
+        if let Err(error) = self.wanting.heard(event) {
+            self.host.warn(&format!("{} could not be read: {error}", event.event));
+        }
+    }
+
     /// How the gateway names its main session. It does not change while the gateway runs.
-    async fn sessions(&self) -> Result<&SessionDefaults, MethodError> {
-        if let Some(sessions) = self.sessions.get() {
-            return Ok(sessions);
+    async fn names(&self) -> Result<&Names, MethodError> {
+        if let Some(names) = self.names.get() {
+            return Ok(names);
         }
         let info: GatewayInfo = self.host.invoke("host.gateway.info", &NoParams {}).send().await?;
-        Ok(self.sessions.get_or_init(|| info.session_defaults))
+        Ok(self.names.get_or_init(|| Names::of(&info.session_defaults)))
     }
 
     /// Says in the transcripts of interrupted runs that the gateway stopped, each once.
@@ -315,7 +333,7 @@ impl Agent {
                 if let Some(delivery) = delivery {
                     delivered = delivery.wait().await;
                 }
-                (outcome, run.accepted.session_id.clone())
+                (outcome, run.session_id().map(str::to_string))
             }
             Ok(front::Taken::Known(accepted, ended)) => {
                 let _ = call.interim(&accepted);
@@ -390,7 +408,11 @@ impl Agent {
             return Err(MethodError::invalid_request("agent.abort needs a runId or a sessionKey"));
         }
         let runs = self.runs_of(params.session_key.as_deref()).await?;
-        let fits = |run: &Arc<Run>| params.run_id.as_deref().is_none_or(|id| id == run.id());
+        let fits = |run: &Arc<Run>| match params.run_id.as_deref() {
+            Some(id) => id == run.id(),
+            // What makes its session begin anew stops all others there.
+            None => !run.is_resetting.load(Ordering::Acquire),
+        };
         let runs: Vec<_> = runs.into_iter().filter(fits).collect();
         let reason = params.stop_reason.as_deref().unwrap_or("rpc");
         let told: Vec<_> = runs.iter().filter(|run| self.stop_run(run, reason)).cloned().collect();
@@ -412,15 +434,14 @@ impl Agent {
         Ok(ActiveRuns { runs: runs.iter().map(|run| run.active()).collect() })
     }
 
-    /// Runs that have not ended: those of a session, in any spelling, or all.
+    /// Runs that have not ended: those of a session, in any spelling or in the one that its client used, or all.
     async fn runs_of(&self, session_key: Option<&str>) -> Result<Vec<Arc<Run>>, MethodError> {
-        let canonical = match session_key {
-            Some(key) => Some(front::canonical(key, None, self.sessions().await?)),
-            None => None,
-        };
-        let is_of = |run: &&Arc<Run>| match (&canonical, session_key) {
-            (Some(canonical), Some(key)) => run.accepted.session_key == *canonical || run.accepted.session_key == key,
-            _ => true,
+        let Some(key) = session_key else { return Ok(self.desk().all().cloned().collect()) };
+        // A key that is none is nobody's.
+        let canonical = self.names().await?.canonical(key, None).map_or_else(|_| key.to_string(), |key| key.text);
+        let is_of = |run: &&Arc<Run>| {
+            let session = &run.accepted.session_key;
+            *session == canonical || session == key || run.spelled_key == key
         };
         Ok(self.desk().all().filter(is_of).cloned().collect())
     }

@@ -28,6 +28,11 @@ pub fn is_unknown(error: &MethodError, method: &str) -> bool {
     error.shape().message == format!("unknown method: {method}")
 }
 
+/// Whether an error says that there is no such session.
+fn is_absent(error: &MethodError) -> bool {
+    error.shape().details.as_ref().is_some_and(|details| details["code"] == "NO_SESSION")
+}
+
 impl Store {
     /// The store of this gateway, if it has one.
     pub fn new(host: Host) -> Self {
@@ -44,6 +49,16 @@ impl Store {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// A session as it is; `None` when it is absent or nobody keeps sessions.
+    pub async fn find(&self, key: &str, agent_id: &str) -> Result<Option<SessionOpened>, MethodError> {
+        let agent_id = Some(agent_id.to_string());
+        let open = OpenSession { key: key.to_string(), agent_id, create: false, set: Map::new() };
+        match self.ask(OPEN, &open).await {
+            Err(error) if is_absent(&error) => Ok(None),
+            other => other,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Runs as clients and plugins ask for them, with a backend that answers when a test wants it to.
 
+mod anew;
 mod delivery;
+mod keys;
 mod tools;
 
 use std::sync::{Arc, Mutex};

@@ -266,9 +266,11 @@ impl Approvals {
         let decision =
             Decision::named(&params.decision).ok_or_else(|| MethodError::invalid_request("invalid decision"))?;
         let caller = call.caller()?;
+        let protocol = caller.protocol;
         let resolved_by = caller.display_name.or(caller.client_id).or(caller.plugin);
         let most = self.config.max_pending;
-        let approval = self.open_book()?.decide(&params.id, decision, most).map_err(undecided)?;
+        let decided = self.open_book()?.decide(&params.id, decision, most);
+        let approval = decided.map_err(|why| undecided(why, protocol))?;
         let ts = schemas::now_ms();
         let resolved = Resolved { id: approval.pending.id.clone(), decision, resolved_by, ts };
         let conn_id = caller.conn_id.unwrap_or_default();
@@ -394,8 +396,11 @@ fn unopened(why: Unopened) -> MethodError {
     }
 }
 
-fn undecided(Undecided(decided): Undecided) -> MethodError {
-    not_found(decided)
+fn undecided(Undecided(decided): Undecided, protocol: u32) -> MethodError {
+    match protocol {
+        3 => unknown("unknown approval id", decided),
+        _ => not_found(decided),
+    }
 }
 
 fn not_found(decided: Option<Decision>) -> MethodError {

@@ -68,10 +68,12 @@ fn the_first_decision_counts() {
     assert_eq!((wrong.code.as_str(), wrong.message.as_str()), ("INVALID_REQUEST", "invalid decision"));
     resolve(&approvals, &id, "deny").payload();
     let late = resolve(&approvals, &id, "allow-once").error();
-    assert_eq!(late.message, "unknown or expired approval id");
+    assert_eq!(late.message, "unknown approval id");
     assert_eq!(late.details.unwrap(), json!({ "reason": "APPROVAL_NOT_FOUND", "decision": "deny" }));
     assert_eq!(call.wait().payload()["decision"], "deny");
-    let none = resolve(&approvals, "none", "deny").error();
+    let newer = approver().with(|caller| caller.protocol = 4);
+    let none = approvals.call_as(newer, "exec.approval.resolve", json!({ "id": "none", "decision": "deny" })).error();
+    assert_eq!(none.message, "unknown or expired approval id");
     assert_eq!(none.details.unwrap(), json!({ "reason": "APPROVAL_NOT_FOUND" }));
     assert_eq!(approvals.events().iter().filter(|event| event.name == "exec.approval.resolved").count(), 1);
 }
@@ -84,7 +86,7 @@ fn nobody_decides_in_time() {
     assert!(!call.is_done());
     approvals.advance(Duration::from_secs(2));
     assert_eq!(call.wait().payload()["decision"], Value::Null);
-    assert_eq!(resolve(&approvals, &id, "deny").error().message, "unknown or expired approval id");
+    assert_eq!(resolve(&approvals, &id, "deny").error().message, "unknown approval id");
     assert!(approvals.events().iter().all(|event| event.name != "exec.approval.resolved"));
 
     let config = json!({ "timeout_ms": 5_000, "max_timeout_ms": 10_000 });

@@ -48,7 +48,8 @@ impl Chat {
         let id = Some(format!("send-{}", send.idempotency_key));
         let message = Message { id, role: role::ASSISTANT.to_string(), content, ..Message::default() };
         let unsent = |error: MethodError| error.with_details(json!({ "code": NOT_SENT }));
-        let message_id = self.put(&call, &send.to, message).await.map_err(unsent)?;
+        // Nobody who follows it has spelled it, so it is told under the key that lists show.
+        let message_id = self.put(&call, &session.key, message).await.map_err(unsent)?;
         Ok(Sent { message_id, place: Map::from_iter([("conversationId".to_string(), Value::from(session.key))]) })
     }
 

@@ -331,6 +331,7 @@ fn messages_that_no_run_made_are_kept_and_shown() {
         chat.call_as(plugin(), "channel.webchat.send", params)
     };
     assert_eq!(send("main").payload(), json!({ "messageId": "m-1", "conversationId": "agent:main:main" }));
+    assert_eq!(told(&chat).pop().unwrap()["sessionKey"], "agent:main:main", "as lists show it: no client spelled it");
     assert_eq!(chat.asked().pop().unwrap().params["messages"][0]["id"], "send-k");
     assert_eq!(told(&chat).pop().unwrap()["message"]["content"][0]["text"], "hello\nhttps://a/b.png");
     assert_eq!(send("absent").error().details.unwrap()["code"], "BAD_TARGET");

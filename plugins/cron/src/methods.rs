@@ -12,6 +12,7 @@ use crate::job::{Job, Payload, State, run_id};
 use crate::params::{self, Fields, JobId, ListJobs, ListRuns, Loose, RunJob, RunMode};
 use crate::schedule::Schedule;
 use crate::store;
+use crate::work::{UNKNOWN_DEFAULT, only_default_hears};
 use crate::{Cron, CronConfig, CronEvent, show};
 
 /// Rows of a page of version 4 when nobody says, and at most.
@@ -63,6 +64,10 @@ impl Cron {
     pub(crate) async fn list(self: Arc<Self>, call: Call, asked: ListJobs) -> Result<Shown, MethodError> {
         let later = is_later(&call)?;
         let mut jobs = self.db(store::jobs).await?;
+        let default_agent = match asked.agent_id {
+            Some(_) => self.default_agent().await.unwrap_or_else(|| UNKNOWN_DEFAULT.to_string()),
+            None => String::new(),
+        };
         let wants = |job: &Job| match asked.enabled.as_deref() {
             Some("enabled") => job.enabled,
             Some("disabled") => !job.enabled,
@@ -71,9 +76,10 @@ impl Cron {
         };
         let query = asked.query.as_deref().map(|query| query.trim().to_lowercase()).unwrap_or_default();
         let has = |text: &str| text.to_lowercase().contains(&query);
+        let is_of = |job: &Job, agent: &str| job.agent_id.as_deref().unwrap_or(&default_agent) == agent;
         jobs.retain(|job| {
             wants(job)
-                && asked.agent_id.as_deref().is_none_or(|agent| job.agent_id.as_deref().unwrap_or(agent) == agent)
+                && asked.agent_id.as_deref().is_none_or(|agent| is_of(job, agent))
                 && (query.is_empty() || has(&job.name) || has(&job.id) || job.description.as_deref().is_some_and(has))
         });
         let down = asked.sort_dir.as_deref() == Some("desc");
@@ -175,7 +181,8 @@ impl Cron {
             state: State::default(),
             forced_at_ms: None,
         };
-        apply(&method, &mut job, fields, &self.config, now)?;
+        let default_agent = self.default_agent().await;
+        apply(&method, &mut job, fields, &self.config, now, default_agent.as_deref())?;
         job.posts_to_main &= job.session_target != "main";
         let most = self.config.max_jobs;
         let kept = job.clone();
@@ -207,10 +214,11 @@ impl Cron {
         }
         let fields = params::patched(&method, patch, later)?;
         let (now, config) = (self.now(), self.config.clone());
+        let default_agent = self.default_agent().await;
         let job = self
             .db(move |db| {
                 let mut job = store::job(db, &id)?.ok_or_else(|| unknown(&id, later))?;
-                apply(&method, &mut job, fields, &config, now)?;
+                apply(&method, &mut job, fields, &config, now, default_agent.as_deref())?;
                 job.updated_at_ms = now;
                 store::save(db, &job)?;
                 Ok(job)
@@ -299,8 +307,17 @@ impl Cron {
 }
 
 /// Sets what the fields say, and checks the whole.
-fn apply(method: &str, job: &mut Job, fields: Fields, config: &CronConfig, now: u64) -> Result<(), MethodError> {
+fn apply(
+    method: &str,
+    job: &mut Job,
+    fields: Fields,
+    config: &CronConfig,
+    now: u64,
+    default_agent: Option<&str>,
+) -> Result<(), MethodError> {
     let is_new = job.name.is_empty();
+    // A job that was made before the default agent was another one can still be changed otherwise.
+    let says_who_hears = fields.agent_id.is_some() || fields.session_target.is_some();
     let (was, was_enabled) = (job.schedule.clone(), job.enabled);
     if let Some(name) = fields.name {
         job.name = name.trim().to_string();
@@ -349,6 +366,9 @@ fn apply(method: &str, job: &mut Job, fields: Fields, config: &CronConfig, now: 
         }
         (Payload::AgentTurn { .. }, _) => {}
     }
+    if says_who_hears && job.session_target == "main" {
+        is_of_default(method, job, default_agent)?;
+    }
     if is_new || was != job.schedule || was_enabled != job.enabled {
         job.schedule_from(now, config.time_zone.as_deref());
     }
@@ -372,6 +392,15 @@ fn session_target(method: &str, target: &str, current: Option<&str>) -> Result<S
         "current" => Ok(current.map_or_else(|| "isolated".to_string(), key)),
         target if target.strip_prefix("session:").is_some_and(|key| !key.trim().is_empty()) => Ok(target.to_string()),
         _ => Err(params::invalid(method, "at /sessionTarget: must be main, isolated or session:<key>")),
+    }
+}
+
+fn is_of_default(method: &str, job: &Job, default_agent: Option<&str>) -> Result<(), MethodError> {
+    match (job.agent_id.as_deref(), default_agent) {
+        (Some(agent), Some(default)) if agent != default => {
+            Err(params::invalid(method, format!("at /agentId: {}", only_default_hears(default))))
+        }
+        _ => Ok(()),
     }
 }
 

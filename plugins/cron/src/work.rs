@@ -15,6 +15,8 @@ use crate::{Cron, cut};
 
 /// Characters of a text for the main session when nobody says.
 const POSTED: u64 = 8_000;
+/// The default agent when nobody says which one it is.
+pub(crate) const UNKNOWN_DEFAULT: &str = "main";
 /// Characters of the beginning of an answer.
 const SUMMARY: usize = 2_000;
 
@@ -23,6 +25,7 @@ impl Cron {
     pub(crate) async fn work(self: &Arc<Self>, job: &Job, run: &Run, again: bool) -> Result<Done, String> {
         match &job.payload {
             Payload::SystemEvent { text } => {
+                self.is_heard(job).await?;
                 self.post(text, &run.run_id).await.map_err(|error| sentence(&error))?;
                 self.wake(job).await;
                 Ok(Done { summary: Some(text.clone()), trouble: None })
@@ -100,13 +103,24 @@ impl Cron {
         }
         let agent = match &job.agent_id {
             Some(agent) => agent.clone(),
-            None => {
-                let list: Result<Value, _> = self.host.invoke("agents.list", &json!({})).send().await;
-                let default = list.ok().and_then(|list| list["defaultId"].as_str().map(str::to_string));
-                default.unwrap_or_else(|| "main".to_string())
-            }
+            None => self.default_agent().await.unwrap_or_else(|| UNKNOWN_DEFAULT.to_string()),
         };
         format!("agent:{agent}:cron:{}", job.id)
+    }
+
+    /// The agent that is meant when a job names none; nothing if nobody says.
+    pub(crate) async fn default_agent(&self) -> Option<String> {
+        let list: Result<Value, _> = self.host.invoke("agents.list", &json!({})).send().await;
+        list.ok()?["defaultId"].as_str().map(str::to_string)
+    }
+
+    /// Whether the agent that a text is for hears of it: the default agent may be another one than when the job was made.
+    async fn is_heard(&self, job: &Job) -> Result<(), String> {
+        let Some(agent) = job.agent_id.as_deref() else { return Ok(()) };
+        match self.default_agent().await {
+            Some(default) if default != agent => Err(only_default_hears(&default)),
+            _ => Ok(()),
+        }
     }
 
     /// Sends the answer where it is wanted, and tells the main session of it.
@@ -164,6 +178,13 @@ impl Cron {
             self.host.warn(&format!("no heartbeat could be asked for: {error}"));
         }
     }
+}
+
+/// Heartbeats read texts to one agent, so a text for another one would be told to the wrong one.
+pub(crate) fn only_default_hears(default_agent: &str) -> String {
+    format!(
+        "texts are for the main session of {default_agent}; have another agent run on a message (agentTurn, isolated)"
+    )
 }
 
 /// What the main session hears of an isolated job.

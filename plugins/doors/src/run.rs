@@ -31,8 +31,10 @@ pub struct Runs {
 #[derive(Default)]
 struct Said {
     text: String,
-    /// Where the present piece begins: what a model says in one go.
-    piece: usize,
+    /// What was heard last: the whole of what the agent had said then, or of its present piece.
+    heard: String,
+    /// The run has ended, and what is heard late is known from its outcome.
+    is_over: bool,
     too_long: bool,
     waker: Option<Waker>,
 }
@@ -82,29 +84,55 @@ impl Runs {
     }
 }
 
-/// Takes what a model has said so far in its present piece.
+impl Said {
+    /// What an agent has said so far: all of it, or its present piece.
+    fn so_far(&mut self, text: &str, longest: usize) {
+        // What was heard already, late.
+        if self.is_over || self.heard.starts_with(text) {
+            return;
+        }
+        let known = self.heard.trim_end();
+        // Blanks at the end of a piece give way to what parts it from the next one.
+        let goes_on = text.strip_prefix(self.heard.as_str()).or_else(|| {
+            let more = text.strip_prefix(known).filter(|_| !known.is_empty())?;
+            more.starts_with(BETWEEN).then_some(more)
+        });
+        self.heard = text.to_string();
+        self.push(goes_on.is_none(), goes_on.unwrap_or(text), longest);
+    }
+
+    /// The last piece of a run that has ended, without blanks around it: what of it was not heard yet.
+    fn last(&mut self, text: &str, longest: usize) {
+        if !std::mem::replace(&mut self.is_over, true) && !self.text.trim_end().ends_with(text) {
+            let rest = self.begun(text);
+            self.push(rest.is_none(), rest.unwrap_or(text), longest);
+        }
+    }
+
+    /// What is left of a piece whose beginning is the end of what was said.
+    fn begun<'a>(&self, piece: &'a str) -> Option<&'a str> {
+        let parts = self.text.match_indices(BETWEEN).map(|(at, between)| at + between.len());
+        let ends = std::iter::once(0).chain(parts).map(|begin| self.text[begin..].trim_start());
+        ends.filter(|end| !end.is_empty()).find_map(|end| piece.strip_prefix(end))
+    }
+
+    fn push(&mut self, parted: bool, more: &str, longest: usize) {
+        let between = if parted && !self.text.is_empty() { BETWEEN } else { "" };
+        if self.text.len() + between.len() + more.len() > longest {
+            self.too_long = true;
+        } else {
+            self.text.push_str(between);
+            self.text.push_str(more);
+        }
+    }
+}
+
+/// Takes what an agent has said so far, and wakes whoever waits for it.
 fn said_so_far(said: &Mutex<Said>, text: &str, longest: usize) {
     let waker = {
         let mut said = lock(said);
-        let Said { text: all, piece, too_long, waker } = &mut *said;
-        let more = match text.strip_prefix(&all[*piece..]) {
-            Some(more) => more,
-            // What was heard already, late.
-            None if all[*piece..].starts_with(text) => return,
-            None => {
-                if !all.is_empty() {
-                    all.push_str(BETWEEN);
-                }
-                *piece = all.len();
-                text
-            }
-        };
-        if all.len() + more.len() > longest {
-            *too_long = true;
-        } else {
-            all.push_str(more);
-        }
-        waker.take()
+        said.so_far(text, longest);
+        said.waker.take()
     };
     if let Some(waker) = waker {
         waker.wake();
@@ -212,8 +240,8 @@ impl Run {
                         ))));
                     };
                     // Its last words may not have been heard yet.
-                    if Refusal::of_outcome(&ended).is_none() && !lock(said).text.ends_with(&ended.text) {
-                        said_so_far(said, &ended.text, self.runs.longest);
+                    if Refusal::of_outcome(&ended).is_none() {
+                        lock(said).last(&ended.text, self.runs.longest);
                     }
                     *outcome = Some(ended);
                 }
@@ -256,5 +284,27 @@ mod tests {
         assert_eq!(lock(&said).text, "Let me look\n\n5 it is");
         said_so_far(&said, "5 it is, and this is too much", 30);
         assert!(lock(&said).too_long && lock(&said).text.len() <= 30);
+    }
+
+    #[test]
+    fn the_last_words_are_said_once() {
+        let cases: [(&[&str], &str, &str); 8] = [
+            (&["Look", "Look\n\nFive.\n"], "Five.", "Look\n\nFive.\n"),
+            (&["Look \n", "Look\n\nFi", "Look\n\nFive.\n"], "Five.", "Look \n\n\nFive.\n"),
+            (&["Look", "Look\n\nIt"], "It is five.", "Look\n\nIt is five."),
+            (&["Look", "Fi"], "Five.", "Look\n\nFive."),
+            (&["Look"], "Five.", "Look\n\nFive."),
+            (&["One.\n\nTw"], "One.\n\nTwo.", "One.\n\nTwo."),
+            (&["Five. "], "", "Five. "),
+            (&[], "Five.", "Five."),
+        ];
+        for (heard, outcome, all) in cases {
+            let said = Mutex::default();
+            heard.iter().for_each(|text| said_so_far(&said, text, 100));
+            lock(&said).last(outcome, 100);
+            // What is heard after the end.
+            said_so_far(&said, "Look\n\nFive. And more.\n", 100);
+            assert_eq!(lock(&said).text, all, "{heard:?}");
+        }
     }
 }

@@ -194,6 +194,32 @@ fn a_stream_says_what_the_agent_says_in_order() {
 }
 
 #[test]
+fn what_is_said_after_a_tool_is_said_once() {
+    let (plugin, runs) = open(json!({}));
+    let all = "Let me look\n\nThe answer is five.\n";
+    for (path, mut request) in
+        [("/v1/chat/completions", asking("hi")), ("/v1/responses", json!({ "model": "openclaw/main", "input": "hi" }))]
+    {
+        request["stream"] = json!(true);
+        let asked = plugin.http(post(path, &request));
+        let run = runs.recv().expect("a run");
+        accept(&run);
+        says(&plugin, &run, "Let me look");
+        says(&plugin, &run, all);
+        end(&run, json!({ "text": "The answer is five." }));
+        let events = events(&asked.wait().text());
+        let delta = |(name, data): &(String, Value)| match name.as_str() {
+            "" => data["choices"][0]["delta"]["content"].as_str().map(str::to_string),
+            "response.output_text.delta" => data["delta"].as_str().map(str::to_string),
+            _ => None,
+        };
+        assert_eq!(events.iter().filter_map(delta).collect::<String>(), all, "{path}");
+        let done = events.iter().find(|(name, _)| name == "response.output_text.done");
+        assert!(done.is_none_or(|(_, data)| data["text"] == all), "{done:?}");
+    }
+}
+
+#[test]
 fn a_client_that_goes_ends_its_run() {
     let (plugin, runs) = open(json!({ "max_runs": 1 }));
     for stream in [true, false] {

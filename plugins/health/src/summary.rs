@@ -89,6 +89,13 @@ impl Default for Heartbeat {
     }
 }
 
+impl Heartbeat {
+    /// Those of an agent that none asks: they ask the default agent alone.
+    fn off(&self) -> Heartbeat {
+        Heartbeat { enabled: false, every: "disabled".to_string(), every_ms: None, ..self.clone() }
+    }
+}
+
 /// Sessions in short.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct SessionsHealth {
@@ -260,7 +267,7 @@ impl AgentList {
             agent_id: agent.id.clone(),
             name: agent.name.clone(),
             is_default: agent.id == self.default_id,
-            heartbeat: heartbeat.clone(),
+            heartbeat: if agent.id == self.default_id { heartbeat.clone() } else { heartbeat.off() },
             sessions: sessions.of(&agent.id),
         });
         agents.collect()

@@ -133,6 +133,8 @@ fn agents_and_heartbeats_come_from_their_plugins() {
     let agents = summary["agents"].as_array().unwrap();
     assert_eq!((&agents[0]["isDefault"], &agents[1]["isDefault"]), (&json!(false), &json!(true)));
     assert_eq!((&agents[1]["name"], &agents[1]["heartbeat"]), (&json!("Ops"), &settings));
+    let off = &agents[0]["heartbeat"];
+    assert_eq!((&off["enabled"], &off["every"], &off["everyMs"]), (&json!(false), &json!("disabled"), &Value::Null));
     assert_eq!(agents[0].get("name"), None);
 }
 

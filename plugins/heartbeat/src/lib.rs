@@ -12,6 +12,7 @@ mod quiet;
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use plugin_api::contracts::run::{AgentId, AgentRecord};
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin, Reply,
     Setup, Spawned, StartError, lenient,
@@ -202,12 +203,26 @@ impl Heartbeat {
         if text.is_empty() {
             return Ok(Woke { ok: false });
         }
+        if let Some(agent) = wake.agent() {
+            self.is_asked(agent).await?;
+        }
         let event = serde_json::json!({ "text": text });
         self.host.invoke("presence.system-events.push", &event).raw().await?;
         if wake.mode == WakeMode::Now {
             self.woken.wake();
         }
         Ok(Woke { ok: true })
+    }
+
+    /// Whether heartbeats ask this agent, which is the default one: a text for another would be told to the wrong one.
+    async fn is_asked(&self, agent: &str) -> Result<(), MethodError> {
+        match self.host.invoke("agents.get", &AgentId::default()).send::<AgentRecord>().await {
+            Ok(record) if !record.agent_id.eq_ignore_ascii_case(agent) => {
+                let why = format!("invalid wake params: at /agentId: only {} can be woken", record.agent_id);
+                Err(MethodError::invalid_request(why))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn wake_now(self: Arc<Self>, _: Call, _: AnyParams) -> Result<Noted, MethodError> {
@@ -249,12 +264,20 @@ struct Wake {
     /// What happened.
     #[schemars(length(min = 1, max = 16_384))]
     text: String,
-    /// Passed over.
-    #[serde(default, rename = "sessionKey")]
-    _session_key: Option<String>,
-    /// Passed over.
-    #[serde(default, rename = "agentId")]
-    _agent_id: Option<String>,
+    /// A session of the default agent.
+    #[serde(default)]
+    session_key: Option<String>,
+    /// The default agent; no other one can be woken.
+    #[serde(default)]
+    agent_id: Option<String>,
+}
+
+impl Wake {
+    /// The agent that is named, by itself or in the session's key.
+    fn agent(&self) -> Option<&str> {
+        let of_key = || self.session_key.as_deref()?.trim().strip_prefix("agent:")?.split(':').next();
+        self.agent_id.as_deref().or_else(of_key).map(str::trim).filter(|agent| !agent.is_empty())
+    }
 }
 
 /// When an agent hears of it.

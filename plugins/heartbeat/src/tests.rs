@@ -185,6 +185,25 @@ fn an_echo_is_asked_only_by_who_wakes_it() {
 }
 
 #[test]
+fn what_is_for_another_agent_is_not_told_to_the_default_one() {
+    let heartbeat = idle(with_agent("openai/m", "x"));
+    let wake = |whom: Value| {
+        let mut params = json!({ "mode": "now", "text": "x" });
+        params.as_object_mut().unwrap().extend(whom.as_object().unwrap().clone());
+        heartbeat.call_as(Who::operator(&["operator.write"]), "wake", params)
+    };
+    for whom in [json!({ "agentId": "ops" }), json!({ "sessionKey": "agent:ops:main" })] {
+        let error = wake(whom).error();
+        assert_eq!((error.code.as_str(), error.message.contains("only main")), ("INVALID_REQUEST", true));
+    }
+    assert!(asked(&heartbeat, "presence.system-events.push").is_empty());
+    let own = [json!({ "agentId": " Main " }), json!({ "sessionKey": "agent:main:x" }), json!({ "sessionKey": "x" })];
+    for whom in own {
+        assert_eq!(wake(whom).payload(), json!({ "ok": true }));
+    }
+}
+
+#[test]
 fn without_an_agent_or_switched_off_nobody_is_asked() {
     let nobody = start();
     nobody.advance(HALF_AN_HOUR * 2);

@@ -51,7 +51,7 @@ pub struct HooksConfig {
     pub token: Option<String>,
     /// Beginnings of the session keys that hooks may name, without `agent:<id>:`.
     pub session_prefixes: Vec<String>,
-    /// Agents that hooks may name; if empty, any.
+    /// Agents that hooks may name, the first for those that name none; if empty, any, and the default one.
     pub agents: Vec<String>,
     /// Hooks whose runs have not ended; one more is answered with 503.
     #[schemars(range(min = 1, max = 10_000))]
@@ -202,15 +202,16 @@ impl Hooks {
                 None => return Err(Response::status(404)),
             },
         };
-        let Some(order) = order else { return Ok(Response::status(204)) };
+        let Some(mut order) = order else { return Ok(Response::status(204)) };
         let key = match body["idempotencyKey"].as_str().or(exchange.header("idempotency-key")) {
             Some(key) if key.is_empty() || key.len() > 256 => {
                 return Err(refused(400, "an idempotency key has 1 to 256 bytes"));
             }
             key => key,
         };
-        if let Order::Agent(order) = &order {
+        if let Order::Agent(order) = &mut order {
             order.check(&self.config)?;
+            order.name_agent(&self.config);
         }
         let place = match self.once.enter(below, key).await {
             Ok(Place::New(place)) => place,

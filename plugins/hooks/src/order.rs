@@ -79,7 +79,7 @@ impl AgentOrder {
         }
         let Some(key) = self.session_key.as_deref().filter(|_| !self.session_is_ours) else { return Ok(()) };
         let key = key.to_ascii_lowercase();
-        let agent = key.strip_prefix("agent:").and_then(|rest| rest.split_once(':'));
+        let agent = named_in(&key);
         if let Some((agent, _)) = agent
             && !config.agents.is_empty()
             && !config.agents.iter().any(|allowed| allowed.eq_ignore_ascii_case(agent))
@@ -93,4 +93,17 @@ impl AgentOrder {
         }
         Ok(())
     }
+
+    /// Who names no agent gets the first of those that hooks may name: the default agent need not be among them.
+    pub fn name_agent(&mut self, config: &HooksConfig) {
+        let key = self.session_key.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+        if self.agent_id.is_none() && named_in(&key).is_none() {
+            self.agent_id = config.agents.first().cloned();
+        }
+    }
+}
+
+/// The agent that a session key in lower case names, and what comes after it.
+fn named_in(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix("agent:").and_then(|rest| rest.split_once(':'))
 }

@@ -159,6 +159,25 @@ fn hooks_reach_no_session_or_agent_that_is_not_theirs() {
 }
 
 #[test]
+fn who_names_no_agent_gets_the_first_that_hooks_may_name() {
+    let mappings = json!({ "ci": { "message": "m" }, "own": { "message": "m", "session": "agent:b:main" } });
+    let (plugin, runs) = open(json!({ "agents": ["ops", "b"], "mappings": mappings }));
+    for (path, order, agent) in [
+        ("/hooks/agent", json!({ "message": "x" }), json!("ops")),
+        ("/hooks/agent", json!({ "message": "x", "sessionKey": "hook:a" }), json!("ops")),
+        ("/hooks/agent", json!({ "message": "x", "sessionKey": "Agent:B:hook:a" }), Value::Null),
+        ("/hooks/agent", json!({ "message": "x", "agentId": "b" }), json!("b")),
+        ("/hooks/ci", json!({}), json!("ops")),
+        ("/hooks/own", json!({}), Value::Null),
+    ] {
+        assert_eq!(plugin.http(ring(path, &order)).wait().status, 202, "{path} {order}");
+        let run = runs.recv().expect("a run");
+        assert_eq!(run.params()["agentId"], agent, "{path} {order}");
+        end(&run, "");
+    }
+}
+
+#[test]
 fn a_repeated_hook_happens_once_also_across_a_restart() {
     let (plugin, runs) = open(json!({ "max_keys": 2 }));
     let order = json!({ "message": "look", "idempotencyKey": "k1" });

@@ -133,6 +133,20 @@ fn an_answer_counts_once_and_from_the_connection_that_was_asked() {
 }
 
 #[test]
+fn why_a_node_failed_is_heard_whatever_else_it_says() {
+    let (plugin, opened) = connected(&["system.which"]);
+    for (error, message, told) in [
+        (json!({ "code": "X", "message": "no", "retryable": true }), "no", json!({ "code": "X", "message": "no" })),
+        (json!({ "code": "", "message": "" }), "node invoke failed", json!({})),
+    ] {
+        let (call, asked) = ask(&plugin, json!({}));
+        answer(&plugin, &opened, &asked["id"], json!({ "ok": false, "error": error }));
+        let failed = call.wait().error();
+        assert_eq!((failed.message.as_str(), failed.details.unwrap()["nodeError"].clone()), (message, told));
+    }
+}
+
+#[test]
 fn failures_deadlines_and_ends_are_told_in_the_words_of_the_protocol() {
     let (plugin, opened) = connected(&["system.which"]);
     let (call, asked) = ask(&plugin, json!({}));

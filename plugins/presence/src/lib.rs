@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 use announcement::Announcement;
 pub use queue::SystemEvent;
-use queue::SystemEvents;
+use queue::{Adding, Room, SystemEvents};
 use rows::Rows;
 
 /// Shortest pause between two broadcasts.
@@ -51,11 +51,20 @@ pub struct PresenceConfig {
     /// Most rows in the list, the gateway's own included.
     #[schemars(range(min = 2, max = 10_000))]
     pub max_rows: usize,
+    /// Most reports of machines (`system-event`) that wait for an agent; the oldest are given up.
+    #[schemars(range(min = 1, max = 2_000))]
+    pub max_reports: usize,
+    /// Most texts for the main session (`wake`, jobs) that wait for an agent; the oldest are given up.
+    #[schemars(range(min = 1, max = 2_000))]
+    pub max_left_texts: usize,
+    /// Bytes of these texts; less than gateway.limits.kv_bytes.
+    #[schemars(range(min = 1_024, max = 67_108_864))]
+    pub max_left_bytes: usize,
 }
 
 impl Default for PresenceConfig {
     fn default() -> Self {
-        PresenceConfig { ttl_ms: 300_000, max_rows: 200 }
+        PresenceConfig { ttl_ms: 300_000, max_rows: 200, max_reports: 20, max_left_texts: 200, max_left_bytes: 262_144 }
     }
 }
 
@@ -143,11 +152,12 @@ impl Plugin for Presence {
 
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
         let config: PresenceConfig = setup.config()?;
+        let room = Room { reports: config.max_reports, left: config.max_left_texts, left_bytes: config.max_left_bytes };
         Ok(Presence {
             rows: Mutex::new(Rows::new(config.max_rows, Duration::from_millis(config.ttl_ms))),
             listeners: Mutex::default(),
             own: Mutex::default(),
-            events: SystemEvents::new(host.kv()),
+            events: SystemEvents::new(host.kv(), room),
             pace: Mutex::new(Pace::Quiet),
             work: Mutex::default(),
             host,
@@ -211,13 +221,11 @@ impl Presence {
             Announcement::read(&said.0, now_ms).ok_or_else(|| MethodError::invalid_request("text required"))?;
         let (before, after) = lock(&self.rows).announced(&announcement.key, announcement.entry.clone(), Instant::now());
         let queued = match announcement.is_news(before.as_ref(), &after) {
-            true => self.events.push(&SystemEvent { text: announcement.text, ts: now_ms })?,
+            true => self.events.push(SystemEvent { text: announcement.text, ts: now_ms }, false)?,
             false => None,
         };
         self.changed();
-        if let Some(write) = queued {
-            write.await?;
-        }
+        self.kept(queued).await?;
         Ok(Accepted { ok: true })
     }
 
@@ -236,14 +244,22 @@ impl Presence {
 
     async fn push_system_event(self: Arc<Self>, _: Call, pushed: Push) -> Result<Pushed, MethodError> {
         let event = SystemEvent { text: pushed.text, ts: schemas::now_ms() };
-        let (queued, write) = match pushed.key {
-            Some(key) => self.events.push_named(&event, &key)?,
-            None => self.events.push(&event).map(|write| (write.is_some(), write))?,
+        let queued = match pushed.key {
+            Some(key) => self.events.push_named(event, &key)?,
+            None => self.events.push(event, true)?,
         };
-        if let Some(write) = write {
-            write.await?;
+        Ok(Pushed { queued: self.kept(queued).await? })
+    }
+
+    /// Waits until what is being added is durable; whether anything is.
+    async fn kept(&self, adding: Option<Adding>) -> Result<bool, MethodError> {
+        let Some(Adding { write, gone }) = adding else { return Ok(false) };
+        write.await?;
+        if gone > 0 {
+            let limits = "max_reports, max_left_texts, max_left_bytes";
+            self.host.warn(&format!("the oldest {gone} of what no agent has read yet were given up ({limits})"));
         }
-        Ok(Pushed { queued })
+        Ok(true)
     }
 
     fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {

@@ -319,3 +319,31 @@ fn a_text_is_left_once_under_its_name_and_drained_as_far_as_it_was_read() {
     assert_eq!(push("later", "c"), false, "also when it was read");
     assert!(presence.call("presence.system-events.push", json!({ "text": "x" })).result.is_err(), "plugins only");
 }
+
+#[test]
+fn texts_that_were_left_give_way_late_to_each_other_and_never_to_reports() {
+    let presence = start(harness().config(json!({ "max_left_texts": 40, "max_left_bytes": 4_096 })));
+    let push = |text: &str, key: &str| {
+        let params = json!({ "text": text, "key": key });
+        presence.call_as(Who::plugin("cron"), "presence.system-events.push", params).payload();
+    };
+    let left = || queued(&presence).into_iter().filter(|text| !text.starts_with("report")).collect::<Vec<_>>();
+    let is_told = || presence.logs().iter().any(|line| line.message.contains("max_left_texts"));
+    for n in 0..30 {
+        push(&format!("left {n}"), &format!("k{n}"));
+    }
+    assert!(!is_told());
+    for n in 0..30 {
+        presence.call("system-event", json!({ "text": format!("report {n}") })).payload();
+    }
+    assert_eq!((left().len(), queued(&presence).len()), (30, 50));
+    assert!(is_told(), "ten reports were given up");
+    for n in 30..50 {
+        let wake = json!({ "text": format!("left {n}") });
+        presence.call_as(Who::plugin("heartbeat"), "presence.system-events.push", wake).payload();
+    }
+    assert_eq!(left(), (10..50).map(|n| format!("left {n}")).collect::<Vec<_>>());
+    push(&"x".repeat(4_000), "large");
+    assert!(left().len() <= 2, "{:?}", left());
+    assert_eq!(queued(&presence).len() - left().len(), 20);
+}

@@ -99,7 +99,7 @@ static METHODS: LazyLock<Methods<Send>> = LazyLock::new(|| {
             Send::send,
         )
         .add(
-            Method::operator("poll", &[scope::ADMIN])
+            Method::operator("poll", &[scope::WRITE])
                 .summary("Asks people a question with answers to choose from.")
                 .effects()
                 .replayed()
@@ -157,7 +157,7 @@ impl Send {
         let route = self.route(&call, &deliver).await?;
         let delivered = self.hand_over(&call, &route, &deliver, gif_playback).await?;
         let session = match mirror {
-            Some(key) => key.to_lowercase(),
+            Some(key) => key,
             None => self.session_of(&call, &route, agent).await,
         };
         self.mirror(&call, &session, &route, &deliver).await;
@@ -171,7 +171,7 @@ impl Send {
         let mut delivered = self.hand_over(&call, &route, &deliver, false).await?;
         delivered.to = deliver.to.clone().filter(|_| !is_named);
         if let Some(session) = &deliver.mirror_to {
-            self.mirror(&call, &session.to_lowercase(), &route, &deliver).await;
+            self.mirror(&call, session, &route, &deliver).await;
         }
         Ok(delivered)
     }

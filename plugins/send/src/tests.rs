@@ -62,9 +62,14 @@ fn a_message_goes_out_and_is_noted_in_its_session() {
     assert_eq!((&noted["set"]["lastChannel"], &noted["set"]["lastTo"]), (&json!("post"), &json!("#Room")));
 
     let mut named = message("l");
-    named["sessionKey"] = json!("Agent:Main:MAIN");
+    named["sessionKey"] = json!("agent:main:MixedKey");
     send.call("send", named).payload();
-    assert_eq!(asked(&send, "session.store.append")[1]["key"], "agent:main:main");
+    let mut mirrored = json!({"channel": "post", "to": "Room", "text": "hi", "idempotencyKey": "m"});
+    mirrored["mirrorTo"] = json!("agent:main:MixedKey");
+    send.call_as(Who::plugin("cron"), "send.deliver", mirrored).payload();
+    let noted = asked(&send, "session.store.append");
+    let keys: Vec<&Value> = noted[1..].iter().map(|noted| &noted["key"]).collect();
+    assert_eq!(keys, ["agent:main:MixedKey"; 2], "how keys are spelled is for the sessions to say");
 }
 
 #[test]
@@ -201,7 +206,7 @@ fn only_so_many_messages_are_remembered() {
 fn a_poll_goes_to_a_channel_that_has_polls() {
     let send = harness().answer("channel.post.poll", json!({"messageId": "9", "pollId": "p"})).start();
     let params = json!({"to": "Room", "question": "When?", "options": ["now", "later"], "idempotencyKey": "k"});
-    let result = send.call("poll", params.clone()).payload();
+    let result = send.call_as(Who::operator(&["operator.write"]), "poll", params.clone()).payload();
     assert_eq!(result, json!({"runId": "k", "messageId": "9", "channel": "post", "pollId": "p"}));
     let mut other = params;
     other["channel"] = json!("fax");

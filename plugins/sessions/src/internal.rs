@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use database::Answer;
 use plugin_api::contracts::session::{Appended, NoteSession, OpenSession, ReadTranscript, SessionOpened};
 use plugin_api::{Call, MethodError, lenient};
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::Sessions;
+use crate::keys::Key;
 use crate::rows;
 use crate::store::sessions::{self, Filter, Session};
 use crate::store::transcripts::{self, Conversation, Window, Written};
@@ -116,7 +118,12 @@ impl Sessions {
                 return Err(no_session(&params.key));
             }
         }
+        self.with_room(|| self.open_and_set(&key, &params)).await
+    }
+
+    fn open_and_set(&self, key: &Key, params: &OpenSession) -> Answer<SessionOpened> {
         let (room, watch) = (self.room(), self.watch.clone());
+        let (key, params) = (key.clone(), params.clone());
         let job = move |db: &database::rusqlite::Connection| {
             let now = schemas::now_ms();
             if !params.create && sessions::find(db, &key.text)?.is_none() {
@@ -133,7 +140,7 @@ impl Sessions {
         let after = move |opened: &SessionOpened| {
             watch.changed(&opened.key, &opened.agent_id, if opened.is_new { "create" } else { "patch" });
         };
-        self.store.transaction_then(&self.host, job, after).await
+        self.store.transaction_then(&self.host, job, after)
     }
 
     pub(crate) async fn append(self: Arc<Self>, _: Call, params: Append) -> Result<Appended, MethodError> {

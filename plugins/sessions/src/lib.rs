@@ -2,7 +2,7 @@
 //!
 //! They are kept in a database of the plugin's own. Whatever is answered is on the disk; what is read is read from there,
 //! so there is one truth. Of a session that was deleted, reset or compacted the messages stay, under another name, until
-//! there are more than `archives` of them.
+//! there are more than `archives` of them, or than `program_archives` of what jobs and single requests left.
 
 mod internal;
 mod keys;
@@ -10,6 +10,7 @@ mod list;
 mod look;
 mod manage;
 mod patch;
+mod room;
 mod rows;
 mod store;
 mod text;
@@ -30,14 +31,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use keys::Names;
 use manage::ABORT;
+use room::RUNS;
 use store::sessions::Room;
+use store::transcripts::Archives;
 use watch::{CHANGED, Changed, MESSAGE, NewMessage, Watch};
 
 /// `[plugins.sessions.config]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionsConfig {
-    /// Most sessions.
+    /// Most sessions; for one more, the oldest one of a single request to the HTTP doors or of a hook is given up.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_sessions: u64,
     /// Sessions that one request lists at most.
@@ -58,6 +61,9 @@ pub struct SessionsConfig {
     /// Transcripts that are kept of sessions that were deleted, reset or compacted; the oldest are removed.
     #[schemars(range(max = 1_000_000))]
     pub archives: u64,
+    /// The same of sessions that jobs and single requests of programs made; they are counted apart.
+    #[schemars(range(max = 1_000_000))]
+    pub program_archives: u64,
     /// Writes that may wait for the disk.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_queue: usize,
@@ -76,6 +82,7 @@ impl Default for SessionsConfig {
             max_read_bytes: 12_582_912,
             max_entry_bytes: 65_536,
             archives: 1_000,
+            program_archives: 200,
             max_queue: 4_096,
             max_subscriptions: 256,
         }
@@ -149,7 +156,7 @@ impl Plugin for Sessions {
             .license("MIT OR Apache-2.0")
             .summary("Keeps sessions and their transcripts.")
             .requires(&[extension::EXEC, extension::INVOKE, extension::CALLER])
-            .invokes(&["host.gateway.info", "agents.get", "agents.list", "models.list", ABORT])
+            .invokes(&["host.gateway.info", "agents.get", "agents.list", "models.list", ABORT, RUNS])
             .hears(&["host.connection.closed", "host.config.changed"])
             .max_concurrent(4_096)
             .config::<SessionsConfig>()
@@ -247,6 +254,10 @@ impl Sessions {
 
     fn room(&self) -> Room {
         Room { sessions: self.config.max_sessions, entry_bytes: self.config.max_entry_bytes }
+    }
+
+    fn archives(&self) -> Archives {
+        Archives { of_programs: self.config.program_archives, of_people: self.config.archives }
     }
 
     /// Where sessions are kept: administrators are told the way there.

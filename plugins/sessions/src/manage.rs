@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Answer;
 use database::rusqlite::Connection;
 use plugin_api::contracts::run::{AbortRuns, Aborted};
 use plugin_api::{Call, MethodError, lenient};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::Sessions;
+use crate::keys::Key;
 use crate::store::sessions::{self, Session, TOKENS};
 use crate::store::transcripts;
 
@@ -157,12 +159,19 @@ impl Sessions {
     pub(crate) async fn reset(self: Arc<Self>, call: Call, params: ResetParams) -> Result<ResetDone, MethodError> {
         let key = self.names().await?.canonical(&params.key, params.agent_id.as_deref())?;
         self.stop_runs(&call, params.key.trim(), &key.text).await?;
-        let (room, archives, watch) = (self.room(), self.config.archives, self.watch.clone());
-        let host = self.host.clone();
+        let (session, _) = self.with_room(|| self.begin_anew(&key, params.expected_session_id.as_deref())).await?;
+        let entry = session.shown_entry();
+        Ok(ResetDone { ok: true, key: session.key, entry })
+    }
+
+    /// Begins another conversation in a session, if it is in the expected one; how many archives were removed for it.
+    fn begin_anew(&self, key: &Key, expected: Option<&str>) -> Answer<(Session, u64)> {
+        let (room, archives, watch, host) = (self.room(), self.archives(), self.watch.clone(), self.host.clone());
+        let (key, expected) = (key.clone(), expected.map(str::to_string));
         let job = move |db: &Connection| {
             let now = schemas::now_ms();
             let (mut session, is_new) = sessions::find_or_make(db, &key, room, now)?;
-            is_expected(&session, params.expected_session_id.as_deref())?;
+            is_expected(&session, expected.as_deref())?;
             if !is_new {
                 let over = std::mem::replace(&mut session.session_id, uuid::Uuid::new_v4().to_string());
                 transcripts::archive(db, &over, &format!("{over}.reset.{now}"), now)?;
@@ -185,9 +194,7 @@ impl Sessions {
             watch.changed(&session.key, &session.agent_id, "reset");
             tell_of_removed(&host, *removed);
         };
-        let (session, _) = self.store.transaction_then(&self.host, job, after).await?;
-        let entry = session.shown_entry();
-        Ok(ResetDone { ok: true, key: session.key, entry })
+        self.store.transaction_then(&self.host, job, after)
     }
 
     pub(crate) async fn delete(self: Arc<Self>, call: Call, params: DeleteParams) -> Result<Deleted, MethodError> {
@@ -209,7 +216,7 @@ impl Sessions {
         self.stop_runs(&call, params.key.trim(), &key.text).await?;
         let keeps_name = params.delete_transcript == Some(false);
         let (archives, watch, host, agent_id) =
-            (self.config.archives, self.watch.clone(), self.host.clone(), key.agent_id.clone());
+            (self.archives(), self.watch.clone(), self.host.clone(), key.agent_id.clone());
         let text = key.text.clone();
         let job = move |db: &Connection| {
             let Some(session) = sessions::find(db, &text)? else {
@@ -243,7 +250,7 @@ impl Sessions {
         let key = self.names().await?.canonical(&params.key, params.agent_id.as_deref())?;
         let keep = params.max_lines.unwrap_or(KEPT);
         let (room, archives, watch, host, agent_id) =
-            (self.room(), self.config.archives, self.watch.clone(), self.host.clone(), key.agent_id.clone());
+            (self.room(), self.archives(), self.watch.clone(), self.host.clone(), key.agent_id.clone());
         let job = move |db: &Connection| {
             let nothing = || Compacted { ok: true, key: key.text.clone(), ..Compacted::default() };
             let because = |reason| Ok((Compacted { reason: Some(reason), ..nothing() }, 0));
@@ -331,8 +338,8 @@ fn is_put_away(session: &Session) -> Result<(), MethodError> {
 }
 
 /// Nothing goes without a word: the operator can read what the limit on archives cost.
-fn tell_of_removed(host: &plugin_api::Host, removed: u64) {
+pub fn tell_of_removed(host: &plugin_api::Host, removed: u64) {
     if removed > 0 {
-        host.info(&format!("the oldest {removed} archived transcripts were removed (archives)"));
+        host.info(&format!("the oldest {removed} archived transcripts were removed (archives, program_archives)"));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use database::Answer;
 use plugin_api::{Call, MethodError, NoParams};
 use schemars::JsonSchema;
 use schemas::scope::ADMIN;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::keys;
+use crate::keys::{self, Key};
 use crate::store::sessions;
 use crate::{Sessions, present_or_null};
 
@@ -149,7 +150,20 @@ impl Sessions {
             Some(None) => Some(None),
             None => None,
         };
+        let (session, _) = self.with_room(|| self.set_fields(&key, &fields, &spawned_by)).await?;
+        let entry = session.shown_entry();
+        Ok(Patched { ok: true, path: self.shown_path(&call), key: session.key, entry })
+    }
+
+    /// Sets fields of a session, and whether it is new.
+    fn set_fields(
+        &self,
+        key: &Key,
+        fields: &Map<String, Value>,
+        spawned_by: &Field<String>,
+    ) -> Answer<(sessions::Session, bool)> {
         let (room, watch) = (self.room(), self.watch.clone());
+        let (key, mut fields, spawned_by) = (key.clone(), fields.clone(), spawned_by.clone());
         let job = move |db: &database::rusqlite::Connection| {
             let now = schemas::now_ms();
             let (mut session, is_new) = sessions::find_or_make(db, &key, room, now)?;
@@ -165,9 +179,7 @@ impl Sessions {
         let after = move |(session, is_new): &(sessions::Session, bool)| {
             watch.changed(&session.key, &session.agent_id, if *is_new { "create" } else { "patch" });
         };
-        let (session, _) = self.store.transaction_then(&self.host, job, after).await?;
-        let entry = session.shown_entry();
-        Ok(Patched { ok: true, path: self.shown_path(&call), key: session.key, entry })
+        self.store.transaction_then(&self.host, job, after)
     }
 
     /// Provider and id of a model as somebody wrote it.

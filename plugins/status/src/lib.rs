@@ -100,18 +100,22 @@ impl Status {
         let heartbeat: Heartbeat = answer(heartbeat).await.unwrap_or_default();
         let events: Events = answer(events).await.unwrap_or_default();
         let channels: Channels = answer(channels).await.unwrap_or_default();
+        let defaults = agents.defaults();
         Ok(Summary {
             runtime_version: info.as_ref().map(|info| info.version.clone()),
             uptime_ms: info.as_ref().map(|info| info.uptime_ms),
             tls_fingerprint: info.and_then(|info| info.tls_fingerprint),
             connections: self.connections(),
             heartbeat: Heartbeats {
-                agents: agents.agents.into_iter().map(|agent| heartbeat.of(agent.id)).collect(),
+                agents: agents.agents.into_iter().map(|agent| heartbeat.of(agent.id, &agents.default_id)).collect(),
                 default_agent_id: agents.default_id,
             },
             channel_summary: channels.lines(),
             queued_system_events: events.events.into_iter().map(|event| event.text).collect(),
-            sessions: answer(sessions).await.map_or_else(Sessions::default, SessionSummary::shown),
+            sessions: Sessions {
+                defaults,
+                ..answer(sessions).await.map_or_else(Sessions::default, SessionSummary::shown)
+            },
         })
     }
 
@@ -236,13 +240,29 @@ struct AgentList {
 #[derive(Deserialize)]
 struct Agent {
     id: String,
+    model: Option<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    primary: String,
 }
 
 impl Default for AgentList {
     /// Without a plugin for agents there is the one that every client assumes.
     fn default() -> Self {
         let id = SessionDefaults::default().default_agent_id;
-        AgentList { default_id: id.clone(), agents: vec![Agent { id }] }
+        AgentList { default_id: id.clone(), agents: vec![Agent { id, model: None }] }
+    }
+}
+
+impl AgentList {
+    /// What a new session of the default agent starts with, as `sessions.list` has it.
+    fn defaults(&self) -> SessionModel {
+        let agent = self.agents.iter().find(|agent| agent.id == self.default_id);
+        let primary = agent.and_then(|agent| agent.model.as_ref()).map(|model| model.primary.as_str());
+        let model = primary.and_then(|primary| primary.split_once('/')).map(|(_, model)| model.to_string());
+        SessionModel { model, context_tokens: None }
     }
 }
 
@@ -263,8 +283,11 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    fn of(&self, agent_id: String) -> AgentHeartbeat {
-        AgentHeartbeat { agent_id, enabled: self.enabled, every: self.every.clone(), every_ms: self.every_ms }
+    /// Those of an agent: they ask the default agent alone.
+    fn of(&self, agent_id: String, default_id: &str) -> AgentHeartbeat {
+        let off = Heartbeat::default();
+        let shown = if agent_id == default_id { self } else { &off };
+        AgentHeartbeat { agent_id, enabled: shown.enabled, every: shown.every.clone(), every_ms: shown.every_ms }
     }
 }
 

@@ -35,7 +35,13 @@ fn alone_it_has_every_field_that_clients_read() {
 fn what_others_know_is_in_it() {
     let running = Harness::new::<Status>()
         .answer("host.gateway.info", sample::gateway_info())
-        .answer("agents.list", json!({ "defaultId": "ops", "agents": [{ "id": "ops", "name": "Ops" }, { "id": "b" }] }))
+        .answer(
+            "agents.list",
+            json!({ "defaultId": "ops", "agents": [
+                { "id": "ops", "name": "Ops", "model": { "primary": "openai/ollama/small" } },
+                { "id": "b", "model": { "primary": "echo" } },
+            ] }),
+        )
         .answer("heartbeat.settings", json!({ "enabled": true, "every": "30m", "everyMs": 1_800_000, "prompt": "?" }))
         .answer("presence.system-events", json!({ "events": [{ "text": "one", "ts": 1 }, { "text": "two", "ts": 2 }] }))
         .answer(
@@ -57,13 +63,17 @@ fn what_others_know_is_in_it() {
         json!(["ops", "b"])
     );
     assert_eq!((&status["sessions"]["paths"], &status["sessions"]["count"]), (&json!(["sessions.db"]), &json!(1)));
+    assert_eq!(status["sessions"]["defaults"], json!({ "model": "ollama/small", "contextTokens": null }));
     assert_eq!(status["sessions"]["recent"][0]["key"], "agent:ops:main");
     assert_eq!(status["sessions"]["byAgent"][0]["agentId"], "ops");
     assert_eq!((&status["runtimeVersion"], &status["uptimeMs"]), (&json!("1.0.0"), &json!(0)));
     assert_eq!(status["heartbeat"]["defaultAgentId"], "ops");
     assert_eq!(
-        status["heartbeat"]["agents"][1],
-        json!({ "agentId": "b", "enabled": true, "every": "30m", "everyMs": 1_800_000 })
+        status["heartbeat"]["agents"],
+        json!([
+            { "agentId": "ops", "enabled": true, "every": "30m", "everyMs": 1_800_000 },
+            { "agentId": "b", "enabled": false, "every": "disabled", "everyMs": null },
+        ])
     );
     assert_eq!(status["queuedSystemEvents"], json!(["one", "two"]));
     assert_eq!(status["channelSummary"], json!(["Alpha: linked", "b: configured", "c: not configured"]));

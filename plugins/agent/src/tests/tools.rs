@@ -62,3 +62,42 @@ fn tools_are_told_where_wanted_and_bounded() {
     assert_eq!(phases[2..4], ["tool start", "tool result"]);
     assert_eq!((&events[2]["data"]["toolCallId"], &events[3]["data"]["isError"]), (&json!("t1"), &json!(true)));
 }
+
+#[test]
+fn tools_are_shown_to_clients_of_the_session_that_ask_for_it() {
+    let (harness, calls) = keeping(harness(json!({}), json!({ "tools": ["node.*"] })), BACKEND);
+    let plugin = harness.answer("node.invoke", json!({ "ok": true })).start();
+    let connected = |conn: u64, protocol: u32| {
+        let mut opened = plugin_kit::sample::opened(conn);
+        opened.connection.protocol = protocol;
+        opened.connection.caps = vec!["tool-events".to_string()];
+        plugin.open_connection(&opened);
+        opened
+    };
+    let (direct, through_chat, old) = (connected(7, 4), connected(8, 4), connected(9, 3));
+    let begin = |who: Who, key: &str| {
+        let params = json!({ "message": "hi", "idempotencyKey": key, "sessionKey": "main" });
+        let call = plugin.begin_as(who, "agent", params);
+        assert_eq!(call.next_interim()["status"], "accepted");
+        call
+    };
+    let first = begin(Who::of(&direct), "a");
+    nth(&plugin, &calls, 0);
+    // A call on a client's behalf has no connection, and names it all the same.
+    let id = through_chat.connection.conn_id.clone();
+    let second = begin(Who::of(&through_chat).conn(0).with(|caller| caller.conn_id = Some(id)), "b");
+    let third = begin(Who::of(&old), "c");
+    for (place, call) in [first, second, third].into_iter().enumerate() {
+        nth(&plugin, &calls, 2 * place).finish(Ok(tool_call("node_invoke", json!({}))));
+        nth(&plugin, &calls, 2 * place + 1).finish(Ok(answer("done")));
+        call.wait().payload();
+    }
+    let shown = |run_id: &str| {
+        let is_tool =
+            |event: &plugin_kit::Emitted| event.payload["runId"] == run_id && event.payload["stream"] == "tool";
+        plugin.events().into_iter().filter(is_tool).map(|event| event.conns).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("a"), vec![Some(vec![7, 8]); 2], "the one that began it, and one that came into its session");
+    assert_eq!(shown("b"), vec![Some(vec![8]); 2]);
+    assert_eq!(shown("c"), Vec::<Option<Vec<u64>>>::new(), "it needs 4");
+}

@@ -1,6 +1,6 @@
 //! What clients of either version ask and are shown, and what jobs ask of others.
 
-use plugin_kit::Who;
+use plugin_kit::{Harness, Who};
 use schemas::ErrorShape;
 use serde_json::{Value, json};
 
@@ -91,6 +91,7 @@ fn what_is_wrong_is_said() {
         (json!({ "payload": { "kind": "systemEvent", "text": "t".repeat(301) } }), "INVALID_REQUEST", "max_text_bytes"),
         (json!({ "payload": { "kind": "command", "command": "rm" } }), "INVALID_REQUEST", "command is not served"),
         (json!({ "delivery": { "mode": "webhook" } }), "INVALID_REQUEST", "webhook is not served"),
+        (json!({ "agentId": "other" }), "INVALID_REQUEST", "at /agentId: texts are for the main session of ops"),
         (
             json!({ "sessionTarget": "isolated" }),
             "UNAVAILABLE",
@@ -155,6 +156,38 @@ fn a_patch_changes_what_it_names() {
     assert_eq!(bench.events(), ["added", "updated", "updated"]);
     bench.cron.call("cron.remove", json!({ "id": id })).payload();
     assert_eq!(bench.events().last().unwrap(), "removed");
+}
+
+#[test]
+fn a_job_that_names_no_agent_is_one_of_the_default_agent() {
+    let bench = Bench::new();
+    bench.add_text(json!({ "everyMs": HOUR }), json!({ "name": "text" }));
+    bench.add_turn(json!({ "name": "turn" }));
+    bench.add_turn(json!({ "name": "other", "agentId": "b" }));
+    let names = |agent: &str| -> Vec<String> {
+        let list = bench.cron.call_as(later(), "cron.list", json!({ "agentId": agent, "sortBy": "name" })).payload();
+        list["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!((names("ops"), names("b")), (vec!["text".into(), "turn".into()], vec!["other".into()]));
+    assert!(names("c").is_empty());
+}
+
+#[test]
+fn a_text_reaches_no_other_agent_than_it_is_for() {
+    let before = Bench::new();
+    let id = before.add_text(json!({ "everyMs": HOUR }), json!({ "agentId": "ops" }));
+    let update =
+        |bench: &Bench, patch: Value| bench.cron.call("cron.update", json!({ "id": id, "patch": patch })).result;
+    let error = update(&before, json!({ "agentId": "b" })).unwrap_err();
+    assert!(error.message.contains("at /agentId"), "{error:?}");
+
+    let other = |harness: Harness| harness.answer("agents.list", json!({ "defaultId": "b" }));
+    let after = Bench::with(json!({}), NOON, Some(&before.cron.data_dir()), other);
+    after.pass(HOUR);
+    let run = after.runs(&id).remove(0);
+    assert_eq!((&run["status"], after.texts().len()), (&json!("error"), 0));
+    assert!(run["error"].as_str().unwrap().contains("the main session of b"), "{run}");
+    update(&after, json!({ "enabled": false })).unwrap();
 }
 
 #[test]

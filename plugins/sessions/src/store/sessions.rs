@@ -1,5 +1,7 @@
 //! Sessions: rows with a key, the conversation they are in, and an entry of whatever is known of them.
 
+use std::collections::HashSet;
+
 use database::rusqlite::types::ToSql;
 use database::rusqlite::{Connection, OptionalExtension, Row, params};
 use database::{int, uint};
@@ -17,6 +19,9 @@ const COLUMNS: [&str; 3] = ["key", "sessionId", "updatedAt"];
 const ADD_TOKENS: &str = "addTokens";
 /// Counts of tokens.
 pub const TOKENS: [&str; 3] = ["inputTokens", "outputTokens", "totalTokens"];
+
+/// What an error says to programs when there is no place for one session more.
+const FULL: &str = "TOO_MANY_SESSIONS";
 
 /// How much there may be.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +111,7 @@ fn make(db: &Connection, key: &Key, room: Room, now: u64) -> Result<Session, Met
     if count(db)? >= room.sessions {
         let full =
             format!("there are {} sessions already (max_sessions); delete some that are not needed", room.sessions);
-        return Err(MethodError::unavailable(full));
+        return Err(MethodError::unavailable(full).with_details(json!({ "code": FULL })));
     }
     let session = Session {
         key: key.text.clone(),
@@ -124,6 +129,25 @@ fn make(db: &Connection, key: &Key, room: Room, now: u64) -> Result<Session, Met
     )?
     .execute(params![session.key, session.agent_id, session.session_id, int(now)])?;
     Ok(session)
+}
+
+/// Whether a session could not be made because there are too many.
+pub fn is_full(error: &MethodError) -> bool {
+    error.shape().details.as_ref().is_some_and(|details| details["code"] == FULL)
+}
+
+/// The session of one request that was used longest ago, of those where nothing runs and that nobody named or pinned.
+pub fn oldest_single(db: &Connection, busy: &HashSet<String>) -> Result<Option<Session>, MethodError> {
+    let mut statement = db.prepare_cached(&format!("{SELECT}WHERE s.is_single = 1 ORDER BY s.updated_at"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let session = read(row)?;
+        let is_kept = session.text("label").is_some() || session.entry.get("pinned") == Some(&Value::Bool(true));
+        if !is_kept && !busy.contains(&session.key) {
+            return Ok(Some(session));
+        }
+    }
+    Ok(None)
 }
 
 /// How many there are.

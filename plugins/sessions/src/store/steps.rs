@@ -1,7 +1,7 @@
 //! The form of the file, as numbered steps. A step that has been released never changes; a new one is added at the end.
 
 /// Every step, in order.
-pub const ALL: &[&str] = &[FIRST];
+pub const ALL: &[&str] = &[FIRST, SECOND];
 
 /// A session has one present conversation; those of before, and those of sessions that were deleted, are kept under the
 /// name that `archived_as` gives. Titles and last words are kept with the conversation, so that a list reads no messages.
@@ -45,3 +45,32 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_in_order ON messages (session_id, seq);
 CREATE UNIQUE INDEX messages_by_id ON messages (session_id, id);
 ";
+
+/// Whether a key, without its agent, is of one request of a program that named no session: its last part was made up then.
+macro_rules! is_single {
+    () => {
+        "(rest GLOB 'openai:????????-????-4???-????-????????????'
+          OR rest GLOB 'openresponses:????????-????-4???-????-????????????'
+          OR (rest GLOB 'hook:hook-*' AND length(rest) IN (42, 46) AND rest NOT GLOB 'hook:hook-*[^-0-9a-f]*'))"
+    };
+}
+
+/// Sessions of one request can be told from others, and give way to them. Archives that programs make, which are those of
+/// such sessions and of jobs, are counted apart from those of people.
+const SECOND: &str = concat!(
+    "
+ALTER TABLE sessions ADD COLUMN rest TEXT GENERATED ALWAYS AS (substr(key, 7 + instr(substr(key, 7), ':'))) VIRTUAL;
+ALTER TABLE sessions ADD COLUMN is_single INTEGER GENERATED ALWAYS AS ",
+    is_single!(),
+    " VIRTUAL;
+CREATE INDEX sessions_single_by_age ON sessions (updated_at) WHERE is_single = 1;
+
+ALTER TABLE conversations ADD COLUMN rest TEXT GENERATED ALWAYS AS (substr(key, 7 + instr(substr(key, 7), ':'))) VIRTUAL;
+ALTER TABLE conversations ADD COLUMN is_of_program INTEGER GENERATED ALWAYS AS (rest GLOB 'cron:*' OR ",
+    is_single!(),
+    ") VIRTUAL;
+DROP INDEX conversations_by_archive;
+CREATE INDEX conversations_by_archive ON conversations (is_of_program, archived_at, session_id)
+    WHERE archived_at IS NOT NULL;
+"
+);

@@ -191,11 +191,22 @@ pub fn compact(
     Ok(kept)
 }
 
+/// How many archives are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Archives {
+    /// Of sessions that jobs and single requests of programs made.
+    pub of_programs: u64,
+    /// Of all others.
+    pub of_people: u64,
+}
+
 /// Removes the oldest archives beyond so many. How many were removed.
-pub fn prune(db: &Connection, keep: u64) -> Result<u64, MethodError> {
+pub fn prune(db: &Connection, keep: Archives) -> Result<u64, MethodError> {
     let mut statement = db.prepare_cached(
         "DELETE FROM conversations WHERE session_id IN (SELECT session_id FROM conversations WHERE archived_at IS NOT NULL \
-         ORDER BY archived_at DESC, session_id LIMIT -1 OFFSET ?1)",
+         AND is_of_program = ?1 ORDER BY archived_at DESC, session_id LIMIT -1 OFFSET ?2)",
     )?;
-    Ok(statement.execute([int(keep)])? as u64)
+    let of_programs = statement.execute(params![true, int(keep.of_programs)])?;
+    let of_people = statement.execute(params![false, int(keep.of_people)])?;
+    Ok((of_programs + of_people) as u64)
 }

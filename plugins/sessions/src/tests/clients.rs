@@ -366,6 +366,31 @@ fn a_deletion_keeps_the_transcript_under_another_name() {
 }
 
 #[test]
+fn jobs_and_single_requests_push_out_no_archive_of_a_person() {
+    let running = harness().config(json!({ "archives": 1, "program_archives": 2 })).start();
+    let talk = append(&running, "talk", json!([numbered(1)]))["sessionId"].clone();
+    running.call("sessions.delete", json!({ "key": "talk" })).payload();
+    let of_program = ["cron:daily", "cron:daily", "hook:hook-0123456789abcdef0123456789abcdef", "cron:daily"];
+    let mut conversations = Vec::new();
+    for (number, key) in (0..).zip(of_program) {
+        conversations.push(append(&running, key, json!([numbered(number)]))["sessionId"].clone());
+        running.call("sessions.reset", json!({ "key": key })).payload();
+        // Archives are as old as the millisecond in which they were made.
+        let now = schemas::now_ms();
+        while schemas::now_ms() == now {}
+    }
+    let kept = |key: &str, id: &Value| {
+        ids(&ask(&running, "transcript", json!({ "key": key, "sessionId": id })).payload()).len()
+    };
+    let kept_of_program: Vec<_> = of_program.into_iter().zip(&conversations).map(|(key, id)| kept(key, id)).collect();
+    assert_eq!((kept("talk", &talk), kept_of_program), (1, vec![0, 0, 1, 1]));
+    // Of people's, the oldest goes.
+    append(&running, "other", json!([numbered(1)]));
+    running.call("sessions.reset", json!({ "key": "other" })).payload();
+    assert_eq!(kept("talk", &talk), 0);
+}
+
+#[test]
 fn what_is_compacted_does_not_begin_with_an_answer_to_nothing() {
     let running = start();
     let compact = |params: Value| running.call("sessions.compact", params).payload();

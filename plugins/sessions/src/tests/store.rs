@@ -138,6 +138,43 @@ fn limits_have_names() {
 }
 
 #[test]
+fn where_there_are_too_many_the_oldest_session_of_one_request_gives_way() {
+    let keys = [
+        "openai:00000000-0000-4000-8000-000000000000",
+        "openresponses:00000000-0000-4000-8000-000000000001",
+        "hook:hook-00000000000040008000000000000002",
+    ];
+    let run = json!({ "runId": "r", "sessionKey": format!("agent:main:{}", keys[0]), "spelledKey": keys[0],
+                      "agentId": "main", "hasBegun": true, "origin": "http" });
+    let config = json!({ "max_sessions": 5 });
+    let running = harness().config(config).answer("agent.runs", json!({ "runs": [run] })).start();
+    append(&running, "openai:mine", json!([numbered(9)]));
+    append(&running, "main", json!([numbered(9)]));
+    let mut conversations = Vec::new();
+    for (number, key) in (0..).zip(keys) {
+        conversations.push(append(&running, key, json!([numbered(number)]))["sessionId"].clone());
+        // Sessions are as old as the millisecond in which they were used last.
+        let now = schemas::now_ms();
+        while schemas::now_ms() == now {}
+    }
+    let is_there = |key: &str| ask(&running, "open", json!({ "key": key, "create": false })).result.is_ok();
+    let pin = |pinned: Value| {
+        running.call("sessions.patch", json!({ "key": keys[2], "pinned": pinned })).payload();
+    };
+    pin(json!(true));
+    ask(&running, "open", json!({ "key": "new" })).payload();
+    assert_eq!(keys.map(is_there), [true, false, true], "something runs in the first one");
+    let archive = json!({ "key": keys[1], "sessionId": conversations[1] });
+    assert_eq!(ids(&ask(&running, "transcript", archive).payload()), ["m1"]);
+    assert!(ask(&running, "open", json!({ "key": "newer" })).error().message.contains("max_sessions"));
+    pin(Value::Null);
+    running.call("sessions.reset", json!({ "key": "newer" })).payload();
+    assert_eq!(keys.map(is_there), [true, false, false]);
+    assert!(running.call("sessions.patch", json!({ "key": "newest" })).error().message.contains("max_sessions"));
+    assert!(["openai:mine", "main", "new", "newer"].into_iter().all(is_there));
+}
+
+#[test]
 fn many_at_once_share_commits_and_each_is_answered() {
     let running = start();
     let calls: Vec<_> = (0..300)

@@ -2,6 +2,7 @@
 //! the same as a library.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use plugin_api::http::{self, Exchange, HttpSpec, Message, Response};
 use plugin_api::{Call, CreateError, Host, Manifest, Plugin, Reply, Setup};
@@ -48,7 +49,9 @@ impl Plugin for Wires {
     async fn http(self: Arc<Self>, mut exchange: Exchange) -> http::Result {
         let what = exchange.path().trim_start_matches("/wires").trim_start_matches('/').to_string();
         match what.split('/').next().unwrap_or_default() {
+            "ws" if exchange.query() == Some("pair") => self.pair(exchange).await,
             "ws" => self.talk(exchange).await,
+            "bare" => self.bare(exchange).await,
             "echo" => echo(exchange).await,
             "count" => {
                 let body = exchange.body().await?;
@@ -123,6 +126,35 @@ impl Wires {
             self.host.log(4, &format!("flooded {written}"));
             self.ends.send_modify(|ends| ends.push(format!("flooded-{written}")));
         }
+    }
+
+    /// Answers with a status that has no body, and comes to the end when the client has had its answer.
+    async fn bare(self: Arc<Self>, exchange: Exchange) -> http::Result {
+        let status = exchange.query().and_then(|status| status.parse::<u16>().ok()).unwrap_or(204);
+        let mut end = End(self.ends.clone(), format!("cut-{status}"));
+        let (out, _) = exchange.stream(Response::status(status))?;
+        self.host.sleep(Duration::from_millis(100)).await;
+        out.end()?;
+        end.1 = format!("bare-{status}");
+        Ok(())
+    }
+
+    /// Two that write at once, each more than there is room for.
+    async fn pair(self: Arc<Self>, exchange: Exchange) -> http::Result {
+        let socket = Arc::new(exchange.upgrade()?);
+        socket.text("hello").await?;
+        for writer in 0..2 {
+            let (socket, ends) = (socket.clone(), self.ends.clone());
+            self.host.spawn(async move {
+                for _ in 0..64 {
+                    if socket.binary(&[b'x'; 16 * 1024]).await.is_err() {
+                        return;
+                    }
+                }
+                ends.send_modify(|ends| ends.push(format!("wrote-{writer}")));
+            });
+        }
+        Ok(())
     }
 
     async fn talk(self: Arc<Self>, exchange: Exchange) -> http::Result {
