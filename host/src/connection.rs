@@ -74,7 +74,7 @@ pub async fn run<S: Stream>(gateway: Arc<Gateway>, upgraded: Upgraded<S>) {
         Ok(accepted) => {
             drop(pending);
             gateway.metrics.handshakes_accepted.increment(1);
-            socket.authenticated(limits.max_payload);
+            socket.authenticated(limits.max_payload_of(accepted.version).1);
             let connection = Box::pin(join(&gateway, &mut socket, outbox.clone(), &peer, accepted)).await;
             drop(peer);
             let ending = converse(&gateway, &mut socket, &connection).await;
@@ -239,7 +239,7 @@ async fn converse<S: Stream>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, con
         Last::Gone => Ending { code: None, reason: String::new() },
         Last::Broken(code, reason) => {
             if code == 1009 {
-                gateway.metrics.limit_hit("max_payload");
+                gateway.metrics.limit_hit(gateway.limits().max_payload_of(connection.version).0);
             }
             outbox.close(code, reason);
             Box::pin(farewell(socket, gateway.limits().close_grace_ms)).await;
@@ -440,6 +440,8 @@ fn newcomer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+    use crate::outbox::{self, OutboxLimits};
 
     /// The size of what a function returns.
     fn size_of_result<A, B, R>(_: impl FnOnce(A, B) -> R) -> usize {
@@ -451,5 +453,37 @@ mod tests {
         // Every open connection holds one of these for all of its life.
         let size = size_of_result(run::<crate::tls::Transport>);
         assert!(size <= 1536, "{size} bytes");
+    }
+
+    impl Stream for tokio::io::DuplexStream {
+        fn unread(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_stranger_that_pings_and_reads_nothing_holds_no_thread() {
+        use std::sync::mpsc;
+        use tokio::io::AsyncWriteExt;
+
+        let (said, heard) = mpsc::channel();
+        let talk = async move {
+            let (ours, mut theirs) = tokio::io::duplex(64);
+            let limits = OutboxLimits { buffered: 1 << 20, buffered_hard: 1 << 20, buffered_total: 1 << 20 };
+            let outbox = Arc::new(Outbox::new(Arc::new(outbox::Shared::new(limits, &Metrics::new()))));
+            let counters = (metrics::Counter::noop(), metrics::Counter::noop());
+            let mut socket = Socket::new(ours, Default::default(), outbox.clone(), 1 << 16, counters);
+            outbox.targeted(&[b'x'; 1000]).expect("room");
+            assert!(
+                poll_fn(|context| Poll::Ready(next(&mut socket, context))).await.is_pending(),
+                "more than is taken"
+            );
+            // A masked ping without content.
+            theirs.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.expect("room");
+            assert!(poll_fn(|context| Poll::Ready(next(&mut socket, context))).await.is_pending());
+            said.send(()).expect("somebody waits");
+        };
+        std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(talk));
+        heard.recv_timeout(Duration::from_secs(10)).expect("the turn ends");
     }
 }

@@ -12,7 +12,6 @@ use schemas::frame::Request;
 use schemas::protocol::Version;
 use schemas::trace;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::access;
@@ -25,7 +24,7 @@ use crate::handover::{self, hand_over, hand_over_to_pool, is_checked_in_place};
 use crate::idempotency::{self, Decision};
 use crate::plugin::RunningPlugin;
 use crate::plugins::live;
-use crate::refusals::refused;
+use crate::refusals::{bad_frame, refused};
 use crate::registry::{Handler, MethodEntry, Registry};
 
 /// A call about to be made.
@@ -586,24 +585,4 @@ fn key_of(params: &str) -> Option<String> {
         idempotency_key: Option<String>,
     }
     serde_json::from_str::<Keyed>(params).ok()?.idempotency_key.filter(|key| !key.is_empty())
-}
-
-/// Answers what is not a request: text that is not JSON is passed over, as clients expect.
-fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
-    if serde_json::from_str::<IgnoredAny>(text).is_err() {
-        tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
-        return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        id: String,
-    }
-    // Of a frame that nests too deeply to be a value, too.
-    let named = serde_json::from_str::<Named>(text).ok().filter(|named| !named.id.is_empty());
-    let id = named.as_ref().map_or("invalid", |named| named.id.as_str());
-    let fault = gateway.frame_validator.describe_frame(text);
-    let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));
-    let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };
-    asker.refuse(&error);
-    refused(gateway, connection, &error);
 }

@@ -61,7 +61,7 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
         plugin_surface_urls: (connection.version == Version::V4 && !surfaces.is_empty()).then_some(surfaces),
         auth: auth(connection, newcomer.granted),
         policy: Policy {
-            max_payload: limits.max_payload as u64,
+            max_payload: limits.max_payload_of(connection.version).1 as u64,
             max_buffered_bytes: limits.max_buffered_bytes as u64,
             tick_interval_ms: limits.tick_interval_ms,
         },

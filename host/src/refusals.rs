@@ -2,12 +2,16 @@
 //! that asks now and then for something nobody offers is an ordinary client, however long it stays. Whoever fills half of
 //! the bucket is read more slowly, and only who goes on all the same is closed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use schemas::ErrorShape;
 use schemas::protocol::close;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use crate::answer::Asker;
 use crate::connections::Connection;
 use crate::gateway::Gateway;
 
@@ -111,6 +115,29 @@ impl Default for Refusals {
 
 fn micros(duration: Duration) -> u64 {
     duration.as_micros() as u64
+}
+
+/// Answers what is not a request: text that is not JSON is passed over, as clients expect.
+pub fn bad_frame(gateway: &Gateway, connection: &Arc<Connection>, text: &str) {
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        tracing::debug!(conn = connection.number, "passing over a message that is not JSON");
+        return refused(gateway, connection, &ErrorShape::invalid_request("not JSON"));
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    // Of a frame that nests too deeply to be a value, too.
+    let id = match schemas::json::value(text) {
+        Ok(value) => value.get("id").and_then(serde_json::Value::as_str).map(str::to_string),
+        Err(_) => serde_json::from_str::<Named>(text).ok().map(|named| named.id),
+    };
+    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| "invalid".to_string());
+    let fault = gateway.frame_validator.describe_frame(text);
+    let error = ErrorShape::invalid_request(format!("invalid request frame: {fault}"));
+    let mut asker = Asker::Frame { connection: connection.clone(), id: id.into() };
+    asker.refuse(&error);
+    refused(gateway, connection, &error);
 }
 
 #[cfg(test)]

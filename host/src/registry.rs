@@ -108,6 +108,9 @@ impl EventEntry {
     }
 }
 
+/// The id of a plugin, and its methods.
+type Owner<'a> = (&'a Arc<str>, &'a Arc<[Box<str>]>);
+
 /// How the parameters of a method are checked.
 enum ParamsCheck {
     /// Any object will do.
@@ -317,8 +320,7 @@ impl Registry {
         Ok(())
     }
 
-    /// `owner` is the id of the plugin and its methods.
-    fn add_event(&mut self, owner: Option<(&Arc<str>, &Arc<[Box<str>]>)>, spec: EventSpec) -> Result<(), String> {
+    fn add_event(&mut self, owner: Option<Owner<'_>>, spec: EventSpec) -> Result<(), String> {
         let name: Box<str> = spec.name.as_str().into();
         if let Some(other) = self.events.get(&name) {
             let (other, owner) = (other.owner.as_deref().unwrap_or("host"), owner.map_or("host", |(id, _)| id));

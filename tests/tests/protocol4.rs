@@ -62,6 +62,22 @@ async fn a_method_that_keeps_workers_for_long_takes_nobody_for_gone() {
 }
 
 #[tokio::test]
+async fn a_photo_comes_in_one_message() {
+    let gateway = Gateway::start().await;
+    let photo = json!({ "type": "req", "id": "p", "method": "health", "params": { "probe": false } }).to_string();
+    const LARGE: usize = 3 * 1024 * 1024;
+    let mut client = gateway.connect(&four("cli", "cli")).await;
+    assert_eq!(client.hello["policy"]["maxPayload"], 26_214_400);
+    client.send_padded(&photo, LARGE).await;
+    client.answer("p").await.expect("an answer");
+    client.close().await;
+    let mut older = gateway.admin().await;
+    older.send_padded(&photo, LARGE).await;
+    assert_eq!(older.closed().await.code, Some(1009));
+    assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"max_payload\"}").await, 1.0);
+}
+
+#[tokio::test]
 async fn scopes_are_granted_and_never_assumed() {
     let gateway = Gateway::start().await;
     let read = &["operator.read"][..];

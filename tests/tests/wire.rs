@@ -286,3 +286,14 @@ async fn any_path_upgrades_and_no_extension_is_taken() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_frame_that_nests_too_deeply_is_answered_by_its_id() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.admin().await;
+    let (open, close) = ("[".repeat(300), "]".repeat(300));
+    client.send_text(&format!(r#"{{"type":"req","id":"deep","method":"health","x":{open}{close}}}"#)).await;
+    let error = client.answer("deep").await.expect_err("no frame");
+    assert!(error.message.starts_with("invalid request frame"), "{error:?}");
+    client.close().await;
+}

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use schemas::protocol;
+use schemas::protocol::{self, Version};
 
 use super::file::Values;
 use super::keys::{Fallback, Key, Kind};
@@ -47,6 +47,8 @@ const DEEPEST_INVOKE: u64 = 8;
 limits! {
     /// Largest inbound message after authentication, in bytes.
     max_payload: usize = protocol::MAX_PAYLOAD, KIB..=256 * MIB;
+    /// The same of clients that speak protocol 4: photos and recordings come in one message.
+    max_payload_4: usize = 25 * MIB, KIB..=256 * MIB;
     /// Bytes a connection may send before it is authenticated.
     max_preauth_bytes: usize = protocol::MAX_PREAUTH_BYTES, KIB..=16 * MIB;
     /// Bytes waiting for one connection above which it is slow: droppable events are left out and it is not read.
@@ -138,6 +140,14 @@ const fn whole(range: RangeInclusive<u64>) -> Kind {
 }
 
 impl Limits {
+    /// The largest inbound message of a client that speaks this version: the limit's name, and bytes.
+    pub fn max_payload_of(&self, version: Version) -> (&'static str, usize) {
+        match version {
+            Version::V3 => ("max_payload", self.max_payload),
+            Version::V4 => ("max_payload_4", self.max_payload_4),
+        }
+    }
+
     /// What is wrong between limits that are each in range: key, and what would be right.
     pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();

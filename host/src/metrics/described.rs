@@ -122,6 +122,7 @@ pub const LIMITS: &[&str] = &[
     "max_outbound_bytes",
     "max_panics",
     "max_payload",
+    "max_payload_4",
     "max_pending_handshakes",
     "max_pending_handshakes_per_ip",
     "max_plugin_in_flight",

@@ -178,7 +178,8 @@ fn one_large_answer_reserves_no_room_for_what_is_small() {
     room(100);
     room(5000);
     assert!(room(100) < 1000, "behind a hello");
-    (room(5000), room(5000));
+    room(5000);
+    room(5000);
     let grown = room(5000);
     assert!((5000..6000).contains(&grown), "several large ones find their room at once: {grown}");
 }

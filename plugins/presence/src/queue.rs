@@ -34,7 +34,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// Keys of those that have no place beside one more of this kind, which has so many bytes.
-    fn surplus<'a>(self, left: bool, bytes: usize, entries: &'a [(String, String)]) -> Vec<&'a str> {
+    fn surplus(self, left: bool, bytes: usize, entries: &[(String, String)]) -> Vec<&str> {
         let (most, most_bytes) = if left { (self.left, self.left_bytes) } else { (self.reports, usize::MAX) };
         let (mut count, mut total) = (1, bytes);
         let latest_first = entries.iter().rev().filter(|(_, json)| is_left(json) == left);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use super::client::{Close, PATIENCE};
@@ -61,21 +60,11 @@ impl Raw {
 
     /// The same at any address.
     pub async fn open_at(door: &Door) -> Raw {
-        Raw::upgrade(door.open().await, door.address).await
-    }
-
-    /// On this machine, with next to no room for what it does not read.
-    pub async fn open_narrow(port: u16) -> Raw {
-        let (socket, address) = (TcpSocket::new_v4().expect("a socket"), SocketAddr::from(([127, 0, 0, 1], port)));
-        socket.set_recv_buffer_size(1).expect("the least that there is");
-        Raw::upgrade(Box::new(socket.connect(address).await.expect("it listens")), address).await
-    }
-
-    async fn upgrade(mut stream: Box<dyn Carrier>, address: SocketAddr) -> Raw {
+        let mut stream = door.open().await;
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            address
+            door.address
         );
         stream.write_all(request.as_bytes()).await.expect("the request is taken");
         stream.flush().await.expect("the request is sent");

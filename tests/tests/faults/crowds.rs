@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clawhost_tests::support::{Client, Gateway, Raw, TOKEN};
+use clawhost_tests::support::{Client, Gateway, Raw};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -130,61 +130,4 @@ async fn say(client: &mut Client, key: &str) {
     client.ok("chat.send", json!({ "sessionKey": "main", "message": key, "idempotencyKey": key })).await;
     let waited = timeout(Duration::from_secs(20), client.ok("agent.wait", json!({ "runId": key }))).await;
     assert_eq!(waited.expect("an end")["status"], "ok");
-}
-
-/// The workers of a machine of this size, and as many again.
-fn enough_to_hold_all_workers() -> usize {
-    2 * std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-#[tokio::test]
-async fn strangers_that_ping_and_read_nothing_keep_nobody_waiting() {
-    let gateway = Gateway::start().await;
-    let mut client = gateway.admin().await;
-    // Pongs beyond what the system holds for a peer, within what a stranger may send.
-    let mut pings = Raw::masked(0x89, &[b'x'; 125]).repeat(470);
-    pings.extend(Raw::masked(0x89, b"x").repeat(5));
-    let mut crowd = Vec::new();
-    for _ in 0..enough_to_hold_all_workers() {
-        let mut peer = Raw::open_narrow(gateway.port).await;
-        peer.send(&pings).await;
-        crowd.push(peer);
-        client.ok("health", json!({})).await;
-    }
-    gateway.assert_healthy().await;
-    drop(crowd);
-    client.close().await;
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn clients_that_ping_behind_answers_they_do_not_read_keep_nobody_waiting() {
-    let gateway = Gateway::start().await;
-    let mut client = gateway.admin().await;
-    let connect = json!({
-        "minProtocol": 3, "maxProtocol": 3, "role": "operator", "scopes": ["operator.admin"], "auth": { "token": TOKEN },
-        "client": { "id": "cli", "version": "1.0.0", "platform": "linux", "mode": "cli" },
-    });
-    let request = |id: String, method: &str, params: &serde_json::Value| {
-        let frame = json!({ "type": "req", "id": id, "method": method, "params": params });
-        Raw::masked(0x81, frame.to_string().as_bytes())
-    };
-    let mut crowd = Vec::new();
-    for _ in 0..enough_to_hold_all_workers() {
-        let mut peer = Raw::open_narrow(gateway.port).await;
-        let mut frames = request("in".into(), "connect", &connect);
-        // Less than the byte budget at which a connection is not read any more, and more than the system holds.
-        for number in 0..60 {
-            frames.extend(request(format!("ask-{number}"), "system.describe", &json!({ "name": "chat.send" })));
-            frames.extend(request(format!("health-{number}"), "health", &json!({})));
-        }
-        frames.extend(Raw::masked(0x89, b""));
-        peer.send(&frames).await;
-        crowd.push(peer);
-        client.ok("health", json!({})).await;
-    }
-    gateway.assert_healthy().await;
-    drop(crowd);
-    client.close().await;
-    gateway.stop().await;
 }

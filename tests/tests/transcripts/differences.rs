@@ -46,6 +46,7 @@ pub const MAYBE: &[(&str, &str)] = &[
 
 /// Values of another type, and why.
 pub const OTHER_TYPE: &[(&str, &str)] = &[
+    ("status/sessions/defaults/model", "no model was configured when it was recorded"),
     ("status/sessions/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.1)"),
     ("sessions.list/defaults/contextTokens", "no model is configured, and the field may be null (protocol.md 6.6)"),
 ];
