@@ -162,8 +162,9 @@ async fn connection(server: &Server, stream: TcpStream) -> Result<(), SocketErro
     let Some(answer) = first.to_text().ok().and_then(|text| connect(server, text, &nonce)) else {
         return socket.close(None).await;
     };
-    greet(server, &mut socket, answer).await?;
+    // First: whoever has been greeted hears what is broadcast from then on.
     let mut events = server.events.subscribe();
+    greet(server, &mut socket, answer).await?;
     let (way, mut relayed) = mpsc::channel(EVENT_BUFFER);
     if let Some(node) = first.to_text().ok().and_then(node_of) {
         server.relay.lock().unwrap_or_else(PoisonError::into_inner).node = Some((node, way.clone()));
