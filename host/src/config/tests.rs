@@ -283,8 +283,8 @@ mod shipped {
     fn uncommented() -> String {
         let active = |line: &str| {
             let Some(rest) = line.strip_prefix("# ") else { return line.to_string() };
-            let key =
-                rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            let is_of_key = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let key = rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(is_of_key));
             let table = rest.starts_with('[') && !rest.starts_with("[[") && rest.ends_with(']');
             if key || table { rest.to_string() } else { line.to_string() }
         };
