@@ -22,6 +22,9 @@ use crate::store::kv::{KvError, KvOp, KvOutcome};
 use crate::timers::Timers;
 use crate::{events, frames, grants, handover, plugins};
 
+/// The target in the log of what plugins say.
+pub const LOG: &str = "clawhost::plugin";
+
 /// How many calls made for one call are noted before those that are over are forgotten.
 const CHILDREN: usize = 256;
 
@@ -214,11 +217,11 @@ impl HostServices for HostSide {
         let [target, message, fields] = [target, message, fields].map(frames::one_line);
         let (target, fields) = (&*target, &*fields);
         match level {
-            1 => tracing::error!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            2 => tracing::warn!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            3 => tracing::info!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            4 => tracing::debug!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
-            _ => tracing::trace!(target: "clawhost::plugin", plugin, about = target, fields, "{message}"),
+            1 => tracing::error!(target: LOG, plugin, about = target, fields, "{message}"),
+            2 => tracing::warn!(target: LOG, plugin, about = target, fields, "{message}"),
+            3 => tracing::info!(target: LOG, plugin, about = target, fields, "{message}"),
+            4 => tracing::debug!(target: LOG, plugin, about = target, fields, "{message}"),
+            _ => tracing::trace!(target: LOG, plugin, about = target, fields, "{message}"),
         }
         GWP_OK
     }

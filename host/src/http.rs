@@ -148,11 +148,17 @@ impl Visit {
         let deadline = self.accepted_at + Duration::from_millis(self.gateway.limits().handshake_timeout_ms);
         let Some(stream) = self.secured(stream, deadline).await else { return };
         let holding = Holding::default();
-        let (place, deadline_of_all, first) = (Some(waiting), Some(deadline), Some(self.accepted_at));
-        let state = DeskState { place, deadline: deadline_of_all, first, granted: None, exchange: None };
+        let state = DeskState {
+            place: Some(waiting),
+            deadline: Some(deadline),
+            first: Some(self.accepted_at),
+            granted: None,
+            exchange: None,
+        };
         let desk = Desk { state: Mutex::new(state), holding: holding.clone() };
         let service = service_fn(|request| async {
             let mut answer = Box::pin(self.answer(request, &desk)).await;
+            // As a wrong secret on a socket is: what a guess costs is time.
             if let Some(HeldBack(delay)) = answer.extensions_mut().remove() {
                 tokio::time::sleep(delay).await;
             }

@@ -494,7 +494,6 @@ async fn a_websocket_behind_other_requests_has_the_time_of_a_handshake() {
         while !String::from_utf8_lossy(&read).contains("</html>") {
             assert!(socket.read_buf(&mut read).await.expect("an answer") > 0, "{}", String::from_utf8_lossy(&read));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let upgrade = format!(
         "GET / HTTP/1.1\r\n{host}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

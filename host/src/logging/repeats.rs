@@ -12,12 +12,10 @@ use tracing_subscriber::layer::Context;
 
 use super::counts;
 use super::queue::{Message, Queue};
-use crate::{audit, dispatch};
+use crate::{audit, dispatch, host_side};
 
 /// Lines of one place that pass in a window.
 pub(super) const MOST_IN_WINDOW: u32 = 20;
-/// The target of what plugins say.
-const PLUGIN: &str = "clawhost::plugin";
 /// How long a window lasts.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -136,7 +134,7 @@ fn plugin_of(event: &Event<'_>) -> Option<Box<str>> {
     }
 
     let mut found = Found::default();
-    if event.metadata().target() == PLUGIN {
+    if event.metadata().target() == host_side::LOG {
         event.record(&mut found);
     }
     found.0
