@@ -1,7 +1,7 @@
 //! Plugins that do not deserve to go on, and plugins that do not want to end.
 
 use clawhost_tests::libraries::{Shelf, table};
-use clawhost_tests::reloading::{changed, reload, row, start};
+use clawhost_tests::reloading::{changed, reload, reload_fails, row, start};
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::{Value, json};
 
@@ -137,6 +137,22 @@ async fn an_end_that_never_comes_is_not_waited_for() {
     assert_eq!(client.ok("reborn.who", json!({})).await["build"], "1.0.0-build-c");
     gateway.assert_healthy().await;
     client.close().await;
+}
+
+#[tokio::test]
+async fn every_instance_that_was_made_is_ended_whether_it_started_or_not() {
+    let shelf = Shelf::default();
+    let Some(file) = shelf.c("once", &[]) else { return };
+    let config = format!("{}[plugins.once.config]\ncreate = \"starts-once\"\n", table("once", &file));
+    let gateway = start(PROGRAM, &config).await;
+    let mut client = gateway.admin().await;
+    client.ok("once.echo", json!({})).await;
+    let (why, row) = reload_fails(&mut client, "once").await;
+    assert!(why.contains("it cannot be made as it was before") && row["state"] == "failed", "{why} {row}");
+    client.close().await;
+    let log = gateway.stop().await.log;
+    // The one that ran, the one that was to take its place, and one more of the old kind.
+    assert_eq!(log.matches("an instance is destroyed").count(), 3, "{log}");
 }
 
 #[tokio::test]
