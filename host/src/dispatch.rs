@@ -464,13 +464,15 @@ pub fn time_out(gateway: &Arc<Gateway>, number: u64) {
 /// The target of lines about traced calls. A client asks for each of them, so none is held back.
 pub const TRACE: &str = "clawhost::trace";
 
-/// Delivers the final answer of a call that was taken out.
+/// Delivers the final answer of a call that was taken out. It is counted first: who has the answer finds it in the figures.
 pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: Answer<'_>) -> i32 {
     let trusted = match &call.method.handler {
         Handler::Plugin(plugin) => plugin.origin == crate::plugin::Origin::Linked,
         Handler::Host(_) => true,
     };
-    let code = match fault(answer, gateway.limits().max_outbound_bytes, trusted) {
+    let fault = fault(answer, gateway.limits().max_outbound_bytes, trusted);
+    count_answer(gateway, number, &call, answer, answer.is_error() || fault.is_some());
+    let code = match fault {
         None => {
             call.asker.hear(answer);
             GWP_OK
@@ -481,38 +483,40 @@ pub fn settle(gateway: &Arc<Gateway>, number: u64, mut call: OpenCall, answer: A
             code
         }
     };
-    let failed = answer.is_error() || code != GWP_OK;
+    for child in std::mem::take(&mut call.children) {
+        end_soon(gateway, child, GWP_CANCEL_ASKED);
+    }
+    code
+}
+
+fn count_answer(gateway: &Arc<Gateway>, number: u64, call: &OpenCall, answer: Answer<'_>, failed: bool) {
+    let metrics = &call.method.metrics;
     if !handover::answered(number) {
-        call.method.metrics.microseconds.add(call.started.elapsed().as_micros() as u64);
+        metrics.microseconds.add(call.started.elapsed().as_micros() as u64);
     }
     if failed {
-        call.method.metrics.errors.increment(1);
+        metrics.errors.increment(1);
     }
     if let Some(traceparent) = &call.traceparent {
         let (trace, elapsed) = (trace::trace_id(traceparent), call.started.elapsed());
         let method = &*call.method.spec.name;
         tracing::info!(target: TRACE, trace, method, call = number, failed, ?elapsed, "a traced call ended");
     }
-    if let Handler::Plugin(plugin) = &call.method.handler {
-        if call.in_flight {
-            plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
-        }
-        if failed {
-            plugin.errors.fetch_add(1, Ordering::Relaxed);
-            if answer.is_panic() {
-                let limits = &gateway.live.load().gateway.plugins;
-                let window = Duration::from_millis(limits.max_panics_window_ms);
-                if plugin.panicked(limits.max_panics as usize, window) {
-                    live::panicked_too_often(gateway, plugin);
-                }
-                gateway.metrics.counter("clawhost_panics_total", &[("plugin", &plugin.id)]).increment(1);
-            }
+    let Handler::Plugin(plugin) = &call.method.handler else { return };
+    if call.in_flight {
+        plugin.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+    if failed {
+        plugin.errors.fetch_add(1, Ordering::Relaxed);
+    }
+    if failed && answer.is_panic() {
+        let limits = &gateway.live.load().gateway.plugins;
+        let window = Duration::from_millis(limits.max_panics_window_ms);
+        gateway.metrics.counter("clawhost_panics_total", &[("plugin", &plugin.id)]).increment(1);
+        if plugin.panicked(limits.max_panics as usize, window) {
+            live::panicked_too_often(gateway, plugin);
         }
     }
-    for child in std::mem::take(&mut call.children) {
-        end_soon(gateway, child, GWP_CANCEL_ASKED);
-    }
-    code
 }
 
 /// Why an answer cannot be passed on.
