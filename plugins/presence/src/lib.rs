@@ -7,6 +7,7 @@
 //! 100 ms to about a second at 200 rows) and with those who hear it (by as much again at five thousand).
 
 mod announcement;
+mod list;
 mod queue;
 mod rows;
 
@@ -23,10 +24,10 @@ use schemars::JsonSchema;
 use schemas::PresenceEntry;
 use schemas::scope::{self, ADMIN, READ};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use announcement::Announcement;
+use list::PresenceList;
 pub use queue::SystemEvent;
 use queue::{Adding, Room, SystemEvents};
 use rows::Rows;
@@ -37,8 +38,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROWS_A_PAUSE: usize = 20;
 /// So many connections that hear the list lengthen it by as much.
 const LISTENERS_A_PAUSE: usize = 500;
-/// Largest list, in bytes.
-const MAX_LIST: usize = 512 * 1024;
 /// How often stale rows are looked for, and whether the machine still has the address it had.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -343,7 +342,8 @@ impl Presence {
 
     fn list(&self, own: &mut PresenceEntry) -> Result<PresenceList, HostError> {
         own.ts = schemas::now_ms();
-        written(lock(&self.rows).list(own, Instant::now())).map_err(|_| HostError::Invalid)
+        let others = lock(&self.rows).written(Instant::now());
+        others.and_then(|others| PresenceList::new(own, others)).map_err(|_| HostError::Invalid)
     }
 
     async fn keep_current(self: Arc<Self>) {
@@ -425,29 +425,6 @@ struct Push {
 struct Pushed {
     /// Whether it was not there yet.
     queued: bool,
-}
-
-/// Presence entries as ready-made JSON, latest first.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(transparent)]
-struct PresenceList(#[schemars(with = "Vec<PresenceEntry>")] Box<RawValue>);
-
-/// The rows that fit, latest first: the list goes to every operator at every change, so it stays well below what a
-/// connection may have waiting.
-fn written(rows: Vec<&PresenceEntry>) -> serde_json::Result<PresenceList> {
-    let mut list = String::from("[");
-    for row in rows {
-        let row = serde_json::to_string(row)?;
-        if list.len() + row.len() > MAX_LIST {
-            break;
-        }
-        if list.len() > 1 {
-            list.push(',');
-        }
-        list.push_str(&row);
-    }
-    list.push(']');
-    RawValue::from_string(list).map(PresenceList)
 }
 
 /// Payload of the event `presence`.

@@ -2,12 +2,14 @@
 //! that a wall clock set back neither keeps rows for ever nor throws them away; `ts` is only for people.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::PresenceEntry;
 use schemas::scope::normalized;
 
 use crate::announcement::MAX_ITEMS;
+use crate::list::Written;
 
 /// Of so many connections of a row it is kept what they brought along.
 const REMEMBERED: usize = 16;
@@ -17,6 +19,8 @@ pub(crate) struct Rows {
     rows: HashMap<String, Row>,
     limit: usize,
     ttl: Duration,
+    /// The rows as they were last asked for, while they still are like that.
+    written: Option<Arc<Written>>,
 }
 
 struct Row {
@@ -39,7 +43,7 @@ struct Lists {
 impl Rows {
     /// No rows yet. `limit` counts the gateway's own row, which is kept elsewhere and so never pushed out.
     pub(crate) fn new(limit: usize, ttl: Duration) -> Self {
-        Rows { rows: HashMap::new(), limit: limit.saturating_sub(1).max(1), ttl }
+        Rows { rows: HashMap::new(), limit: limit.saturating_sub(1).max(1), ttl, written: None }
     }
 
     /// A connection was accepted.
@@ -64,6 +68,7 @@ impl Rows {
         if !row.conns.remove(&conn) {
             return false;
         }
+        self.written = None;
         row.newest.retain(|(other, _)| *other != conn);
         row.touched = now;
         match row.newest.back() {
@@ -109,14 +114,20 @@ impl Rows {
         self.rows.len() < before
     }
 
-    /// The rows and the gateway's own, latest first. Stale rows are left out even when no sweep has met them yet.
-    pub(crate) fn list<'a>(&'a self, own: &'a PresenceEntry, now: Instant) -> Vec<&'a PresenceEntry> {
+    /// The rows as they are listed. Stale ones are left out even when no sweep has met them yet.
+    ///
+    /// Lists are asked for far more often than they change, so one is written once.
+    pub(crate) fn written(&mut self, now: Instant) -> serde_json::Result<Arc<Written>> {
+        if let Some(written) = self.written.as_ref().filter(|written| written.holds_at(now)) {
+            return Ok(written.clone());
+        }
         let fresh = self.rows.iter().filter(|(_, row)| row.is_fresh(now, self.ttl));
         let mut rows: Vec<(&str, &PresenceEntry)> = fresh.map(|(key, row)| (key.as_str(), &row.shown)).collect();
-        // No key is empty, so at the same millisecond the gateway's own row comes first.
-        rows.push(("", own));
         rows.sort_by(|(a_key, a), (b_key, b)| b.ts.cmp(&a.ts).then_with(|| a_key.cmp(b_key)));
-        rows.into_iter().map(|(_, entry)| entry).collect()
+        let until = self.rows.values().filter_map(|row| row.expires(self.ttl)).filter(|at| *at > now).min();
+        let written = Arc::new(Written::new(rows.into_iter().map(|(_, entry)| entry), until)?);
+        self.written = Some(written.clone());
+        Ok(written)
     }
 
     /// How many rows there are.
@@ -126,6 +137,7 @@ impl Rows {
 
     /// The row of this key, made if need be. At the limit the stalest row goes, those without a connection first.
     fn row(&mut self, key: &str, now: Instant) -> &mut Row {
+        self.written = None;
         if !self.rows.contains_key(key) && self.rows.len() >= self.limit {
             let stalest = self.rows.iter().min_by_key(|(_, row)| (!row.conns.is_empty(), row.touched));
             if let Some(key) = stalest.map(|(key, _)| key.clone()) {
@@ -146,7 +158,12 @@ impl Rows {
 
 impl Row {
     fn is_fresh(&self, now: Instant, ttl: Duration) -> bool {
-        !self.conns.is_empty() || now.saturating_duration_since(self.touched) < ttl
+        self.expires(ttl).is_none_or(|at| now < at)
+    }
+
+    /// When it is stale, if nobody renews it. Never while it has a connection.
+    fn expires(&self, ttl: Duration) -> Option<Instant> {
+        if self.conns.is_empty() { self.touched.checked_add(ttl) } else { None }
     }
 
     /// Roles and scopes of everything that is behind this row.
@@ -193,6 +210,7 @@ fn overlay(shown: &mut PresenceEntry, news: &PresenceEntry) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::PresenceList;
 
     const TTL: Duration = Duration::from_secs(300);
 
@@ -208,9 +226,15 @@ mod tests {
         }
     }
 
-    fn hosts(rows: &Rows, now: Instant) -> Vec<String> {
-        let own = PresenceEntry { host: Some("own".into()), ts: u64::MAX, ..PresenceEntry::default() };
-        rows.list(&own, now).into_iter().skip(1).map(|entry| entry.host.clone().unwrap()).collect()
+    fn hosts(rows: &mut Rows, now: Instant) -> Vec<String> {
+        listed(rows, u64::MAX, now).split_off(1)
+    }
+
+    fn listed(rows: &mut Rows, own_ts: u64, now: Instant) -> Vec<String> {
+        let own = PresenceEntry { host: Some("own".into()), ts: own_ts, ..PresenceEntry::default() };
+        let list = PresenceList::new(&own, rows.written(now).unwrap()).unwrap();
+        let list: Vec<PresenceEntry> = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
+        list.into_iter().map(|entry| entry.host.unwrap()).collect()
     }
 
     fn only(rows: &Rows) -> PresenceEntry {
@@ -304,7 +328,7 @@ mod tests {
         rows.closed("gone", 2, start + Duration::from_secs(10), 1);
         assert!(!rows.sweep(start + Duration::from_secs(309)), "touched again when it closed");
         let late = start + Duration::from_secs(310);
-        assert_eq!(hosts(&rows, late), ["open"], "not shown although still there");
+        assert_eq!(hosts(&mut rows, late), ["open"], "not shown although still there");
         assert!(rows.sweep(late));
         assert_eq!(rows.len(), 1);
         assert!(!rows.sweep(start + Duration::from_secs(1_000_000)));
@@ -319,9 +343,9 @@ mod tests {
         }
         rows.closed("k3", 3, at(4), 4);
         rows.opened("k5", 5, entry("h5", "operator", &[], 5), at(5));
-        assert_eq!(hosts(&rows, at(6)), ["h5", "h2", "h1"], "three and the gateway's own");
+        assert_eq!(hosts(&mut rows, at(6)), ["h5", "h2", "h1"], "three and the gateway's own");
         rows.opened("k6", 6, entry("h6", "operator", &[], 6), at(6));
-        assert_eq!(hosts(&rows, at(6)), ["h6", "h5", "h2"]);
+        assert_eq!(hosts(&mut rows, at(6)), ["h6", "h5", "h2"]);
     }
 
     #[test]
@@ -330,8 +354,28 @@ mod tests {
         for (key, ts) in [("b", 5), ("a", 5), ("c", 9)] {
             rows.opened(key, ts, entry(key, "operator", &[], ts), now);
         }
-        let own = PresenceEntry { host: Some("own".into()), ts: 9, ..PresenceEntry::default() };
-        let hosts: Vec<_> = rows.list(&own, now).into_iter().map(|entry| entry.host.as_deref().unwrap()).collect();
-        assert_eq!(hosts, ["own", "c", "a", "b"]);
+        assert_eq!(listed(&mut rows, 9, now), ["own", "c", "a", "b"]);
+        assert_eq!(listed(&mut rows, 6, now), ["c", "own", "a", "b"], "a clock was set back");
+    }
+
+    #[test]
+    fn a_list_is_written_once_until_it_changes() {
+        let (mut rows, start) = (Rows::new(200, TTL), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        rows.opened("a", 1, entry("a", "operator", &[], 1), start);
+        rows.opened("b", 2, entry("b", "operator", &[], 2), start);
+        let first = rows.written(start).unwrap();
+        assert!(Arc::ptr_eq(&first, &rows.written(at(9_999)).unwrap()), "who is connected stays");
+        assert!(rows.closed("b", 2, at(10), 3));
+        assert!(!Arc::ptr_eq(&first, &rows.written(at(10)).unwrap()));
+        let second = rows.written(at(309)).unwrap();
+        assert_eq!(hosts(&mut rows, at(309)), ["b", "a"]);
+        assert_eq!(hosts(&mut rows, at(310)), ["a"], "a row got stale");
+        let third = rows.written(at(310)).unwrap();
+        assert!(!Arc::ptr_eq(&second, &third));
+        rows.announced("a", entry("anew", "operator", &[], 4), at(311));
+        assert_eq!(hosts(&mut rows, at(311)), ["anew"]);
+        assert!(rows.sweep(at(400)));
+        assert!(!rows.closed("b", 2, at(400), 5));
     }
 }
