@@ -103,8 +103,16 @@ impl Account {
 
     /// Everything before this was taken.
     pub async fn set_offset(&self, host: &Host, offset: i64) -> Result<(), WriteError> {
-        let place = Place { bot: self.me().id, offset, at: schemas::now_ms() };
-        host.kv().set_json(&self.offset_key(), &place).await
+        let write = {
+            let state = self.state();
+            // Who was stopped meanwhile may be forgotten: nothing is kept of it behind that.
+            if !state.is_running {
+                return Ok(());
+            }
+            let bot = state.me.as_ref().map_or(0, |me| me.id);
+            host.kv().set_json(&self.offset_key(), &Place { bot, offset, at: schemas::now_ms() })
+        };
+        write.await
     }
 
     /// Forgets everything but that it is stopped; whether there was anything.
