@@ -190,21 +190,22 @@ pub fn reply(gateway: &Arc<Gateway>, plugin: &RunningPlugin, number: u64, kind: 
             None => GWP_GONE,
         };
     }
+    // Looked through before the call is: behind its lock others wait.
+    let fault = fault(answer, gateway.limits().max_outbound_bytes, plugin.origin == crate::plugin::Origin::Linked);
     let heard = gateway.calls.with(number, |call| {
         if !is_theirs(call) {
             return GWP_GONE;
         }
-        if call.method.spec.replies != plugin_api::Replies::Interim {
-            tracing::warn!(method = call.method.spec.name, "an interim answer from a method that declares none");
+        let method = &call.method.spec;
+        if method.replies != plugin_api::Replies::Interim {
+            tracing::warn!(method = method.name, "an interim answer from a method that declares none");
             return GWP_INVALID;
         }
-        match fault(answer, gateway.limits().max_outbound_bytes, plugin.origin == crate::plugin::Origin::Linked) {
-            None => call.asker.hear(answer),
-            Some((code, what)) => {
-                tracing::error!(method = call.method.spec.name, what, "an interim answer was not passed on");
-                return code;
-            }
+        if let Some((code, what)) = fault {
+            tracing::error!(method = method.name, what, "an interim answer was not passed on");
+            return code;
         }
+        call.asker.hear(answer);
         GWP_OK
     });
     heard.unwrap_or(GWP_GONE)
