@@ -192,11 +192,13 @@ impl Store {
         }
         let written = || -> io::Result<()> {
             // Made for its owner only, and put in place in one step.
-            let mut beside = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            let mut beside = tempfile::NamedTempFile::new_in(folder)?;
             beside.write_all(&text)?;
             beside.as_file().sync_all()?;
             beside.persist(&self.path)?;
-            Ok(())
+            // Else a power cut may bring the old file back after the answer.
+            fs::File::open(folder)?.sync_all()
         };
         written().map_err(|error| Fault::Failed(format!("{}: cannot be written: {error}", self.path.display())))
     }

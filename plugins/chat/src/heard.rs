@@ -38,6 +38,9 @@ impl Chat {
     fn grew(self: &Arc<Self>, event: &AgentEvent) {
         let Some(text) = event.text("text").filter(|_| !event.is_heartbeat) else { return };
         let mut runs = self.runs();
+        if let Some(key) = &event.session_key {
+            runs.joined(&event.run_id, key, event.agent_id.as_deref());
+        }
         let Some((delta, number)) = runs.grew(&event.run_id, text, event.seq) else { return };
         self.emit(&delta);
         drop(runs);
@@ -56,7 +59,7 @@ impl Chat {
         });
     }
 
-    fn ended(&self, event: &AgentEvent) {
+    pub(crate) fn ended(&self, event: &AgentEvent) {
         let hidden = event.is_heartbeat || event.says("hidden");
         let failed = event.text("phase") == Some("error");
         let how = event.text("status").unwrap_or(if failed { status::ERROR } else { status::OK });

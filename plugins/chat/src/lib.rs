@@ -11,6 +11,7 @@ mod envelope;
 mod event;
 mod heard;
 mod history;
+mod lost;
 mod params;
 mod runs;
 mod send;
@@ -19,8 +20,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use plugin_api::abi::extension;
 use plugin_api::{
-    Call, CreateError, EventSpec, Host, HostError, Manifest, Method, Methods, Plugin, Reply, Setup, StartError,
-    Subscription,
+    Call, CreateError, EventSpec, Host, HostError, Manifest, Method, Methods, Plugin, Reply, Setup, Spawned,
+    StartError, Subscription,
 };
 use schemars::JsonSchema;
 use schemas::scope::{ADMIN, READ, WRITE};
@@ -77,6 +78,7 @@ pub struct Chat {
     config: ChatConfig,
     runs: Mutex<Book>,
     subscription: Mutex<Option<Subscription>>,
+    looking: Mutex<Option<Spawned>>,
 }
 
 static METHODS: LazyLock<Methods<Chat>> = LazyLock::new(|| {
@@ -153,7 +155,7 @@ impl Plugin for Chat {
     fn create(host: Host, setup: Setup) -> Result<Self, CreateError> {
         let config: ChatConfig = setup.config()?;
         let runs = Mutex::new(Book::new(&config));
-        Ok(Chat { host, config, runs, subscription: Mutex::default() })
+        Ok(Chat { host, config, runs, subscription: Mutex::default(), looking: Mutex::default() })
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
@@ -164,6 +166,7 @@ impl Plugin for Chat {
             }
         })?;
         *self.subscription.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscription);
+        *self.looking.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.look_for_lost());
         Ok(())
     }
 
@@ -177,6 +180,10 @@ impl Plugin for Chat {
         // The next instance follows the runs from now on; two would tell everything twice.
         self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.runs().close();
+        let looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(looking) = looking {
+            looking.cancel();
+        }
     }
 }
 

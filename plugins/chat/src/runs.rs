@@ -1,6 +1,6 @@
 //! What runs, and for a while how it ended. Pure: times come in, events to be told come out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::ChatConfig;
@@ -56,6 +56,10 @@ struct Run {
     hidden: bool,
     text: String,
     told: String,
+    /// Its beginning was not heard: what clients have of its text is not known.
+    joined: bool,
+    /// `agent` did not have it when it was last asked.
+    missed: bool,
     /// It grew a moment ago, and nothing is told before the moment is over.
     quiet: bool,
 }
@@ -145,6 +149,35 @@ impl Book {
         }
     }
 
+    /// A run grows of which the beginning was not heard, such as after a reload. Nothing gives way to it: a run that gave way
+    /// itself would come back with its next word, and push out the next one.
+    pub fn joined(&mut self, run_id: &str, session_key: &str, agent_id: Option<&str>) {
+        let is_known = self.runs.contains_key(run_id) || self.ended.contains_key(run_id);
+        if !is_known && !self.is_closed && self.runs.len() < self.max_runs {
+            self.enter(run_id, session_key, agent_id).joined = true;
+        }
+    }
+
+    /// Whether anything runs.
+    pub fn is_idle(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Runs that `agent` does not have, for the second time in a row: their end was not heard. Once says nothing: the end
+    /// may be on its way, or the run have begun since `agent` was asked.
+    pub fn lost(&mut self, active: &HashSet<String>) -> Vec<String> {
+        let mut lost = Vec::new();
+        for (id, run) in self.runs.iter_mut().filter(|(_, run)| !run.starting) {
+            let is_missing = !active.contains(id);
+            if is_missing && run.missed {
+                lost.push(id.clone());
+            }
+            run.missed = is_missing;
+        }
+        lost.sort();
+        lost
+    }
+
     /// The answer grows. `Some` is what to tell, and the number with which to ask again when the moment is over.
     pub fn grew(&mut self, run_id: &str, text: &str, seq: u64) -> Option<(ChatEvent, u64)> {
         let run = self.runs.get_mut(run_id)?;
@@ -208,6 +241,8 @@ impl Book {
             hidden: false,
             text: String::new(),
             told: String::new(),
+            joined: false,
+            missed: false,
             quiet: false,
         };
         self.runs.entry(run_id.to_string()).insert_entry(run).into_mut()
@@ -245,9 +280,10 @@ impl Run {
             return None;
         }
         let (delta_text, replace) = match self.text.strip_prefix(self.told.as_str()) {
-            Some(added) => (added.to_string(), None),
-            None => (self.text.clone(), Some(true)),
+            Some(added) if !self.joined => (added.to_string(), None),
+            _ => (self.text.clone(), Some(true)),
         };
+        self.joined = false;
         self.told = self.text.clone();
         Some(ChatEvent {
             run_id: run_id.to_string(),
@@ -300,7 +336,24 @@ mod tests {
         assert_eq!(book.begin("b", "main", now), Found::New);
         assert!(book.grew("other", "text", 2).is_none(), "it is no longer followed");
         assert_eq!(book.begin("c", "main", now), Found::Full);
+        book.joined("other", "main", None);
+        assert!(book.grew("other", "text", 3).is_none(), "nothing gives way to what gave way");
         book.forget("a");
         assert_eq!(book.begin("c", "main", now), Found::New);
+    }
+
+    #[test]
+    fn a_run_is_lost_when_nobody_has_it_twice() {
+        let mut book = book(ChatConfig::default());
+        let (none, both) = (HashSet::new(), HashSet::from(["a".to_string(), "b".to_string()]));
+        for id in ["a", "b", "starting"] {
+            book.begin(id, "main", Instant::now());
+        }
+        book.accepted("a");
+        book.accepted("b");
+        assert_eq!(book.lost(&none), Vec::<String>::new());
+        assert_eq!(book.lost(&both), Vec::<String>::new(), "they are there after all");
+        assert_eq!(book.lost(&none), Vec::<String>::new());
+        assert_eq!(book.lost(&none), ["a", "b"], "not what the agent has not taken yet");
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ fn an_answer_grows_at_most_once_a_moment_and_ends_once() {
     assert_eq!(last["message"]["content"], json!([{ "type": "text", "text": "other one" }]));
     let droppable: Vec<bool> = chat.events().iter().map(|event| event.droppable).collect();
     assert_eq!(droppable, [true, true, true, true, false]);
-    assert_eq!(chat.timers(), 0);
+    assert_eq!(chat.timers(), 1, "but for the one that looks for lost runs");
 }
 
 #[test]
@@ -141,9 +142,51 @@ fn hidden_runs_are_told_to_nobody() {
     agent(&chat, "h", 1, "lifecycle", json!({ "phase": "start", "origin": "heartbeat", "hidden": true }));
     grow(&chat, "h", 2, "HEARTBEAT_OK");
     end(&chat, "h", json!({ "phase": "end", "status": "ok", "text": "HEARTBEAT_OK" }));
-    // Nor those of which the beginning was not heard.
-    grow(&chat, "x", 2, "text");
+    // Nor when the beginning was not heard: each of its events says what it is.
+    let event = json!({ "runId": "x", "seq": 2, "stream": "assistant", "ts": 1, "data": { "text": "text", "delta": "" },
+                        "sessionKey": "main", "agentId": "main", "isHeartbeat": true });
+    chat.publish("agent", event);
     assert_eq!(told(&chat), Vec::<Value>::new());
+}
+
+#[test]
+fn a_run_is_followed_whose_beginning_was_not_heard() {
+    let chat = around().start();
+    grow(&chat, "r", 5, "one two");
+    chat.advance(MOMENT);
+    grow(&chat, "r", 6, "one two three");
+    let told = told(&chat);
+    assert_eq!(told.len(), 2, "{told:?}");
+    // What clients have of it is not known, so they begin anew.
+    assert_eq!((&told[0]["replace"], &told[0]["deltaText"]), (&json!(true), &json!("one two")));
+    assert_eq!((told[1].get("replace"), &told[1]["deltaText"]), (None, &json!(" three")));
+    assert_eq!((&told[1]["sessionKey"], &told[1]["seq"]), (&json!("main"), &json!(6)));
+}
+
+#[test]
+fn a_run_whose_end_was_not_heard_is_ended_all_the_same() {
+    let is_over: Arc<AtomicBool> = Arc::default();
+    let over = is_over.clone();
+    let chat = around()
+        .answer_with("agent.wait", move |call: StubCall| {
+            let status = if over.load(Ordering::Relaxed) { "error" } else { "timeout" };
+            call.finish(Ok(json!({ "runId": "r", "status": status, "error": "no model" })));
+        })
+        .start();
+    say(&chat, "r", "hello").payload();
+    begin(&chat, "r");
+    is_over.store(true, Ordering::Relaxed);
+    chat.advance(Duration::from_secs(60));
+    assert_eq!(told(&chat), Vec::<Value>::new(), "its end may be on its way");
+    assert_eq!(say(&chat, "r", "hello").payload()["status"], "in_flight");
+    chat.advance(Duration::from_secs(60));
+    // One that is late after all is none.
+    end(&chat, "r", json!({ "phase": "end", "status": "ok", "text": "hi" }));
+    let told = told(&chat);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["state"], &told[0]["errorMessage"]), (&json!("error"), &json!("no model")));
+    assert_eq!(told[0]["sessionKey"], "main");
+    assert_eq!(say(&chat, "r", "hello").error().message, "no model");
 }
 
 #[test]

@@ -54,11 +54,14 @@ impl Node {
         let id = uuid::Uuid::new_v4().to_string();
         let asking = {
             let State { sessions, invokes, book, .. } = &mut *self.state();
+            if self.has_quiesced() {
+                return Err(reloading());
+            }
             let session = sessions.of_node(node_id).ok_or_else(not_connected)?;
             let withheld = book.withheld(node_id);
             self.check_allowed_by(session.class, &session.effective, &session.declared, withheld, command)?;
             if invokes.len() >= self.max_open {
-                return Err(MethodError::unavailable("too many questions to nodes wait for an answer").retryable());
+                return Err(too_many());
             }
             let (conn, understands_cancel) = (session.conn, session.protocol >= 4);
             Asking { conn, slot: invokes.ask(&id, conn), understands_cancel }
@@ -89,6 +92,7 @@ impl Node {
                 Err(MethodError::unavailable(format!("Error: node disconnected ({})", cut(command))))
             }
             Some(Outcome::Revoked) => Err(revoked()),
+            Some(Outcome::Stopped) => Err(unknown()),
             None => Err(timed_out()),
         }
     }
@@ -103,12 +107,25 @@ impl Node {
     /// Ends the questions to connections of which nothing may be used any more.
     pub(crate) fn end_all_of(&self, state: &mut State, node_id: &str) {
         for conn in state.sessions.all_of(node_id) {
-            let understands_cancel = state.sessions.get(conn).is_some_and(|session| session.protocol >= 4);
-            for (id, slot) in state.invokes.take_all_of(conn) {
-                slot.fill(Outcome::Revoked);
-                if understands_cancel {
-                    self.cancel(conn, &id, node_id);
-                }
+            self.end_all_to(state, conn, || Outcome::Revoked);
+        }
+    }
+
+    /// Ends every question: the answers come to another instance from now on, which passes them over.
+    pub(crate) fn end_all(&self) {
+        let mut state = self.state();
+        for conn in state.sessions.conns() {
+            self.end_all_to(&mut state, conn, || Outcome::Stopped);
+        }
+    }
+
+    fn end_all_to(&self, state: &mut State, conn: u64, outcome: fn() -> Outcome) {
+        let State { sessions, invokes, .. } = state;
+        let session = sessions.get(conn).filter(|session| session.protocol >= 4);
+        for (id, slot) in invokes.take_all_of(conn) {
+            slot.fill(outcome());
+            if let Some(session) = session {
+                self.cancel(conn, &id, &session.node_id);
             }
         }
     }
@@ -206,6 +223,24 @@ pub fn not_connected() -> MethodError {
         "nodeError": { "code": "NOT_CONNECTED", "message": MESSAGE },
         "nodeCommandDispatched": false,
     }))
+}
+
+/// Between two instances neither asks: the answer would come to one that does not know the question.
+pub fn reloading() -> MethodError {
+    MethodError::unavailable("nodes are being reloaded; ask again in a moment").retryable()
+}
+
+fn too_many() -> MethodError {
+    let message = "too many questions to nodes wait for an answer (plugins.node.config.max_open)";
+    MethodError::unavailable(message).with_details(json!({ "limit": "max_open" })).retryable()
+}
+
+/// Not to be tried again: the node may have done it.
+fn unknown() -> MethodError {
+    const MESSAGE: &str = "nodes were reloaded while the node was asked, and nobody knows what came of it";
+    let code = "OUTCOME_UNKNOWN";
+    let details = json!({ "code": code, "nodeError": { "code": code, "message": MESSAGE } });
+    MethodError::unavailable(MESSAGE).with_details(details)
 }
 
 pub fn timed_out() -> MethodError {

@@ -20,6 +20,8 @@ pub enum Outcome {
     Disconnected,
     /// What was approved of the node was taken back.
     Revoked,
+    /// The answer would come to another instance of this plugin, which was not asked.
+    Stopped,
 }
 
 /// Where an outcome arrives.

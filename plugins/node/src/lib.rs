@@ -23,6 +23,7 @@ mod surface;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use plugin_api::abi::extension;
@@ -42,7 +43,7 @@ use invoke::{ASK, CANCEL};
 use invokes::{Invokes, Outcome};
 use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved, Ticket};
 use policy::Policy;
-use queue::{Queue, Room};
+use queue::{Queue, Room, Status};
 use sessions::{Session, Sessions};
 use sleeping::{DONE, Sleeping};
 
@@ -51,6 +52,9 @@ const MAX_STATS: usize = 4096;
 /// How often the host is asked for its devices when a node has connected, and the pause in between.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked, before another instance takes over, whether nodes have answered, and the pause in between.
+const LAST_LOOKS: u32 = 20;
+const LAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// `[plugins.node.config]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -98,7 +102,10 @@ pub struct Node {
     sleeping: Sleeping,
     state: Mutex<State>,
     subscription: Mutex<Option<Subscription>>,
+    /// Nothing is asked any more; what was asked is still answered.
     quiesced: AtomicBool,
+    /// What is kept is another instance's.
+    handed_over: AtomicBool,
 }
 
 /// Under one lock, so that a question is never asked of a connection whose end was told already.
@@ -233,8 +240,8 @@ impl Plugin for Node {
         if let Some(fault) = sleeping.fault() {
             return Err(CreateError::new(fault));
         }
-        let (state, subscription, quiesced) = Default::default();
-        Ok(Node { host, policy, max_open: config.max_open, sleeping, state, subscription, quiesced })
+        let (state, subscription, quiesced, handed_over) = Default::default();
+        Ok(Node { host, policy, max_open: config.max_open, sleeping, state, subscription, quiesced, handed_over })
     }
 
     fn start(self: Arc<Self>) -> Result<(), StartError> {
@@ -264,9 +271,12 @@ impl Plugin for Node {
 
     async fn quiesce(&self) {
         self.quiesced.store(true, Ordering::Relaxed);
+        self.last_answers().await;
+        self.handed_over.store(true, Ordering::Relaxed);
         // Out of the lock first: ending the subscription waits for a listener that may be running.
         let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(subscription);
+        self.end_all();
     }
 }
 
@@ -277,9 +287,28 @@ impl Node {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether another instance has taken over what is kept.
+    /// Whether nothing is asked any more. Looked at under the lock of the state.
     fn has_quiesced(&self) -> bool {
         self.quiesced.load(Ordering::Relaxed)
+    }
+
+    /// Whether another instance has taken over what is kept.
+    fn has_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed)
+    }
+
+    /// Waits a moment for what nodes still answer: the host brings answers here until this instance has quiesced.
+    async fn last_answers(&self) {
+        for _ in 0..LAST_LOOKS {
+            let is_asking = {
+                let state = self.state();
+                state.invokes.len() > 0 || state.queue.items().any(|(_, item)| item.status == Status::Sent)
+            };
+            if !is_asking {
+                return;
+            }
+            self.host.sleep(LAST_PAUSE).await;
+        }
     }
 
     /// Most connections are nobody's node, so who it is comes first.
@@ -373,9 +402,19 @@ impl Node {
 
     /// Waits until it is known what is approved of a node, or of every node.
     async fn settled(&self, node_id: Option<&str>) {
-        std::future::poll_fn(|context| match self.state().sessions.is_settled(node_id, context.waker()) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
+        self.sessions_are(|sessions| sessions.is_settled(node_id)).await;
+    }
+
+    /// Waits until the sessions are as wished.
+    async fn sessions_are(&self, wished: impl Fn(&Sessions) -> bool) {
+        let mut waiter = Waiter { node: self, number: None };
+        std::future::poll_fn(|context| {
+            let mut state = self.state();
+            if wished(&state.sessions) {
+                return Poll::Ready(());
+            }
+            state.sessions.wait(&mut waiter.number, context.waker());
+            Poll::Pending
         })
         .await;
     }
@@ -430,6 +469,22 @@ impl Node {
         let session = call.conn().and_then(|conn| state.sessions.get(conn));
         let session = session.filter(|session| session.node_id == node_id);
         session.map(|session| session.conn).ok_or_else(|| MethodError::invalid_request("nodeId mismatch"))
+    }
+}
+
+/// Somebody who waits for a change of the sessions, and is forgotten when it gives up.
+struct Waiter<'a> {
+    node: &'a Node,
+    number: Option<u64>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.node.state().sessions.waited(number);
+            // Out of the lock: with it may go what it wakes.
+            drop(waker);
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Room {
 #[derive(Default)]
 pub struct Queue {
     items: BTreeMap<u64, Item>,
+    /// The number of the next one. None comes twice while this runs: a timer knows its question by it.
+    next: u64,
     bytes: usize,
     /// How many callers wait for a node themselves.
     waiting: HashMap<String, usize>,
@@ -116,6 +118,7 @@ impl Queue {
         for (key, value) in kv.scan(PREFIX)? {
             let number = u64::from_str_radix(&key[PREFIX.len()..], 16).map_err(|_| HostError::Invalid)?;
             queue.bytes += value.len();
+            queue.next = queue.next.max(number.saturating_add(1));
             queue.items.insert(number, serde_json::from_str(&value).map_err(|_| HostError::Invalid)?);
         }
         Ok(queue)
@@ -140,27 +143,42 @@ impl Queue {
     /// Leaves a question. The limit that is in its way, if there is no room even without what is over.
     pub fn leave(&mut self, item: Item, room: Room, mut batch: Batch) -> Result<(u64, Batch), &'static str> {
         let text = item.json();
-        let of_node = |queue: &Queue| queue.items.values().filter(|other| other.node_id == item.node_id).count();
-        let lacks = |queue: &Queue| {
-            if of_node(queue) + queue.waiting.get(&item.node_id).copied().unwrap_or(0) >= room.per_node {
-                Some("max_queued")
-            } else if queue.bytes + text.len() > room.bytes {
-                Some("max_queued_bytes")
-            } else {
-                None
-            }
-        };
-        while let Some(limit) = lacks(self) {
-            let is_in_the_way = |other: &Item| limit != "max_queued" || other.node_id == item.node_id;
-            let over = self.items().find(|(_, other)| other.status.is_over() && is_in_the_way(other));
-            let number = over.map(|(number, _)| number).ok_or(limit)?;
+        // All of it first: what is forgotten here has to be in the batch, and there is none if it does not suffice.
+        for number in self.gives_way(&item.node_id, text.len(), room)? {
             batch = self.forget(number, batch);
         }
-        let number = self.items.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = self.next;
+        self.next += 1;
         self.bytes += text.len();
         batch = batch.set(&key(number), text);
         self.items.insert(number, item);
         Ok((number, batch))
+    }
+
+    /// What is over and gives way to a question, the oldest first; the limit that is in its way if that does not suffice.
+    fn gives_way(&self, node_id: &str, bytes: usize, room: Room) -> Result<Vec<u64>, &'static str> {
+        let of_node = self.items.values().filter(|other| other.node_id == node_id).count();
+        let too_many = (of_node + self.waiting(Some(node_id)) + 1).saturating_sub(room.per_node);
+        let over = || self.items().filter(|(_, other)| other.status.is_over());
+        let (mut gone, mut freed) = (Vec::new(), 0);
+        for (number, other) in over().filter(|(_, other)| other.node_id == node_id).take(too_many) {
+            gone.push(number);
+            freed += other.json().len();
+        }
+        if gone.len() < too_many {
+            return Err("max_queued");
+        }
+        let has_room = |freed: usize| self.bytes + bytes <= room.bytes + freed;
+        for (number, other) in over() {
+            if has_room(freed) {
+                break;
+            }
+            if !gone.contains(&number) {
+                gone.push(number);
+                freed += other.json().len();
+            }
+        }
+        if has_room(freed) { Ok(gone) } else { Err("max_queued_bytes") }
     }
 
     /// Changes a record.

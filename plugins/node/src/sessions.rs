@@ -37,7 +37,9 @@ pub struct Sessions {
     by_conn: HashMap<u64, Session>,
     /// The connection that is asked, by node.
     current: HashMap<String, u64>,
-    waiting: Vec<Waker>,
+    /// Who waits for a change, by the number that each was given.
+    waiting: HashMap<u64, Waker>,
+    last_waiter: u64,
 }
 
 impl Session {
@@ -80,7 +82,7 @@ impl Sessions {
         {
             self.current.remove(&session.node_id);
         }
-        (session, std::mem::take(&mut self.waiting))
+        (session, self.take_waiting())
     }
 
     /// It is known what is approved of this connection.
@@ -88,28 +90,38 @@ impl Sessions {
         if let Some(session) = self.by_conn.get_mut(&conn) {
             session.settled = true;
         }
-        std::mem::take(&mut self.waiting)
+        self.take_waiting()
     }
 
-    /// Whether it is known what is approved of this node, or of all nodes; `waker` hears of a change.
-    pub fn is_settled(&mut self, node_id: Option<&str>, waker: &Waker) -> bool {
-        let settled = match node_id {
+    /// Whether it is known what is approved of this node, or of all nodes.
+    pub fn is_settled(&self, node_id: Option<&str>) -> bool {
+        match node_id {
             Some(node_id) => self.of_node(node_id).is_none_or(|session| session.settled),
             None => self.by_conn.values().all(|session| session.settled),
-        };
-        if !settled {
-            self.waiting.push(waker.clone());
         }
-        settled
     }
 
-    /// Whether a node is there and it is known what is approved of it; `waker` hears of a change.
-    pub fn is_here(&mut self, node_id: &str, waker: &Waker) -> bool {
-        let is_here = self.of_node(node_id).is_some_and(|session| session.settled);
-        if !is_here {
-            self.waiting.push(waker.clone());
-        }
-        is_here
+    /// Whether a node is there and it is known what is approved of it.
+    pub fn is_here(&self, node_id: &str) -> bool {
+        self.of_node(node_id).is_some_and(|session| session.settled)
+    }
+
+    /// `waker` hears of the next change. Whoever waits has one number for as long as it does, and so one place here.
+    pub fn wait(&mut self, number: &mut Option<u64>, waker: &Waker) {
+        let number = *number.get_or_insert_with(|| {
+            self.last_waiter += 1;
+            self.last_waiter
+        });
+        self.waiting.insert(number, waker.clone());
+    }
+
+    /// Who has this number waits no longer.
+    pub fn waited(&mut self, number: u64) -> Option<Waker> {
+        self.waiting.remove(&number)
+    }
+
+    fn take_waiting(&mut self) -> Vec<Waker> {
+        self.waiting.drain().map(|(_, waker)| waker).collect()
     }
 
     /// A connection.
@@ -137,8 +149,31 @@ impl Sessions {
         conns.iter().filter_map(|conn| Some(self.by_conn.get(conn)?.node_id.clone())).collect()
     }
 
+    /// Every connection.
+    pub fn conns(&self) -> Vec<u64> {
+        self.by_conn.keys().copied().collect()
+    }
+
     /// Every connected node.
     pub fn current(&self) -> impl Iterator<Item = &Session> {
         self.current.values().filter_map(|conn| self.by_conn.get(conn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_has_one_place_and_none_when_it_gave_up() {
+        let mut sessions = Sessions::default();
+        let (mut first, mut second) = (None, None);
+        for _ in 0..3 {
+            sessions.wait(&mut first, Waker::noop());
+            sessions.wait(&mut second, Waker::noop());
+        }
+        assert_eq!(sessions.waiting.len(), 2);
+        assert!(sessions.waited(first.unwrap()).is_some());
+        assert_eq!((sessions.waiting.len(), sessions.settle(1).len(), sessions.waiting.len()), (1, 1, 0));
     }
 }

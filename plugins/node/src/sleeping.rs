@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use plugin_api::{Call, HostError, MethodError};
+use plugin_api::{Batch, Call, HostError, MethodError, WriteError};
 use serde_json::json;
 
+use crate::handoff::Handoff;
 use crate::invoke::{self, Asking};
 use crate::invokes::Outcome;
 use crate::params::{Invoke, NodeError, QueueList, QueueOf, Queueing, Ticket, TicketName};
@@ -144,10 +145,11 @@ impl Node {
 
     /// Waits until a node is there; false when the time is up before.
     async fn comes(&self, node_id: &str, left: Duration) -> bool {
+        let mut here = std::pin::pin!(self.sessions_are(|sessions| sessions.is_here(node_id)));
         let mut end = std::pin::pin!(self.host.sleep(left));
-        std::future::poll_fn(|context| match self.state().sessions.is_here(node_id, context.waker()) {
-            true => Poll::Ready(true),
-            false => end.as_mut().poll(context).map(|()| false),
+        std::future::poll_fn(|context| match here.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => end.as_mut().poll(context).map(|()| false),
         })
         .await
     }
@@ -281,6 +283,8 @@ impl Node {
             Some(Outcome::Disconnected | Outcome::Revoked) => {
                 self.end(&mut state, number, Status::Unknown, None, Some(unknown_outcome()));
             }
+            // The instance that takes over says so.
+            Some(Outcome::Stopped) => {}
             None => {
                 let error = error("TIMEOUT", "node invoke timed out");
                 self.end(&mut state, number, Status::Unknown, None, Some(error));
@@ -290,7 +294,7 @@ impl Node {
 
     /// It was not sent, or its node was not ready for it on that connection.
     fn put_back(&self, state: &mut State, number: u64, not_on: Option<u64>) {
-        if self.has_quiesced() {
+        if self.has_handed_over() {
             return;
         }
         let is_late = state.queue.get(number).is_some_and(|item| item.expires_at_ms <= schemas::now_ms());
@@ -307,22 +311,32 @@ impl Node {
     /// Nothing more will become of a question. What came of it is kept for as long again as it could have waited.
     fn end(&self, state: &mut State, number: u64, status: Status, payload: Option<String>, error: Option<NodeError>) {
         // The next instance has taken the records over, and said that it does not know.
-        if self.has_quiesced() {
+        if self.has_handed_over() {
             return;
         }
         let has_room = payload.as_ref().is_none_or(|payload| payload.len() <= MAX_KEPT);
         let kept = payload.clone().filter(|_| has_room);
-        let batch = state.queue.change(number, self.host.kv().batch(), |item| {
-            (item.status, item.payload_json, item.error) = (status, kept, error);
-            item.params_json = None;
-            item.expires_at_ms = schemas::now_ms().saturating_add(item.ttl_ms);
-        });
-        self.write(batch);
+        self.write(self.closed_as(state, number, status, kept, error));
         if let Some(item) = state.queue.get(number) {
             let mut row = item.row();
             row.payload = payload.as_deref().and_then(crate::invokes::parsed);
             self.tell(DONE, None, &row);
         }
+    }
+
+    fn closed_as(
+        &self,
+        state: &mut State,
+        number: u64,
+        status: Status,
+        payload: Option<String>,
+        error: Option<NodeError>,
+    ) -> Batch {
+        state.queue.change(number, self.host.kv().batch(), |item| {
+            (item.status, item.payload_json, item.error) = (status, payload, error);
+            item.params_json = None;
+            item.expires_at_ms = schemas::now_ms().saturating_add(item.ttl_ms);
+        })
     }
 
     /// Empties the queues of nodes of which nothing is approved any more.
@@ -352,18 +366,50 @@ impl Node {
     }
 
     pub(crate) async fn queue_cancel(self: Arc<Self>, _: Call, asked: TicketName) -> Result<Ticket, MethodError> {
+        let (number, before, row, written) = {
+            let mut state = self.state();
+            if self.has_handed_over() {
+                return Err(invoke::reloading());
+            }
+            let found = state.queue.items().find(|(_, item)| item.ticket == asked.ticket);
+            let (number, before) = found.map(|(number, item)| (number, item.clone())).ok_or_else(unknown_ticket)?;
+            if before.status != Status::Queued {
+                let details = json!({ "status": before.status });
+                return Err(MethodError::invalid_request("the question does not wait any more").with_details(details));
+            }
+            let error = error("CANCELLED", "an operator took the question back");
+            let batch = self.closed_as(&mut state, number, Status::Cancelled, None, Some(error));
+            let row = state.queue.get(number).map(Item::row).ok_or_else(unknown_ticket)?;
+            (number, before, row, batch.write())
+        };
+        // Told when it is on disk, or put back, whether or not whoever asked is still there to hear it.
+        let outcome = Handoff::new();
+        let (node, theirs) = (self.clone(), outcome.clone());
+        self.host.spawn(async move {
+            let written = written.await;
+            theirs.leave(node.cancelled(number, before, row, written));
+        });
+        outcome.taken().await
+    }
+
+    /// That a question was taken back is on disk, or could not be written: then it waits on.
+    fn cancelled(
+        self: &Arc<Self>,
+        number: u64,
+        before: Item,
+        row: Ticket,
+        written: Result<(), WriteError>,
+    ) -> Result<Ticket, MethodError> {
+        let Err(error) = written else {
+            self.tell(DONE, None, &row);
+            return Ok(row);
+        };
         let mut state = self.state();
-        let found = state.queue.items().find(|(_, item)| item.ticket == asked.ticket);
-        let (number, status) = found
-            .map(|(number, item)| (number, item.status))
-            .ok_or_else(|| MethodError::invalid_request("unknown ticket"))?;
-        if status != Status::Queued {
-            let details = json!({ "status": status });
-            return Err(MethodError::invalid_request("the question does not wait any more").with_details(details));
-        }
-        let error = error("CANCELLED", "an operator took the question back");
-        self.end(&mut state, number, Status::Cancelled, None, Some(error));
-        state.queue.get(number).map(Item::row).ok_or_else(|| MethodError::invalid_request("unknown ticket"))
+        let node_id = before.node_id.clone();
+        drop(state.queue.change(number, self.host.kv().batch(), |item| *item = before));
+        self.put_back(&mut state, number, None);
+        self.deliver(&mut state, &node_id);
+        Err(error.into())
     }
 }
 
@@ -384,6 +430,10 @@ fn known<'a>(state: &'a State, node_id: &str, command: &str, idempotency_key: &s
     let same =
         |item: &&Item| item.node_id == node_id && item.command == command && item.idempotency_key == idempotency_key;
     state.queue.items().map(|(_, item)| item).find(same)
+}
+
+fn unknown_ticket() -> MethodError {
+    MethodError::invalid_request("unknown ticket")
 }
 
 fn full(limit: &'static str) -> MethodError {

@@ -13,7 +13,11 @@ fn harness() -> Harness {
 
 /// A node that was approved and is away.
 fn away() -> Running {
-    let plugin = harness().start();
+    away_of(harness())
+}
+
+fn away_of(harness: Harness) -> Running {
+    let plugin = harness.start();
     plugin.open_connection(&node(2, &["system.which"]));
     approve(&plugin);
     plugin.close_connection(&closed(2));
@@ -117,6 +121,47 @@ fn what_waits_is_taken_back_given_up_and_emptied() {
     assert_eq!(plugin.wait_event("node.queue.done").payload["error"]["code"], "APPROVAL_REVOKED");
     let error = plugin.call("node.invoke", question("k4", "ticket")).error();
     assert_eq!(error.details.unwrap()["code"], "NOT_CONNECTED", "nothing is approved");
+}
+
+#[test]
+fn a_question_is_given_up_when_its_own_time_is_over() {
+    let plugin = away();
+    leave(&plugin, "k1");
+    let second = leave(&plugin, "k2");
+    plugin.call("node.queue.cancel", json!({ "ticket": second["ticket"] })).payload();
+    plugin.advance(Duration::from_secs(30));
+    // The second is over and gives way.
+    let third = leave(&plugin, "k3");
+    plugin.advance(Duration::from_secs(31));
+    let rows = listed(&plugin)["queued"].clone();
+    assert_eq!((&rows[0]["status"], &rows[1]), (&json!("expired"), &third));
+    plugin.advance(Duration::from_secs(30));
+    assert_eq!(listed(&plugin)["queued"][1]["status"], "expired");
+}
+
+#[test]
+fn what_could_not_be_taken_back_waits_on() {
+    let plugin = away();
+    let ticket = leave(&plugin, "k1");
+    plugin.fail_writes("disk full");
+    let error = plugin.call("node.queue.cancel", json!({ "ticket": ticket["ticket"] })).error();
+    assert_eq!(error.code, "UNAVAILABLE");
+    assert_eq!(listed(&plugin)["queued"], json!([ticket]));
+    assert!(!plugin.events().iter().any(|event| event.name == "node.queue.done"), "nothing became of it");
+}
+
+#[test]
+fn a_question_that_does_not_fit_leaves_everything_as_it_was() {
+    let config = json!({ "queue_ttl_ms": { "system.which": 60_000 }, "max_queued_bytes": 1024 });
+    let plugin = away_of(Harness::new::<Node>().answer("host.pairing.list", device(5)).config(config));
+    let over = leave(&plugin, "k1");
+    plugin.call("node.queue.cancel", json!({ "ticket": over["ticket"] })).payload();
+    let kept = listed(&plugin)["queued"].clone();
+    let mut long = question("k2", "ticket");
+    long["params"] = json!({ "n": "x".repeat(2000) });
+    let error = plugin.call("node.invoke", long).error();
+    assert_eq!(error.details, Some(json!({ "limit": "max_queued_bytes" })));
+    assert_eq!(listed(&plugin)["queued"], kept);
 }
 
 #[test]

@@ -325,3 +325,47 @@ fn a_node_that_is_away_shows_what_was_approved() {
     let row = plugin.call("node.describe", json!({ "nodeId": "d1" })).payload();
     assert_eq!((&row["commands"], &row["connected"]), (&json!(["system.which"]), &json!(false)));
 }
+
+#[test]
+fn only_so_many_questions_are_open() {
+    let harness = Harness::new::<Node>().answer("host.pairing.list", device(5));
+    let plugin = harness.config(json!({ "max_open": 1 })).start();
+    plugin.open_connection(&node(2, &["system.which"]));
+    approve(&plugin);
+    let _open = ask(&plugin, json!({}));
+    let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    let error = plugin.call("node.invoke", params).error();
+    assert_eq!((error.retryable, error.details), (Some(true), Some(json!({ "limit": "max_open" }))));
+}
+
+#[test]
+fn a_question_that_is_open_at_a_reload_is_not_to_be_repeated() {
+    let (plugin, _) = connected(&["system.which"]);
+    let (call, asked) = ask(&plugin, json!({}));
+    plugin.quiesce();
+    let error = call.wait().error();
+    assert_eq!((error.retryable, &error.details.unwrap()["code"]), (None, &json!("OUTCOME_UNKNOWN")));
+    assert_eq!(plugin.wait_event("node.invoke.cancel").payload["invokeId"], asked["id"]);
+    // Nothing is asked whose answer would come to another instance.
+    let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    assert_eq!(plugin.call("node.invoke", params).error().retryable, Some(true));
+    assert_eq!(plugin.events().iter().filter(|event| event.name == "node.invoke.request").count(), 1);
+}
+
+#[test]
+fn a_node_that_answers_soon_is_heard_before_another_instance_takes_over() {
+    let plugin = Harness::new::<Node>().answer("host.pairing.list", device(5)).real_time().start();
+    let opened = node(2, &["system.which"]);
+    plugin.open_connection(&opened);
+    approve(&plugin);
+    let (call, asked) = ask(&plugin, json!({}));
+    let elsewhere = json!({ "nodeId": "d2", "command": "system.which", "idempotencyKey": "k" });
+    let is_closing =
+        |plugin: &Running| plugin.call("node.invoke", elsewhere.clone()).error().message.contains("reloaded");
+    std::thread::scope(|scope| {
+        scope.spawn(|| plugin.quiesce());
+        plugin.wait_until("it asks nothing any more", is_closing);
+        answer(&plugin, &opened, &asked["id"], json!({ "payload": 7 }));
+    });
+    assert_eq!(call.wait().payload()["payload"], 7);
+}
