@@ -84,6 +84,21 @@ async fn hooks_want_their_own_token_and_never_in_the_address() {
 }
 
 #[tokio::test]
+async fn who_says_that_a_proxy_sent_them_can_be_locked_out_of_the_hooks() {
+    let gateway = Gateway::with_config(&hooks("max_failures = 2\n")).await;
+    for (token, status) in [("wrong", 401), ("wrong", 401), (HOOK_TOKEN, 429)] {
+        let head = format!("POST /hooks/wake HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", gateway.port);
+        let rest = format!("X-Forwarded-For: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}");
+        let answer = http(gateway.port, &format!("{head}{rest}")).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    let direct = post(&gateway, "/hooks/wake", Some(HOOK_TOKEN), "{}").await;
+    assert_eq!(direct.status, 400, "this machine's own programs are let in: {direct:?}");
+    gateway.assert_healthy().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn hooks_without_a_token_are_an_error_that_names_the_key() {
     let gateway = Gateway::with_config("[plugins.hooks.config]\nenabled = true\n").await;
     gateway.log_line("token_file").await;

@@ -49,6 +49,7 @@ pub fn begin(db: &Connection, now: u64, config: &CronConfig) -> Result<Step, Met
         let begun = store::run(db, &name)?.ok_or_else(|| MethodError::unavailable("a run was not kept"))?;
         if run.is_some() {
             job.state.running_at_ms = Some(now);
+            job.runs_by = Some(job.schedule.clone());
             store::save(db, &job)?;
             return Ok(Step::Run(Box::new(job), begun));
         }
@@ -82,7 +83,9 @@ pub fn end(
         state.last_status = Some(outcome.status);
         state.last_error = outcome.error.clone();
         state.last_duration_ms = Some(outcome.duration_ms);
-        let is_over = job.schedule.is_once() && outcome.status != RunStatus::Error;
+        // A moment that it was given while it ran is one to come.
+        let is_same = job.runs_by.take().is_none_or(|begun| begun == job.schedule);
+        let is_over = is_same && job.schedule.is_once() && outcome.status != RunStatus::Error;
         if is_over {
             job.enabled = false;
             job.state.next_run_at_ms = None;

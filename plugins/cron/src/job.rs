@@ -40,6 +40,9 @@ pub struct Job {
     /// A run that somebody asked for and that has not begun, by the moment it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced_at_ms: Option<u64>,
+    /// While it runs, the schedule that this run began with: with another one the job is not over at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_by: Option<Schedule>,
 }
 
 /// When an agent hears of it.
@@ -193,14 +196,25 @@ impl Job {
         [self.forced_at_ms, scheduled].into_iter().flatten().min()
     }
 
+    /// Whether the run of this name was asked for and has not begun.
+    pub fn waits_as(&self, run: &str) -> bool {
+        self.forced_at_ms.is_some_and(|time| run_id(&self.id, time) == run)
+    }
+
     /// When it is due from this moment on. A moment of the past is due at once, unless it was run for.
     pub fn schedule_from(&mut self, now: u64, zone: Option<&str>) {
         self.count_from(now);
         self.state.next_run_at_ms = match &self.schedule {
             _ if !self.enabled => None,
+            Schedule::At { at_ms } if self.was_run_for(*at_ms) => None,
             Schedule::At { at_ms } => Some((*at_ms).max(now)),
             other => other.next(now, zone),
         };
+    }
+
+    /// Whether its last run went well and began at this moment or later.
+    fn was_run_for(&self, moment: u64) -> bool {
+        self.state.last_status == Some(RunStatus::Ok) && self.state.last_run_at_ms >= Some(moment)
     }
 
     /// Moves the moment that its times are counted from by whole spans, if the clock has shown that moment before and went

@@ -10,6 +10,7 @@
 //! `sessions.reset`: it starts with nothing but its message, and the list of sessions has one row a job.
 
 mod book;
+mod forms;
 mod job;
 mod methods;
 mod params;

@@ -180,6 +180,7 @@ impl Cron {
             missed: None,
             state: State::default(),
             forced_at_ms: None,
+            runs_by: None,
         };
         let default_agent = self.default_agent().await;
         apply(&method, &mut job, fields, &self.config, now, default_agent.as_deref())?;
@@ -239,6 +240,8 @@ impl Cron {
         if removed {
             self.tell(&CronEvent { job_id: id, action: "removed", ..CronEvent::default() });
             self.changed.raise();
+            // Whoever waits for a run of it that has not begun waits for nothing.
+            self.ended.raise();
         }
         Ok(Removed { ok: true, removed })
     }
@@ -266,11 +269,11 @@ impl Cron {
                 }
                 job.forced_at_ms = Some(time);
                 store::save(db, &job)?;
-                Ok(Ok(run_id(&job.id, time)))
+                Ok(Ok((run_id(&job.id, time), job.id)))
             })
             .await?;
-        let name = match asked {
-            Ok(name) => name,
+        let (name, id) = match asked {
+            Ok(names) => names,
             Err(reason) => return Ok(Shown(json!({ "ok": true, "ran": false, "reason": reason }))),
         };
         self.changed.raise();
@@ -278,17 +281,26 @@ impl Cron {
             let instance = &self.instance;
             return Ok(Shown(json!({ "ok": true, "enqueued": true, "runId": name, "processInstanceId": instance })));
         }
-        self.until_ended(&name, seen).await?;
+        self.until_ended(&name, &id, seen).await?;
         Ok(Shown(json!({ "ok": true, "ran": true })))
     }
 
-    /// Waits for the end of a run.
-    async fn until_ended(&self, name: &str, mut seen: u64) -> Result<(), MethodError> {
+    /// Waits for the end of a run that somebody asked for.
+    async fn until_ended(&self, name: &str, id: &str, mut seen: u64) -> Result<(), MethodError> {
+        let mut has_begun = false;
         loop {
-            let wanted = name.to_string();
-            let run = self.db(move |db| store::run(db, &wanted)).await?;
-            if run.is_some_and(|run| run.ended_at.is_some()) {
-                return Ok(());
+            let (wanted, id) = (name.to_string(), id.to_string());
+            let (run, job) = self.db(move |db| Ok((store::run(db, &wanted)?, store::job(db, &id)?))).await?;
+            match (run, job) {
+                (Some(run), _) if run.ended_at.is_some() => return Ok(()),
+                (Some(_), _) => has_begun = true,
+                (None, Some(job)) if job.waits_as(name) => {}
+                // It began, and the book has forgotten it since: only what has ended is forgotten.
+                (None, Some(_)) => return Ok(()),
+                (None, None) if has_begun => return Ok(()),
+                (None, None) => {
+                    return Err(MethodError::unavailable("Error: the cron job was removed before its run began"));
+                }
             }
             if self.stopping.load(Ordering::Acquire) {
                 let message = "jobs are being handed over; the run goes on, and cron.runs will tell of it";
@@ -355,7 +367,8 @@ fn apply(
     if let Some(target) = fields.session_target {
         job.session_target = session_target(method, &target, fields.session_key.as_deref())?;
     }
-    check_lengths(method, job, config)?;
+    let said_error = fields.state.as_ref().and_then(|state| state.last_error.as_ref()).map_or(0, String::len);
+    check_lengths(method, job, said_error, config)?;
     match (&job.payload, job.session_target.as_str()) {
         (Payload::SystemEvent { .. }, "main") => {}
         (Payload::AgentTurn { .. }, "main") => {
@@ -404,11 +417,13 @@ fn is_of_default(method: &str, job: &Job, default_agent: Option<&str>) -> Result
     }
 }
 
-fn check_lengths(method: &str, job: &Job, config: &CronConfig) -> Result<(), MethodError> {
+/// `said_error`: the length of an error that the client says. Those that runs leave are cut to fit.
+fn check_lengths(method: &str, job: &Job, said_error: usize, config: &CronConfig) -> Result<(), MethodError> {
     let (name, text) = (config.max_name_bytes, config.max_text_bytes);
-    let said = match &job.payload {
-        Payload::SystemEvent { text } => text,
-        Payload::AgentTurn { message, .. } => message,
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let (said, model, thinking) = match &job.payload {
+        Payload::SystemEvent { text } => (text.len(), 0, 0),
+        Payload::AgentTurn { message, model, thinking, .. } => (message.len(), length(model), length(thinking)),
     };
     let rest = serde_json::to_string(&(&job.schedule, &job.delivery, &job.isolation, &job.session_target))?;
     if job.name.is_empty() {
@@ -416,8 +431,11 @@ fn check_lengths(method: &str, job: &Job, config: &CronConfig) -> Result<(), Met
     }
     let rows = [
         ("/name", job.name.len(), name, "max_name_bytes"),
-        ("/description", job.description.as_ref().map_or(0, String::len), name * 10, "ten times max_name_bytes"),
-        ("/payload", said.len(), text, "max_text_bytes"),
+        ("/description", length(&job.description), name * 10, "ten times max_name_bytes"),
+        ("/payload", said, text, "max_text_bytes"),
+        ("/payload/model", model, text, "max_text_bytes"),
+        ("/payload/thinking", thinking, text, "max_text_bytes"),
+        ("/state/lastError", said_error, config.max_summary_bytes, "max_summary_bytes"),
         ("root", rest.len(), text, "max_text_bytes"),
     ];
     match rows.into_iter().find(|(_, long, most, _)| long > most) {

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use crate::forms;
 use crate::job::{Delivery, Isolation, Payload, State, WakeMode};
 use crate::schedule::{Fault, Missed, Schedule, moment};
 
@@ -196,13 +197,15 @@ pub fn added(method: &str, params: Map<String, Value>, tolerant: bool) -> Result
     let inner = ["data", "job"].into_iter().find_map(|key| params.get(key)?.as_object().cloned());
     let mut params = inner.unwrap_or(params);
     normalize(method, &mut params, tolerant)?;
-    if !params.contains_key("sessionTarget") {
+    // As elsewhere, null is as good as nothing.
+    let is_said = |params: &Map<String, Value>, name: &str| params.get(name).is_some_and(|value| !value.is_null());
+    if !is_said(&params, "sessionTarget") {
         let kind = params.get("payload").and_then(|payload| payload.get("kind")).and_then(Value::as_str);
         let target = if kind == Some("agentTurn") { "isolated" } else { "main" };
         params.insert("sessionTarget".to_string(), json!(target));
     }
     for required in ["name", "schedule", "payload"] {
-        if !params.contains_key(required) {
+        if !is_said(&params, required) {
             return Err(invalid(method, format!("must have required property '{required}'")));
         }
     }
@@ -251,7 +254,7 @@ fn normalize(method: &str, fields: &mut Map<String, Value>, tolerant: bool) -> R
         keep(delivery, DELIVERY, tolerant);
     }
     keep(fields, FIELDS, tolerant);
-    Ok(())
+    forms::check(method, fields)
 }
 
 fn normalize_schedule(method: &str, schedule: &mut Map<String, Value>) -> Result<(), MethodError> {

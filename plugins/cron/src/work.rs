@@ -42,11 +42,13 @@ impl Cron {
                     timeout_ms: timeout_seconds.map(|seconds| seconds.saturating_mul(1_000)),
                     ..RunRequest::default()
                 };
-                let outcome = self.ask(request, run, again, job.session_target == "isolated").await?;
-                let said = outcome.text.trim().to_string();
-                let result = match outcome.status.as_str() {
-                    status::OK => Ok(said.clone()),
-                    status => Err(outcome.error.clone().unwrap_or_else(|| format!("the run ended with {status}"))),
+                // A run that was refused is one that failed: whoever hears of the one hears of the other.
+                let result = match self.ask(request, run, again, job.session_target == "isolated").await {
+                    Ok(outcome) if outcome.status == status::OK => Ok(outcome.text.trim().to_string()),
+                    Ok(outcome) => {
+                        Err(outcome.error.unwrap_or_else(|| format!("the run ended with {}", outcome.status)))
+                    }
+                    Err(why) => Err(why),
                 };
                 self.pass_on(job, run, result).await
             }

@@ -42,7 +42,7 @@ pub async fn answer(doors: &Arc<Doors>, mut exchange: Exchange) -> http::Result 
 fn read(body: &Value) -> Result<Asked, Refusal> {
     no_tools(body, &["tools", "functions"])?;
     plain_format(&body["response_format"], "response_format")?;
-    if !matches!(body["n"].as_u64(), None | Some(1)) {
+    if !body["n"].is_null() && body["n"].as_f64() != Some(1.0) {
         return Err(Refusal::of("n", "one answer is given at a time").code("unsupported_parameter"));
     }
     let stream = flag(body, "stream")?;

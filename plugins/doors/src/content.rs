@@ -77,15 +77,19 @@ impl Content {
     }
 
     fn attach(&mut self, attachment: Value, place: &str) -> Result<(), Refusal> {
-        if self.attachments.len() >= MOST_ATTACHMENTS {
+        self.attachments.push(attachment);
+        self.check(place)
+    }
+
+    fn check(&self, place: &str) -> Result<(), Refusal> {
+        if self.attachments.len() > MOST_ATTACHMENTS {
             return Err(Refusal::of(place, format!("a request has at most {MOST_ATTACHMENTS} images")));
         }
-        self.attachments.push(attachment);
         Ok(())
     }
 
     /// This one, then another.
-    pub fn join(&mut self, other: Content) {
+    pub fn join(&mut self, other: Content, place: &str) -> Result<(), Refusal> {
         if !other.text.is_empty() {
             if !self.text.is_empty() {
                 self.text.push_str("\n\n");
@@ -93,7 +97,7 @@ impl Content {
             self.text.push_str(&other.text);
         }
         self.attachments.extend(other.attachments);
-        self.attachments.truncate(MOST_ATTACHMENTS);
+        self.check(place)
     }
 }
 
@@ -183,7 +187,7 @@ pub fn told(turns: Vec<Turn>, fresh: bool, place: &str) -> Result<Told, Refusal>
     // In a fresh session a row of the user's messages alone is one message.
     for (index, Turn { role, content }) in turns.into_iter().enumerate() {
         if index >= begin {
-            last.join(content);
+            last.join(content, place)?;
         } else if fresh {
             let images = content.attachments.len();
             let note = if images > 0 { format!(" [{images} image(s)]") } else { String::new() };

@@ -15,11 +15,13 @@ pub struct Refusal {
     pub param: Option<String>,
     pub code: Option<&'static str>,
     pub retry_after_ms: Option<u64>,
+    /// The limit that was met, by its key.
+    pub limit: Option<&'static str>,
 }
 
 impl Refusal {
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Refusal { status, message: message.into(), param: None, code: None, retry_after_ms: None }
+        Refusal { status, message: message.into(), param: None, code: None, retry_after_ms: None, limit: None }
     }
 
     /// What the client sent cannot be taken, because of this parameter.
@@ -46,7 +48,11 @@ impl Refusal {
 
     /// The error alone, as streams carry it.
     pub fn json(&self) -> Value {
-        json!({ "message": self.message, "type": self.kind(), "param": self.param, "code": self.code })
+        let mut error = json!({ "message": self.message, "type": self.kind(), "param": self.param, "code": self.code });
+        if let Some(limit) = self.limit {
+            error["details"] = json!({ "limit": limit });
+        }
+        error
     }
 
     /// The code, or what stands in its place.

@@ -75,8 +75,9 @@ impl Runs {
     fn open(&self, run_id: &str) -> Result<Arc<Mutex<Said>>, Refusal> {
         let mut open = lock(&self.open);
         if open.len() >= self.most {
-            let busy = Refusal::new(429, "too many runs at once; try again in a moment").code("rate_limit_exceeded");
-            return Err(Refusal { retry_after_ms: Some(1_000), ..busy });
+            let why = "too many runs at once (max_runs); try again in a moment";
+            let busy = Refusal::new(429, why).code("rate_limit_exceeded");
+            return Err(Refusal { retry_after_ms: Some(1_000), limit: Some("max_runs"), ..busy });
         }
         let said: Arc<Mutex<Said>> = Arc::default();
         open.insert(run_id.to_string(), said.clone());

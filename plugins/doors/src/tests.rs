@@ -234,6 +234,7 @@ fn a_client_that_goes_ends_its_run() {
         }
         let full = plugin.http(chat(asking("and me?"))).wait();
         assert_eq!((full.status, full.header("retry-after")), (429, Some("1")), "{full:?}");
+        assert_eq!(body(&full)["error"]["details"]["limit"], "max_runs");
         asked.hang_up();
         run.wait_ended();
         let stopped = |plugin: &Running| {
@@ -286,15 +287,23 @@ fn what_goes_wrong_has_its_status() {
 
 #[test]
 fn what_cannot_be_met_is_refused_with_the_parameters_name() {
-    let (plugin, _runs) = open(json!({}));
+    let (plugin, runs) = open(json!({}));
     let with = |name: &str, value: Value| {
         let mut request = asking("hi");
         request[name] = value;
         request
     };
+    let images = |count: usize| {
+        let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+        json!({ "role": "user", "content": vec![image; count] })
+    };
     for (request, param) in [
         (with("tools", json!([{ "type": "function" }])), "tools"),
         (with("n", json!(2)), "n"),
+        (with("n", json!(2.0)), "n"),
+        (with("n", json!(-1)), "n"),
+        (with("n", json!("2")), "n"),
+        (with("n", json!("1")), "n"),
         (with("response_format", json!({ "type": "json_object" })), "response_format"),
         (with("stream", json!("yes")), "stream"),
         (with("messages", json!([])), "messages"),
@@ -304,6 +313,7 @@ fn what_cannot_be_met_is_refused_with_the_parameters_name() {
             "messages",
         ),
         (with("messages", json!([{ "role": "alien", "content": "x" }])), "messages[0].role"),
+        (with("messages", json!([images(12), images(9)])), "messages"),
         (
             with(
                 "messages",
@@ -321,6 +331,11 @@ fn what_cannot_be_met_is_refused_with_the_parameters_name() {
             (400, &json!(param), &json!("invalid_request_error"))
         );
     }
+    assert!(plugin.asked().iter().all(|asked| asked.method != "agent.run"));
+    let asked = plugin.http(chat(with("n", json!(1.0))));
+    end(&runs.recv().expect("a run"), json!({ "text": "one" }));
+    assert_eq!(asked.wait().status, 200);
+    let before = plugin.asked().len();
     let unknown = plugin.http(chat(with("model", json!("openclaw/nobody")))).wait();
     assert_eq!((unknown.status, &body(&unknown)["error"]["code"]), (404, &json!("model_not_found")));
     let form = plugin.http(Ask::post("/v1/chat/completions", "{}").header("content-type", "text/plain")).wait();
@@ -329,7 +344,7 @@ fn what_cannot_be_met_is_refused_with_the_parameters_name() {
     assert_eq!(broken.status, 400);
     let large = plugin.http(chat(asking(&"x".repeat(1024 * 1024)))).wait();
     assert_eq!((large.status, &body(&large)["error"]["type"]), (413, &json!("invalid_request_error")));
-    assert!(plugin.asked().iter().all(|asked| asked.method != "agent.run"));
+    assert!(plugin.asked().iter().skip(before).all(|asked| asked.method != "agent.run"));
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::time::Duration;
 use plugin_api::contracts::channel::{Deliver, Delivered, LAST, NO_TARGET};
 use plugin_api::contracts::run::{ActiveRuns, AgentId, AgentRecord, RunOutcome, RunRequest, RunsOf, status};
 use plugin_api::{InvokeReply, MethodError, NoParams};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answer::{Meaning, meaning};
-use crate::{ENABLED, Heartbeat, HeartbeatEvent, HeartbeatStatus, Indicator};
+use crate::{ASKED, ENABLED, Heartbeat, HeartbeatEvent, HeartbeatStatus, Indicator};
 
 /// Those who wake an agent within this are answered together.
 const GATHER: Duration = Duration::from_millis(250);
@@ -57,6 +57,14 @@ impl Woken {
     }
 }
 
+/// What the agent was asked and has taken on, kept until its answer was passed on.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    begun: u64,
+    request: RunRequest,
+}
+
 /// What came of a beat.
 enum Beat {
     /// Nothing that anybody has to hear of.
@@ -69,6 +77,10 @@ enum Beat {
 
 impl Heartbeat {
     pub(crate) async fn beat_on(self: Arc<Self>) {
+        // The one before this, which a reload or a crash cut off.
+        if let Ok(Some(asked)) = self.host.kv().json::<Asked>(ASKED) {
+            self.tell(self.answered(&asked, None).await).await;
+        }
         let mut busy = false;
         loop {
             let wait = if busy { self.config.busy_retry_ms } else { self.config.every_ms };
@@ -161,7 +173,13 @@ impl Heartbeat {
             hidden: true,
             ..RunRequest::default()
         };
-        let outcome = self.run(&request, news.last).await;
+        self.answered(&Asked { begun, request }, news.last).await
+    }
+
+    /// Waits for the agent's answer and passes it on. `news`: how far what happened is told with the question.
+    async fn answered(&self, asked: &Asked, news: Option<u64>) -> HeartbeatEvent {
+        let begun = asked.begun;
+        let outcome = self.run(asked, news).await;
         let mut event = event(HeartbeatStatus::Failed, begun);
         match outcome {
             Ok(outcome) if outcome.status == status::OK => self.pass_on(&outcome.text, &mut event).await,
@@ -177,25 +195,37 @@ impl Heartbeat {
         });
         event.ts = schemas::now_ms();
         event.duration_ms = Some(event.ts.saturating_sub(begun));
+        if let Err(error) = self.host.kv().batch().delete(ASKED).write().await {
+            self.host.warn(&format!("an answer that was passed on will be asked for again: {error}"));
+        }
         event
     }
 
-    /// What happened counts as read once the agent has the run: a run that it does not take loses nothing.
-    async fn run(&self, request: &RunRequest, last: Option<u64>) -> Result<RunOutcome, MethodError> {
-        let mut read = last;
-        let mut replies = self.host.invoke("agent.run", request).replies();
+    async fn run(&self, asked: &Asked, news: Option<u64>) -> Result<RunOutcome, MethodError> {
+        let mut is_taken = false;
+        let mut replies = self.host.invoke("agent.run", &asked.request).replies();
         loop {
             let reply = replies.next().await;
-            let taken = !matches!(reply, InvokeReply::Final(Err(_)));
-            if let Some(through) = read.take_if(|_| taken) {
-                let drained = json!({ "through": through });
-                if let Err(error) = self.host.invoke("presence.system-events.drain", &drained).raw().await {
-                    self.host.warn(&format!("what an agent has read stays to be read again: {error}"));
-                }
+            let takes = !matches!(reply, InvokeReply::Final(Err(_)));
+            if takes && !std::mem::replace(&mut is_taken, true) {
+                self.taken(asked, news).await;
             }
             if let InvokeReply::Final(result) = reply {
                 return Ok(serde_json::from_str(result?.get())?);
             }
+        }
+    }
+
+    /// The agent has it: whoever comes after this instance waits on for the answer, and what happened counts as read.
+    /// Nothing is drained a second time, since numbers begin anew: it could be what nobody has read.
+    async fn taken(&self, asked: &Asked, news: Option<u64>) {
+        if let Err(error) = self.host.kv().set_json(ASKED, asked).await {
+            self.host.warn(&format!("a restart would lose the answer to {}: {error}", asked.request.run_id));
+        }
+        let Some(through) = news else { return };
+        let drained = json!({ "through": through });
+        if let Err(error) = self.host.invoke("presence.system-events.drain", &drained).raw().await {
+            self.host.warn(&format!("what an agent has read stays to be read again: {error}"));
         }
     }
 

@@ -25,6 +25,7 @@ use serde_json::Value;
 /// Keys of the plugin's state.
 const ENABLED: &str = "enabled";
 const LAST: &str = "last";
+const ASKED: &str = "asked";
 
 /// What a heartbeat asks unless the operator words it otherwise.
 const PROMPT: &str = "This is a regular check. If HEARTBEAT.md exists in the workspace, do what it says. Do not take up \

@@ -240,6 +240,37 @@ fn a_busy_agent_is_left_alone_and_asked_later_by_who_woke_it() {
 }
 
 #[test]
+fn an_answer_that_a_restart_cut_off_is_waited_for_again() {
+    let (told, runs) = std::sync::mpsc::channel();
+    let pending = || {
+        let told = told.clone();
+        with_agent("openai/m", "").answer_with("agent.run", move |call| told.send(call).expect("the test waits"))
+    };
+    let before = idle(pending());
+    before.advance(HALF_AN_HOUR);
+    let first = runs.recv().expect("a run");
+    first.interim(json!({ "runId": first.params()["runId"], "status": "accepted", "acceptedAt": 1 }));
+    before.wait_until("what happened is read", |plugin| !asked(plugin, "presence.system-events.drain").is_empty());
+    let kept = before.kv_entries();
+
+    let after = idle(kept.into_iter().fold(pending(), |harness, (key, value)| harness.kv(&key, value)));
+    let again = runs.recv().expect("the same run");
+    assert_eq!(again.params(), first.params());
+    let outcome = json!({ "runId": first.params()["runId"], "status": "ok", "sessionKey": "agent:main:main",
+                          "agentId": "main", "text": "The door is open.", "endedAt": 1 });
+    again.finish(Ok(outcome.clone()));
+    assert_eq!(after.wait_event("heartbeat").payload["status"], "sent");
+    assert!(asked(&after, "presence.system-events.drain").is_empty(), "there may be news since");
+    assert_eq!(after.kv("asked"), None);
+    first.finish(Ok(outcome));
+    before.wait_event("heartbeat");
+    let keys = |plugin: &Running| -> Vec<Value> {
+        asked(plugin, "send.deliver").into_iter().map(|sent| sent["idempotencyKey"].clone()).collect()
+    };
+    assert_eq!(keys(&before), keys(&after), "so that it goes out once");
+}
+
+#[test]
 fn quiet_hours_go_beyond_midnight() {
     let config = |from: &str, until: &str| json!({ "quiet_from": from, "quiet_until": until, "time_zone": "UTC" });
     let hours = |from: &str, until: &str| {

@@ -15,15 +15,21 @@ const WINDOW_MS: u64 = 60_000;
 /// How much each failure delays the answer, and the most.
 const STEP: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
-/// Delayed answers at once; those beyond are locked out instead.
+/// Delayed answers at once; while there are so many, nobody's token is looked at.
 const MOST_WAITING: usize = 32;
+/// Headers of a proxy, or a browser: whoever sends one is none of this machine's own programs.
+const NOT_DIRECT: [&str; 5] = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "forwarded", "origin"];
+/// All whose address the host does not believe count as one.
+const UNTOLD: &str = "untold";
 
 /// Judges requests.
 pub struct Guard {
     secret: Option<String>,
     most: u32,
     failures: Mutex<HashMap<String, Failures>>,
-    waiting: Arc<AtomicUsize>,
+    /// Delayed answers to programs of this machine, and to all others: strangers take no places of the former.
+    direct: Arc<AtomicUsize>,
+    others: Arc<AtomicUsize>,
 }
 
 struct Failures {
@@ -58,10 +64,11 @@ impl Drop for Wait {
 
 impl Guard {
     pub fn new(secret: Option<String>, most: u32) -> Self {
-        Guard { secret, most, failures: Mutex::default(), waiting: Arc::default() }
+        Guard { secret, most, failures: Mutex::default(), direct: Arc::default(), others: Arc::default() }
     }
 
-    /// Judges a request. Programs of this machine are delayed and never locked out.
+    /// Judges a request. Programs of this machine that come directly are delayed and never locked out, as at the host's
+    /// own doors.
     pub fn look(&self, exchange: &Exchange) -> Verdict {
         let bearer = exchange.header("authorization").and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -69,9 +76,12 @@ impl Guard {
         });
         let names = ["x-openclaw-token", "x-moltbot-token", "x-clawdbot-token"];
         let shown = bearer.or_else(|| names.iter().find_map(|name| exchange.header(name)));
-        self.judge(shown.map(str::trim), exchange.head().ip.as_deref(), schemas::now_ms())
+        let is_direct = exchange.is_local() && NOT_DIRECT.iter().all(|name| exchange.header(name).is_none());
+        let address = (!is_direct).then(|| exchange.head().ip.as_deref().unwrap_or(UNTOLD));
+        self.judge(shown.map(str::trim), address, schemas::now_ms())
     }
 
+    /// `address` is of those who can be locked out.
     fn judge(&self, shown: Option<&str>, address: Option<&str>, now: u64) -> Verdict {
         let Some(shown) = shown.filter(|shown| !shown.is_empty()) else { return Verdict::Wrong(None) };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,6 +90,11 @@ impl Guard {
             && failed.count >= self.most
         {
             return Verdict::Locked((WINDOW_MS - now.saturating_sub(failed.since)).div_ceil(1000).max(1));
+        }
+        // Before the token is looked at: else a right one would stand out among wrong ones that cost no time.
+        let waiting = if address.is_none() { &self.direct } else { &self.others };
+        if waiting.load(Ordering::Relaxed) >= MOST_WAITING {
+            return Verdict::Locked(1);
         }
         if self.secret.as_ref().is_some_and(|secret| secret.as_bytes().ct_eq(shown.as_bytes()).into()) {
             return Verdict::In;
@@ -92,11 +107,9 @@ impl Guard {
         let failed = failures.entry(address.to_string()).or_insert(Failures { since: now, count: 0 });
         failed.count = failed.count.saturating_add(1);
         let delay = STEP.saturating_mul(failed.count).min(LONGEST);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Verdict::Locked(1);
-        }
-        Verdict::Wrong(Some(Wait(delay, self.waiting.clone())))
+        // Only here it grows, and one at a time, since the failures are held.
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Verdict::Wrong(Some(Wait(delay, waiting.clone())))
     }
 }
 
@@ -128,7 +141,11 @@ mod tests {
         }
         assert_eq!(guard.failures.lock().unwrap().len(), MOST_ADDRESSES);
         let held: Vec<Verdict> = (0..MOST_WAITING).map(|_| guard.judge(Some("x"), None, 0)).collect();
-        assert!(matches!(guard.judge(Some("x"), None, 0), Verdict::Locked(1)), "only so many wait");
+        for token in ["x", "the-right-token-1"] {
+            let verdict = guard.judge(Some(token), None, 0);
+            assert!(matches!(verdict, Verdict::Locked(1)), "only so many wait, and no token stands out");
+        }
+        assert!(is_in(guard.judge(Some("the-right-token-1"), Some("10.0.0.2"), 0)), "others have places of their own");
         drop(held);
         delay(guard.judge(Some("x"), None, 0));
     }

@@ -3,7 +3,7 @@
 //! An entry says whether the hook was taken. One that was not, because the gateway ended in between, is begun again under
 //! the same run's name, which the agent knows if it had begun after all.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::{HostError, Kv, WriteError};
@@ -17,7 +17,8 @@ pub struct Once {
     kv: Kv,
     most_keys: usize,
     most: usize,
-    open: Mutex<BTreeSet<String>>,
+    /// By the run's name, and whether it was taken.
+    open: Mutex<BTreeMap<String, bool>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub enum Place {
     New(Ticket),
     /// It happened, or happens, under this name.
     Known(String),
+    /// It came before, and whether it is taken will be known in a moment.
+    Undecided,
     /// Too many happen.
     Full,
 }
@@ -54,40 +57,49 @@ impl Once {
     pub async fn enter(self: &Arc<Self>, path: &str, key: Option<&str>) -> Result<Place, WriteError> {
         let Some(key) = key else {
             let run_id = format!("hook-{}", uuid::Uuid::new_v4());
-            return Ok(self.ticket(run_id, None).map_or(Place::Full, Place::New));
+            return Ok(self.place(&run_id, None));
         };
         let digest = Sha256::digest(format!("{path}\n{key}").as_bytes());
         let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let (run_id, key) = (format!("hook-{hex}"), format!("{PREFIX}{hex}"));
-        if self.lock().contains(&run_id) {
-            return Ok(Place::Known(run_id));
+        let place = self.place(&run_id, Some(key.clone()));
+        if let Place::Known(_) | Place::Undecided = place {
+            return Ok(place);
         }
+        // Looked at once the place is ours: whoever had it until now has written down how it went.
         let known = self.kv.json::<Entry>(&key).map_err(WriteError::Host)?;
         if let Some(known) = known.filter(|known| known.taken) {
             return Ok(Place::Known(known.run_id));
         }
-        let ticket = {
-            let mut open = self.lock();
-            if open.contains(&run_id) {
-                return Ok(Place::Known(run_id));
-            }
-            if open.len() >= self.most {
-                return Ok(Place::Full);
-            }
-            open.insert(run_id.clone());
-            Ticket { once: self.clone(), run_id: run_id.clone(), key: Some(key.clone()) }
-        };
-        self.make_room().map_err(WriteError::Host)?;
-        self.kv.set_json(&key, &Entry { at: schemas::now_ms(), run_id, taken: false }).await?;
-        Ok(Place::New(ticket))
+        if let Place::New(_) = place {
+            self.make_room().map_err(WriteError::Host)?;
+            self.kv.set_json(&key, &Entry { at: schemas::now_ms(), run_id, taken: false }).await?;
+        }
+        Ok(place)
     }
 
-    fn ticket(self: &Arc<Self>, run_id: String, key: Option<String>) -> Option<Ticket> {
+    /// A hook that an instance before this one has taken and did not end; nothing if it is here again already.
+    pub fn resume(self: &Arc<Self>, run_id: String) -> Option<Ticket> {
         let mut open = self.lock();
-        (open.len() < self.most).then(|| {
-            open.insert(run_id.clone());
-            Ticket { once: self.clone(), run_id, key }
-        })
+        if open.contains_key(&run_id) {
+            return None;
+        }
+        open.insert(run_id.clone(), true);
+        Some(Ticket { once: self.clone(), run_id, key: None })
+    }
+
+    /// Where a hook stands among those that have not ended.
+    fn place(self: &Arc<Self>, run_id: &str, key: Option<String>) -> Place {
+        let mut open = self.lock();
+        match open.get(run_id).copied() {
+            Some(true) => Place::Known(run_id.to_string()),
+            Some(false) => Place::Undecided,
+            None if open.len() >= self.most => Place::Full,
+            None => {
+                open.insert(run_id.to_string(), false);
+                Place::New(Ticket { once: self.clone(), run_id: run_id.to_string(), key })
+            }
+        }
     }
 
     /// Forgets the oldest keys beyond those that may stay.
@@ -105,7 +117,7 @@ impl Once {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,6 +129,7 @@ impl Ticket {
 
     /// The hook was taken: from now on it never happens again. If that cannot be kept, the agent still knows the run.
     pub async fn taken(&self) {
+        self.once.lock().insert(self.run_id.clone(), true);
         if let Some(key) = &self.key {
             let entry = Entry { at: schemas::now_ms(), run_id: self.run_id.clone(), taken: true };
             drop(self.once.kv.set_json(key, &entry).await);

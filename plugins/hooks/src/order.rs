@@ -20,7 +20,7 @@ pub struct WakeOrder {
 }
 
 /// A run.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AgentOrder {
     pub message: String,
@@ -92,6 +92,16 @@ impl AgentOrder {
             return Err(refused(400, "hooks may not name this session"));
         }
         Ok(())
+    }
+
+    /// Whether the answer is sent to somebody.
+    pub fn is_delivered(&self) -> bool {
+        self.deliver.unwrap_or(self.to.is_some())
+    }
+
+    /// Whether anybody hears of the answer.
+    pub fn is_heard(&self) -> bool {
+        self.is_delivered() || self.wake_mode.is_some()
     }
 
     /// Who names no agent gets the first of those that hooks may name: the default agent need not be among them.

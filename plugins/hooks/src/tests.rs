@@ -86,6 +86,23 @@ fn the_token_comes_in_a_header_and_never_in_the_address() {
 }
 
 #[test]
+fn a_forwarded_request_is_locked_out_like_any_strangers() {
+    let (plugin, _runs) = open(json!({ "max_failures": 2 }));
+    let with =
+        |token: &str| Ask::post("/hooks/wake", r#"{"text":"x"}"#).header("authorization", &format!("Bearer {token}"));
+    for header in ["x-forwarded-for", "origin"] {
+        let wrong = plugin.http(with("wrong").header(header, "x"));
+        plugin.wait_until("the answer is delayed", |plugin| plugin.timers() == 1);
+        plugin.advance(std::time::Duration::from_secs(2));
+        assert_eq!(wrong.wait().status, 401, "{header}");
+    }
+    for header in ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "origin"] {
+        assert_eq!(plugin.http(with(TOKEN).header(header, "x")).wait().status, 429, "{header}");
+    }
+    assert_eq!(plugin.http(with(TOKEN)).wait().status, 200, "this machine's own programs are not concerned");
+}
+
+#[test]
 fn a_wake_wakes_the_main_session() {
     let (plugin, _runs) = open(json!({}));
     let answer = plugin.http(ring("/hooks/wake", &json!({ "text": " mail ", "mode": "next-heartbeat" }))).wait();
@@ -116,7 +133,7 @@ fn a_run_is_answered_at_once_and_its_answer_delivered() {
         (&json!("hook"), &json!("hook:ci"), &json!(5000))
     );
     let full = plugin.http(ring("/hooks/agent", &order)).wait();
-    assert_eq!(full.status, 503, "{full:?}");
+    assert_eq!((full.status, &body(&full)["details"]["limit"]), (503, &json!("max_runs")), "{full:?}");
     end(&run, "red");
     plugin.wait_until("it is delivered and told", |plugin| plugin.asked().iter().any(|asked| asked.method == "wake"));
     let sent = plugin.asked().into_iter().find(|asked| asked.method == "send").expect("a message");
@@ -125,6 +142,16 @@ fn a_run_is_answered_at_once_and_its_answer_delivered() {
         (&json!("7"), &json!("red"), &json!("telegram"))
     );
     assert_eq!(plugin.asked().last().expect("a call").params, json!({ "mode": "now", "text": "CI: red" }));
+}
+
+#[test]
+fn a_long_answer_is_cut_to_what_the_main_session_takes() {
+    let (plugin, runs) = open(json!({}));
+    plugin.http(ring("/hooks/agent", &json!({ "message": "look", "wakeMode": "now" }))).wait();
+    end(&runs.recv().expect("a run"), &"ä".repeat(20_000));
+    plugin.wait_until("it is told", |plugin| plugin.asked().iter().any(|asked| asked.method == "wake"));
+    let told = plugin.asked().last().expect("a call").params["text"].as_str().expect("a text").to_string();
+    assert!(told.starts_with("Hook: ä") && told.chars().count() == 16_384, "{} characters", told.chars().count());
 }
 
 #[test]
@@ -211,6 +238,53 @@ fn a_repeated_hook_happens_once_also_across_a_restart() {
         end(&runs.recv().expect("a run"), "");
     }
     assert_eq!(plugin.kv_entries().len(), 2);
+}
+
+#[test]
+fn a_repeated_hook_hears_nothing_good_before_the_first_was_taken() {
+    let (harness, _runs) = harness(json!({}));
+    let (told, wakes) = channel();
+    let plugin = harness.answer_with("wake", move |call| told.send(call).expect("the test waits")).start();
+    let order = json!({ "text": "x", "idempotencyKey": "k" });
+    let first = plugin.http(ring("/hooks/wake", &order));
+    let wake = wakes.recv().expect("a wake");
+    let again = plugin.http(ring("/hooks/wake", &order)).wait();
+    assert_eq!((again.status, again.header("retry-after")), (503, Some("1")), "{again:?}");
+    wake.finish(Ok(json!({ "ok": true })));
+    assert_eq!(first.wait().status, 200);
+    let again = plugin.http(ring("/hooks/wake", &order)).wait();
+    assert_eq!((again.status, &body(&again)["duplicate"]), (200, &json!(true)));
+    assert_eq!(plugin.asked().iter().filter(|asked| asked.method == "wake").count(), 1);
+}
+
+#[test]
+fn what_a_run_says_goes_out_although_who_began_it_has_gone() {
+    let (before, runs) = open(json!({}));
+    let order = json!({ "message": "look", "name": "CI", "to": "7", "wakeMode": "now" });
+    assert_eq!(before.http(ring("/hooks/agent", &order)).wait().status, 202);
+    let first = runs.recv().expect("a run");
+    before.quiesce();
+    first.wait_ended();
+    let kept = before.kv_entries();
+    assert!(kept.len() == 1 && !kept[0].1.contains("look"), "the agent has the message: {kept:?}");
+
+    let reborn = |status: &str| {
+        let (harness, runs) = harness(json!({}));
+        let waited = json!({ "runId": first.params()["runId"], "status": status });
+        let harness = harness.answer("agent.wait", waited).answer("agent.runs", json!({ "runs": [] }));
+        (kept.iter().fold(harness, |harness, (key, value)| harness.kv(key, value.as_str())).start(), runs)
+    };
+    let (after, runs) = reborn("ok");
+    let run = runs.recv().expect("the same run");
+    assert_eq!(run.params()["runId"], first.params()["runId"]);
+    end(&run, "red");
+    after.wait_until("all is done", |plugin| plugin.kv_entries().is_empty());
+    let asked = |method: &str| after.asked().into_iter().find(|asked| asked.method == method).expect(method).params;
+    assert_eq!((&asked("send")["to"], &asked("wake")["text"]), (&json!("7"), &json!("CI: red")));
+
+    let (forgotten, runs) = reborn("timeout");
+    forgotten.wait_until("it is given up", |plugin| plugin.kv_entries().is_empty());
+    assert!(runs.try_recv().is_err(), "it is not begun anew");
 }
 
 #[test]

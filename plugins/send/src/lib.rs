@@ -335,10 +335,8 @@ fn surely_not_sent(error: &MethodError) -> bool {
 }
 
 fn unknown() -> MethodError {
-    MethodError::unavailable(
-        "the message was being handed over when the gateway stopped; nobody knows whether it went out",
-    )
-    .with_details(json!({ "code": OUTCOME_UNKNOWN }))
+    MethodError::unavailable("the message was handed to the channel before, and nobody knows whether it went out")
+        .with_details(json!({ "code": OUTCOME_UNKNOWN }))
 }
 
 #[cfg(test)]

@@ -158,6 +158,7 @@ fn a_message_that_surely_did_not_go_out_may_be_sent_again() {
             let error = send.call_as(Who::plugin("cron"), "send.deliver", params.clone()).error();
             let expected = if tries == 2 { "NOT_SENT" } else { "OUTCOME_UNKNOWN" };
             assert_eq!((&*error.code, &error.details.unwrap()["code"]), ("UNAVAILABLE", &json!(expected)));
+            assert!(!error.message.contains("stopped"), "nothing stopped: {}", error.message);
         }
         assert_eq!(asked(&send, "channel.post.send").len(), tries, "{code:?}");
     }

@@ -89,8 +89,27 @@ fn what_is_wrong_is_said() {
         (json!({ "schedule": { "kind": "every", "everyMs": 1 } }), "INVALID_REQUEST", "must be >= 1000"),
         (json!({ "schedule": { "kind": "stream" } }), "INVALID_REQUEST", "stream is not served"),
         (json!({ "payload": { "kind": "systemEvent", "text": "t".repeat(301) } }), "INVALID_REQUEST", "max_text_bytes"),
+        (json!({ "payload": { "message": "m", "model": "m".repeat(301) } }), "INVALID_REQUEST", "at /payload/model"),
+        (
+            json!({ "payload": { "message": "m", "thinking": "t".repeat(301) } }),
+            "INVALID_REQUEST",
+            "at /payload/thinking",
+        ),
+        (json!({ "state": { "lastError": "e".repeat(2_001) } }), "INVALID_REQUEST", "max_summary_bytes"),
         (json!({ "payload": { "kind": "command", "command": "rm" } }), "INVALID_REQUEST", "command is not served"),
         (json!({ "delivery": { "mode": "webhook" } }), "INVALID_REQUEST", "webhook is not served"),
+        (
+            json!({ "delivery": { "mode": "fax" } }),
+            "INVALID_REQUEST",
+            "at /delivery/mode: must be one of none, announce",
+        ),
+        (
+            json!({ "schedule": { "kind": "weekly" } }),
+            "INVALID_REQUEST",
+            "at /schedule/kind: must be one of at, every, cron",
+        ),
+        (json!({ "wakeMode": "later" }), "INVALID_REQUEST", "at /wakeMode: must be one of now, next-heartbeat"),
+        (json!({ "deleteAfterRun": "yes" }), "INVALID_REQUEST", "at /deleteAfterRun: must be boolean"),
         (json!({ "agentId": "other" }), "INVALID_REQUEST", "at /agentId: texts are for the main session of ops"),
         (
             json!({ "sessionTarget": "isolated" }),
@@ -105,6 +124,10 @@ fn what_is_wrong_is_said() {
     ] {
         let error = bench.cron.call("cron.add", job(change)).error();
         assert!(error.code == code && error.message.contains(words), "{words}: {error:?}");
+    }
+    for name in ["name", "schedule", "payload"] {
+        let error = bench.cron.call("cron.add", job(json!({ name: null }))).error();
+        assert_eq!(error.message, format!("invalid cron.add params: must have required property '{name}'"));
     }
     for params in [json!({}), json!({ "id": "a", "jobId": "a" })] {
         for method in ["cron.get", "cron.remove", "cron.run", "cron.runs"] {
@@ -246,6 +269,34 @@ fn who_runs_a_job_is_answered_as_its_version_has_it() {
     outcome(&call, "ok", "");
     bench.cron.wait_until("its end", |_| bench.runs(&other).len() == 1);
     assert_eq!(bench.events(), ["added", "started", "finished", "added", "started", "finished"]);
+}
+
+#[test]
+fn who_waits_for_a_job_that_goes_before_it_runs_is_told() {
+    let bench = Bench::with(json!({ "max_concurrent_runs": 1 }), NOON, None, |harness| harness);
+    let (busy, id) = (bench.add_turn(json!({})), bench.add_turn(json!({})));
+    bench.cron.call_as(later(), "cron.run", json!({ "id": busy })).payload();
+    let call = bench.turn();
+    let waits = bench.cron.begin("cron.run", json!({ "id": id, "mode": "force" }));
+    bench.cron.settle();
+    assert!(!waits.is_done());
+    bench.cron.call("cron.remove", json!({ "id": id })).payload();
+    let error = waits.wait().error();
+    assert!(error.message.contains("removed before its run began"), "{error:?}");
+    outcome(&call, "ok", "");
+    bench.cron.wait_until("the other's end", |_| bench.runs(&busy).len() == 1);
+}
+
+#[test]
+fn the_main_session_hears_of_a_run_that_was_refused() {
+    let bench = Bench::new();
+    let id = bench.add_turn(json!({ "wakeMode": "now" }));
+    bench.pass(HOUR);
+    bench.turn().finish(Err(ErrorShape::unavailable("no such model")));
+    bench.cron.wait_until("its end", |_| bench.runs(&id).len() == 1);
+    assert_eq!(bench.runs(&id)[0]["error"], "no such model");
+    let text = json!({ "text": "Cron (j): failed: no such model", "key": format!("cron:{id}:{}", NOON + HOUR) });
+    assert_eq!((bench.asked("presence.system-events.push"), bench.asked("heartbeat.wake").len()), (vec![text], 1));
 }
 
 #[test]

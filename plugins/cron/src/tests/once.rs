@@ -239,6 +239,39 @@ fn one_shots_are_over_when_they_went_well() {
 }
 
 #[test]
+fn a_one_shot_that_is_put_off_while_it_runs_runs_again() {
+    let bench = Bench::new();
+    let id = bench.add_turn(json!({ "deleteAfterRun": true }));
+    bench.pass(HOUR);
+    let first = bench.turn();
+    let later = json!({ "schedule": { "kind": "at", "atMs": NOON + 3 * HOUR } });
+    bench.cron.call("cron.update", json!({ "id": id, "patch": later })).payload();
+    outcome(&first, "ok", "");
+    bench.cron.wait_until("its end", |_| bench.runs(&id).len() == 1);
+    let job = bench.job(&id);
+    assert_eq!((&job["enabled"], &job["state"]["nextRunAtMs"]), (&json!(true), &json!(NOON + 3 * HOUR)));
+    bench.pass(2 * HOUR);
+    outcome(&bench.turn(), "ok", "");
+    bench.cron.wait_until("the end of it all", |_| bench.cron.call("cron.get", json!({ "id": id })).result.is_err());
+}
+
+#[test]
+fn a_one_shot_that_was_had_is_not_had_again_when_it_is_enabled() {
+    let bench = Bench::new();
+    let id = bench.add_text(json!({ "kind": "at", "atMs": NOON + MINUTE }), json!({}));
+    bench.pass(MINUTE);
+    bench.cron.wait_until("its end", |_| bench.runs(&id).len() == 1);
+    let update = |patch: Value| bench.cron.call("cron.update", json!({ "id": id, "patch": patch })).payload();
+    let again = update(json!({ "enabled": true }));
+    assert_eq!((&again["enabled"], again["state"].get("nextRunAtMs")), (&json!(true), None));
+    bench.pass(MINUTE);
+    assert_eq!(bench.runs(&id).len(), 1);
+    update(json!({ "schedule": { "kind": "at", "atMs": bench.now() + MINUTE } }));
+    bench.pass(MINUTE);
+    bench.cron.wait_until("its other end", |_| bench.runs(&id).len() == 2);
+}
+
+#[test]
 fn what_cannot_be_read_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = b"this is not a database, but somebody may want it back".repeat(40);
