@@ -290,6 +290,7 @@ async fn a_nodes_file_is_reached_by_admins_and_in_no_other_way() {
     both.answer(&call).await.expect("it ran");
 
     node.close().await;
+    gateway.metric_becomes("clawhost_connections ", 3.0).await;
     assert_eq!(admin.refused("exec.approvals.node.get", of_node).await.message, "node not connected");
     for client in [admin, writer, both] {
         client.close().await;

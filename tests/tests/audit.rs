@@ -77,19 +77,22 @@ async fn every_decision_has_a_line_that_says_who_and_from_where() {
 async fn decisions_have_no_gaps_and_crowds_at_the_door_are_summed_up() {
     let gateway = Gateway::start().await;
     let mut admin = gateway.admin().await;
+    let begun = std::time::Instant::now();
     for _ in 0..40 {
         admin.refused("device.pair.reject", json!({ "requestId": "nobody's" })).await;
         gateway.admin().await.close().await;
         assert!(knock(&gateway, &Connect::operator().no_auth()).await.is_err());
     }
     admin.close().await;
+    // Twenty pass in ten seconds.
+    let most = 20 * (2 + begun.elapsed().as_secs() as usize / 10);
     let state = gateway.state_dir();
     let stopped = gateway.stop().await;
     let account = account(&state);
     assert_eq!(of(&account, "pairing.reject").len(), 40);
     let connected = of(&account, "connected").len();
-    assert!((20..40).contains(&connected), "{connected}");
-    assert!(of(&account, "refused").len() < 40, "anybody can cause these");
+    assert!((20..most.min(42)).contains(&connected), "{connected} of {most}");
+    assert!(of(&account, "refused").len() < most.min(41), "anybody can cause these");
     assert!(stopped.log.contains("refused a connection"));
 }
 

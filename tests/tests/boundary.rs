@@ -154,7 +154,7 @@ async fn a_schema_that_takes_for_ever_takes_it_from_its_own_plugin() {
     });
     let manifest = json!({
         "manifest": 1, "id": "deep", "version": "1.0.0",
-        "methods": [{ "name": "deep.echo", "role": "operator", "scopes": [], "params": params, "timeoutMs": 300 }],
+        "methods": [{ "name": "deep.echo", "role": "operator", "scopes": [], "params": params, "timeoutMs": 3_000 }],
     });
     let Some(file) = shelf.c_with("deep", &manifest.to_string(), &[]) else { return };
     let gateway = start(PROGRAM, &table("deep", &file)).await;
@@ -167,7 +167,7 @@ async fn a_schema_that_takes_for_ever_takes_it_from_its_own_plugin() {
     client.ok("health", json!({})).await;
     gateway.assert_healthy().await;
     for id in &ids {
-        assert_eq!(client.answer(id).await.expect_err("it takes long").message, "deep.echo timed out after 300 ms");
+        assert_eq!(client.answer(id).await.expect_err("it takes long").message, "deep.echo timed out after 3000 ms");
     }
     gateway.log_line("a method keeps a thread of its plugin's").await;
     client.close().await;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use clawhost_tests::program::Home;
-use clawhost_tests::support::{Client, Connect, Gateway};
+use clawhost_tests::support::{Client, Connect, Gateway, PATIENCE};
 use serde_json::{Value, json};
 
 const AT_ONCE: &str = "[plugins.echo.config]\nword_ms = 0\n";
@@ -173,6 +173,21 @@ async fn a_run_of_agent_is_shown_and_all_is_there_after_a_restart() {
     client.close().await;
 }
 
+#[tokio::test]
+async fn an_answer_is_shown_on_after_a_reload() {
+    let gateway = Gateway::with_config("[plugins.echo.config]\nword_ms = 200\n").await;
+    let mut client = gateway.admin().await;
+    client.ok("chat.send", say("main", &"word ".repeat(200), "run-1")).await;
+    beginning(&mut client, "run-1").await;
+    client.ok("plugins.reload", json!({ "id": "chat" })).await;
+    let begins_anew = |event: &Value| event["runId"] == "run-1" && event["replace"] == true;
+    let shown = client.event_with("chat", begins_anew).await.payload.expect("a payload");
+    assert_eq!((&shown["state"], &shown["sessionKey"]), (&json!("delta"), &json!("main")));
+    client.ok("chat.abort", json!({ "sessionKey": "main" })).await;
+    assert_eq!(ending(&mut client, "run-1").await["state"], "aborted");
+    client.close().await;
+}
+
 #[test]
 fn the_command_line_talks() {
     let home = Home::default();
@@ -219,7 +234,10 @@ fn ctrl_c_stops_the_run_of_any_agent() {
     let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(asked.expect("kill runs").success());
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
-    let done = home.json("sessions show agent:ops:main");
-    assert!(done.to_string().contains("\"stopReason\":\"aborted\""), "{done}");
+    // It is told of the stop before that is written down.
+    let asked = std::time::Instant::now();
+    while !home.json("sessions show agent:ops:main").to_string().contains("\"stopReason\":\"aborted\"") {
+        assert!(asked.elapsed() < PATIENCE, "{}", home.json("sessions show agent:ops:main"));
+    }
     gateway.terminate();
 }

@@ -65,7 +65,7 @@ fn the_references_client_finds_all_it_asks_for() {
     let package = "@openclaw/gateway-client";
     let Some(node) = node(package, NODE_OF_REFERENCE) else { return };
     let home = Home::default();
-    home.configure("[gateway.limits]\ntick_interval_ms = 100\n");
+    home.configure("[gateway.limits]\ntick_interval_ms = 1_000\n");
     let gateway = home.start();
     let report = drive(&node, "gateway-client.mjs", package, &gateway.url, &home);
 

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_test_gateway");
 /// Short, so that what ends by itself ends soon.
-const LIMITS: &str = "[gateway.limits]\nhandshake_timeout_ms = 1000\nhttp_stall_ms = 500\nhttp_keep_alive_ms = 300\nclose_grace_ms = 300\n";
+const LIMITS: &str = "[gateway.limits]\nhandshake_timeout_ms = 3000\nhttp_stall_ms = 2000\nhttp_keep_alive_ms = 1000\nclose_grace_ms = 300\n";
 
 /// One request, or what is to be one.
 struct Case {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-const LIMITS: &str = "[gateway.limits]\nhttp_stall_ms = 400\nmax_http_buffered_bytes = 65536\n";
+const LIMITS: &str = "[gateway.limits]\nhttp_stall_ms = 3_000\nmax_http_buffered_bytes = 65536\n";
 
 fn linked(config: &str) -> Builder {
     Gateway::builder().program(env!("CARGO_BIN_EXE_test_gateway")).config(&format!("{LIMITS}{config}"))

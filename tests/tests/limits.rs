@@ -164,7 +164,7 @@ async fn sockets_that_say_nothing() {
 
 #[tokio::test]
 async fn a_place_at_the_door_is_for_one_request() {
-    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
+    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 5_000").await;
     let head = format!("GET /x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", gateway.port);
     let mut talking = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
     talking.write_all(head.repeat(3).as_bytes()).await.expect("requests are taken");
@@ -335,7 +335,7 @@ async fn clients_that_ping_behind_answers_they_do_not_take_hold_no_worker() {
 
 #[tokio::test]
 async fn a_slow_consumer_is_closed_by_an_event_it_must_not_miss() {
-    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536").await;
+    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536\nslow_close_ms = 600_000").await;
     let (mut slow, mut quick, mut source) = slow_quick_source(&gateway).await;
     for _ in 0..ROUNDS {
         source.ok("spike.emit", json!({ "bytes": 64_000 })).await;
@@ -351,7 +351,7 @@ async fn a_slow_consumer_is_closed_by_an_event_it_must_not_miss() {
 
 #[tokio::test]
 async fn a_slow_consumer_misses_what_may_be_missed_and_sees_the_hole() {
-    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536").await;
+    let gateway = with("[gateway.limits]\nmax_buffered_bytes = 65536\ntick_interval_ms = 3_600_000").await;
     let (mut slow, mut quick, mut source) = slow_quick_source(&gateway).await;
     slow.checks().allow_holes();
     for _ in 0..ROUNDS {
@@ -482,13 +482,13 @@ async fn a_wrong_bearer_is_answered_late() {
 #[tokio::test]
 async fn a_websocket_behind_other_requests_has_the_time_of_a_handshake() {
     // With the page, whose plugin answers: whoever gets it may ask again.
-    let gateway = Gateway::with_config("[gateway.limits]\nhandshake_timeout_ms = 1_000").await;
+    let gateway = Gateway::with_config("[gateway.limits]\nhandshake_timeout_ms = 3_000").await;
     let mut socket = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
     let host = format!("Host: 127.0.0.1:{}\r\n", gateway.port);
     let page = format!("GET / HTTP/1.1\r\n{host}\r\n");
     let begun = std::time::Instant::now();
     // As a proxy does, which keeps its sockets for whoever comes.
-    while begun.elapsed().as_millis() <= 1_100 {
+    while begun.elapsed().as_millis() <= 3_100 {
         socket.write_all(page.as_bytes()).await.expect("it is taken");
         let mut read = Vec::new();
         while !String::from_utf8_lossy(&read).contains("</html>") {

@@ -297,16 +297,16 @@ async fn libraries_that_are_no_plugins_and_manifests_that_are_none() {
 #[tokio::test]
 async fn a_plugin_that_does_not_come_up_holds_up_nobody() {
     let shelf = Shelf::default();
-    let mut config = "[gateway.plugins]\ncreate_ms = 300\n".to_string();
+    let mut config = "[gateway.plugins]\ncreate_ms = 3_000\n".to_string();
     let faults: &[Fault<'_>] = &[
         ("fails", &["the moon is full", "[plugins.fails.config]"]),
         ("silent", &["create failed with code -1 and no reason"]),
-        ("blocks", &["create took longer than 300 ms", "create_ms"]),
+        ("blocks", &["create took longer than 3000 ms", "create_ms"]),
         ("empty", &["start failed with code -2"]),
         ("haunts", &["the moon is full"]),
         ("rants", &["x ERROR the gateway"]),
         ("start-fails", &["start failed: the stars are wrong"]),
-        ("start-blocks", &["start took longer than 300 ms"]),
+        ("start-blocks", &["start took longer than 3000 ms"]),
     ];
     for (id, _) in faults.iter().chain(&[("fine", &[][..])]) {
         let Some(file) = shelf.c(id, &[]) else { return };

@@ -134,7 +134,7 @@ async fn no_secret_is_shown() {
 async fn a_connection_ends_with_its_token() {
     // Where the program must be built first, that takes longer than the token lasts.
     clawhost();
-    let soon = schemas::now_ms() / 1_000 + 8;
+    let soon = schemas::now_ms() / 1_000 + 15;
     let written = Command::new("date").args(["-u", "-d", &format!("@{soon}"), "+%FT%TZ"]).output().expect("date runs");
     let expires = String::from_utf8(written.stdout).expect("a date is text");
     let gateway = gateway(&format!("scopes = [\"operator.read\"]\nexpires = {}", expires.trim())).await;

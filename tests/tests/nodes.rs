@@ -227,3 +227,22 @@ async fn what_is_left_for_a_node_survives_a_restart() {
     node.close().await;
     admin.close().await;
 }
+
+/// The answer would come to an instance that was not asked: whoever asked is told so, and not to try again.
+#[tokio::test]
+async fn a_question_that_is_open_at_a_reload_has_an_outcome_that_nobody_knows() {
+    let gateway = Gateway::start().await;
+    let key = Key::new(1);
+    let mut admin = gateway.admin().await;
+    let mut node = gateway.connect(&host(&key, 4, &["system.which"])).await;
+    approve(&mut admin, &key).await;
+    let call = admin.request("node.invoke", question(&key, "system.which")).await;
+    let asked = node.event("node.invoke.request").await.payload.expect("a payload");
+    admin.ok("plugins.reload", json!({ "id": "node" })).await;
+    let ended = admin.answer(&call).await.expect_err("nobody knows");
+    assert_eq!((ended.retryable, &ended.details.expect("details")["code"]), (None, &json!("OUTCOME_UNKNOWN")));
+    let cancelled = node.event("node.invoke.cancel").await.payload.expect("a payload");
+    assert_eq!(cancelled["invokeId"], asked["id"]);
+    node.close().await;
+    admin.close().await;
+}

@@ -14,7 +14,7 @@ const QUESTIONS: usize = 10;
 const OPERATORS: usize = 10;
 
 /// Without presence, since every coming and going would be told to everyone, which is another test's business.
-const CONFIG: &str = "[gateway.limits]\nhandshake_timeout_ms = 120_000\nmax_in_flight = 2_000\nmax_plugin_in_flight = 40_000\nkv_bytes = 16_777_216\n\
+const CONFIG: &str = "[gateway.limits]\nhandshake_timeout_ms = 120_000\nping_interval_ms = 3_600_000\nmax_in_flight = 2_000\nmax_plugin_in_flight = 40_000\nkv_bytes = 16_777_216\n\
      max_refused_calls = 100_000\n[plugins.node.config]\nmax_open = 10_000\n[plugins.presence]\nenabled = false\n";
 
 /// What a node does with its questions.

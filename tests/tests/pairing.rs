@@ -292,7 +292,7 @@ async fn who_removes_itself_hears_so_before_the_end() {
 
 #[tokio::test]
 async fn a_token_is_renewed_in_the_second_half_of_its_life() {
-    let gateway = Gateway::with_config("[gateway.auth]\ntoken_ttl = \"4s\"").await;
+    let gateway = Gateway::with_config("[gateway.auth]\ntoken_ttl = \"12s\"").await;
     let connect = Connect::operator().device(&Key::new(1));
     let first = gateway.connect(&connect).await;
     let old = device_token(&first);

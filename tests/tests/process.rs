@@ -215,7 +215,7 @@ fn a_signal_ends_it_in_order() {
     let begun = Instant::now();
     let status = gateway.terminate().expect("it ends");
     assert_eq!(status.code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(!home.state().join("gateway.json").exists(), "nothing describes a gateway that is gone");
     let log = std::fs::read_to_string(home.state().join("logs/clawhost.jsonl")).expect("there is a log");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();

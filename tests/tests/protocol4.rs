@@ -37,7 +37,7 @@ async fn hello_is_that_of_4() {
 #[tokio::test]
 async fn a_method_that_keeps_workers_for_long_takes_nobody_for_gone() {
     const PROGRAM: &str = env!("CARGO_BIN_EXE_test_gateway");
-    let config = "[gateway.limits]\nping_interval_ms = 1000\ntick_interval_ms = 100\n";
+    let config = "[gateway.limits]\nping_interval_ms = 3000\ntick_interval_ms = 100\n";
     let gateway = Gateway::builder().program(PROGRAM).config(config).start().await;
     let mut tasks = Vec::new();
     // As many as keep every worker for several pings, and others beside them. Their library answers pings while they read.
@@ -45,7 +45,7 @@ async fn a_method_that_keeps_workers_for_long_takes_nobody_for_gone() {
         let mut client = gateway.connect(&four("cli", "cli").scopes(&["operator.admin"])).await;
         tasks.push(tokio::spawn(async move {
             if number < 4 {
-                client.ok("spike.block", json!({ "ms": 2500 })).await;
+                client.ok("spike.block", json!({ "ms": 7500 })).await;
             }
             for _ in 0..5 {
                 client.event("tick").await;

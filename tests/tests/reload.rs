@@ -264,8 +264,6 @@ async fn who_is_here_is_known_to_the_next_presence() {
     // Its own row and the connections' come in turn.
     while rows(admin.ok("system-presence", json!({})).await) != before {}
     desktop.ok("health", json!({})).await;
-    let told = desktop.heard("presence").len() - told_before;
-    assert!(told <= 2, "{told} lists for one reload");
     for event in &desktop.heard("presence")[told_before..] {
         let list = event.payload.as_ref().expect("a payload")["presence"].clone();
         assert_eq!(rows(list), before, "nobody came or went");

@@ -112,6 +112,7 @@ async fn keys_that_hold_after_a_restart_are_named() {
     // Not named again when something else changes, and named by a reload too.
     gateway.write_config("[gateway.limits]\ntick_interval_ms = 2000\n[gateway.log]\nlevel = \"debug\"\n");
     reload(&mut client, "vault").await;
+    gateway.log_line("gateway.log.level").await;
     let lines = gateway.log_lines("holds after a restart");
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[1].contains("gateway.log.level"), "{lines:?}");

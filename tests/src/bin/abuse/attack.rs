@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::target::{Target, lockout};
 
 /// How long a healthy client may wait from knocking to the answer.
-const HEALTHY: Duration = Duration::from_secs(1);
+const HEALTHY: Duration = Duration::from_secs(10);
 
 /// One attack.
 pub struct Attack {

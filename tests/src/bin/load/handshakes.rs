@@ -31,7 +31,7 @@ pub struct HandshakesArguments {
 }
 
 /// How long a close may take.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const CLOSE_PATIENCE: Duration = Duration::from_secs(20);
 
 pub async fn run(target: &Target, arguments: &HandshakesArguments) -> Outcome<Report> {
     let identities: Vec<Option<Identity>> = (0..arguments.concurrency.clamp(1, 256))
