@@ -4,12 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::HeaderMap;
+use plugin_api::http::FORWARDING_HEADERS;
 
 use crate::config::IpRange;
 use crate::tailscale::Claim;
-
-/// Headers by which a proxy speaks about the request before it.
-const FORWARDING_HEADERS: [&str; 4] = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "forwarded"];
 
 /// The facts about one upgrade request.
 #[derive(Debug, Clone, PartialEq, Eq)]

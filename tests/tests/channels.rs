@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clawhost_tests::libraries::{Shelf, table};
 use clawhost_tests::program::{Home, Outcome};
-use clawhost_tests::support::{Client, Gateway};
+use clawhost_tests::support::{Client, Gateway, http};
 use serde_json::{Value, json};
 
 /// How long a letter may take.
@@ -133,6 +133,28 @@ async fn a_stranger_is_let_in_and_answered() {
     admin.answer(&id).await.expect("an outcome");
     assert_eq!(post.left()[3]["text"], "and this?");
     admin.close().await;
+}
+
+#[tokio::test]
+async fn what_a_hooks_run_says_goes_out_although_hooks_are_made_anew() {
+    let post = Post::new(
+        "[plugins.hooks.config]\nenabled = true\ntoken = \"the-token-of-the-hooks\"\n[plugins.echo.config]\nword_ms = 500\n",
+    );
+    let gateway = Gateway::with_config(&post.config).await;
+    let mut admin = gateway.admin().await;
+    let order = json!({ "message": "one two three four", "channel": "mailbox", "to": "ann" }).to_string();
+    let head = format!("POST /hooks/agent HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", gateway.port);
+    let about = "Authorization: Bearer the-token-of-the-hooks\r\nContent-Type: application/json\r\n";
+    let request = format!("{head}{about}Content-Length: {}\r\n\r\n{order}", order.len());
+    let taken = http(gateway.port, &request).await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+    admin.ok("plugins.reload", json!({ "id": "hooks" })).await;
+    assert!(post.left().is_empty(), "the agent still speaks");
+    let letter = post.wait_for(1).await.remove(0);
+    assert_eq!((&letter["to"], &letter["text"]), (&json!("ann"), &json!("one two three four")));
+    admin.close().await;
+    gateway.stop().await;
+    assert_eq!(post.left().len(), 1, "once");
 }
 
 #[tokio::test]

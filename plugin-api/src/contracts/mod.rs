@@ -9,7 +9,7 @@
 //! | `channel.<id>.send` and more | a message channel | `send`, `channels` | [`channel`] |
 //! | `send.deliver` | `send` | `channels`, `agent`, `cron` | [`channel::Deliver`], [`channel::Delivered`] |
 //! | `channels.inbound` | `channels` | a message channel | [`channel::Inbound`], [`channel::Taken`] |
-//! | `agent.run`, `agent.abort`, `agent.runs` | `agent` | `cron`, `channels`, `heartbeat`, doors | [`run`] |
+//! | `agent.run`, `agent.abort`, `agent.runs`, `agent.wait` | `agent` | `cron`, `channels`, `heartbeat`, `hooks`, `chat`, doors | [`run`] |
 //! | `agents.get` | `agents` | `agent` | [`run::AgentId`], [`run::AgentRecord`] |
 //! | `session.store.*` | `sessions` | `agent`, `chat`, `send` | [`session`] |
 //!

@@ -4,9 +4,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::message::Usage;
+use crate::Host;
 
 /// Parameters of `agent.run`. The answer comes in two: [`RunAccepted`] as the interim one, [`RunOutcome`] as the final
 /// one. The run goes on when nobody waits for it any more; the same `runId` again joins it, or gives its outcome.
@@ -180,6 +181,44 @@ pub struct ActiveRun {
     pub has_begun: bool,
     /// Why it runs: `client`, or as [`RunRequest::origin`].
     pub origin: String,
+}
+
+/// Result of `agent.wait`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waited {
+    /// The run.
+    pub run_id: String,
+    /// `ok`, `error`, or `timeout` when it has not ended.
+    pub status: String,
+    /// When it began, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub started_at: Option<u64>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub ended_at: Option<u64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub error: Option<String>,
+    /// Why it was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub stop_reason: Option<String>,
+}
+
+/// Whether `agent` still has a run, or its outcome: asked for again, such a run is not begun anew.
+pub async fn is_known(host: &Host, run_id: &str) -> bool {
+    let asked = json!({ "runId": run_id, "timeoutMs": 0 });
+    if let Ok(waited) = host.invoke("agent.wait", &asked).send::<Waited>().await
+        && waited.status != "timeout"
+    {
+        return true;
+    }
+    let active = host.invoke("agent.runs", &RunsOf::default()).send::<ActiveRuns>().await;
+    active.is_ok_and(|active| active.runs.iter().any(|active| active.run_id == run_id))
 }
 
 /// Parameters of `agents.get`: an agent, or the default one.

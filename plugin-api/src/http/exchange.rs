@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::wire::{Came, Line};
-use super::{Response, WebSocket};
+use super::{FORWARDING_HEADERS, Response, WebSocket};
 use crate::abi::*;
 
 /// A request that was not answered yet. Let go of unanswered, it is answered with status 500.
@@ -111,6 +111,12 @@ impl Exchange {
     /// Whether the client is on this machine.
     pub fn is_local(&self) -> bool {
         self.flags & GWP_HTTP_REQ_LOCAL != 0
+    }
+
+    /// Whether the client is on this machine with no proxy and no browser in between: what the gateway's own lockouts spare.
+    pub fn is_direct(&self) -> bool {
+        let is_passed_on = FORWARDING_HEADERS.iter().any(|name| self.header(name).is_some());
+        self.is_local() && !is_passed_on && self.header("origin").is_none()
     }
 
     /// Whether it asks for a WebSocket.

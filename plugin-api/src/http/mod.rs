@@ -40,6 +40,9 @@ pub use websocket::{Message, WebSocket};
 
 use crate::host::HostError;
 
+/// Headers, in lower case, by which a proxy speaks about the request before it.
+pub const FORWARDING_HEADERS: [&str; 4] = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "forwarded"];
+
 /// How a handler ends: `Ok` when it has answered.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 use plugin_api::abi::extension;
 use plugin_api::catalogue::GatewayInfo;
 use plugin_api::contracts::keys::Names;
-use plugin_api::contracts::run::{AbortRuns, Aborted, ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::run::{AbortRuns, Aborted, ActiveRuns, RunOutcome, RunRequest, RunsOf, Waited, status};
 use plugin_api::contracts::{Message, Part, role};
 use plugin_api::{
     Call, CreateError, EventSpec, HeardEvent, Host, Idempotency, Manifest, Method, MethodError, MethodSpec, Methods,
@@ -42,7 +42,7 @@ use book::Book;
 use config::AgentConfig;
 use desk::{Desk, Run};
 use events::{AGENT, AgentEvent};
-use params::{AgentParams, AgentResult, WaitParams, Waited};
+use params::{AgentParams, AgentResult, WaitParams, waited};
 use shared::Shared;
 use signal::Signal;
 use store::Store;
@@ -389,16 +389,16 @@ impl Agent {
             None => self.desk().expect(&run_id),
         };
         if let Some(outcome) = ended.get() {
-            return Ok(Waited::of(&outcome));
+            return Ok(waited(&outcome));
         }
         if !time.is_zero()
             && let signal::First::Left(outcome) = signal::first(ended.wait(), self.host.sleep(time)).await
         {
-            return Ok(Waited::of(&outcome));
+            return Ok(waited(&outcome));
         }
         // It may have been a run of an instance that a reload replaced, whose end is in the book alone.
         match self.known(&run_id).await?.and_then(|ended| ended.get()) {
-            Some(outcome) => Ok(Waited::of(&outcome)),
+            Some(outcome) => Ok(waited(&outcome)),
             None => Ok(Waited { run_id, status: "timeout".to_string(), ..Waited::default() }),
         }
     }

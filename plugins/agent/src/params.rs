@@ -1,7 +1,7 @@
 //! Parameters and results on the wire.
 
 use plugin_api::contracts::Usage;
-use plugin_api::contracts::run::{RunOutcome, status};
+use plugin_api::contracts::run::{RunOutcome, Waited, status};
 use plugin_api::lenient;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,49 +187,21 @@ pub struct WaitParams {
     pub timeout_ms: Option<u64>,
 }
 
-/// Result of `agent.wait`.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Waited {
-    /// The run.
-    pub run_id: String,
-    /// `ok`, `error`, or `timeout` when it has not ended.
-    pub status: String,
-    /// When it began, in milliseconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    pub started_at: Option<u64>,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    pub ended_at: Option<u64>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub error: Option<String>,
-    /// Why it was stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub stop_reason: Option<String>,
-}
-
-impl Waited {
-    /// A run that ended like this. Only a run that ended by itself is `ok`; one whose own time was over is not the
-    /// `timeout` of whoever waits.
-    pub fn of(outcome: &RunOutcome) -> Self {
-        let ok = outcome.status == status::OK;
-        let error = match outcome.status.as_str() {
-            status::OK => None,
-            status::ABORTED => Some("the run was stopped".to_string()),
-            _ => Some(error_of(outcome)),
-        };
-        Waited {
-            run_id: outcome.run_id.clone(),
-            status: if ok { "ok" } else { "error" }.to_string(),
-            started_at: outcome.started_at,
-            ended_at: Some(outcome.ended_at),
-            error,
-            stop_reason: outcome.stop_reason.clone(),
-        }
+/// What is said of a run that ended like this. Only a run that ended by itself is `ok`; one whose own time was over is not the
+/// `timeout` of whoever waits.
+pub fn waited(outcome: &RunOutcome) -> Waited {
+    let ok = outcome.status == status::OK;
+    let error = match outcome.status.as_str() {
+        status::OK => None,
+        status::ABORTED => Some("the run was stopped".to_string()),
+        _ => Some(error_of(outcome)),
+    };
+    Waited {
+        run_id: outcome.run_id.clone(),
+        status: if ok { "ok" } else { "error" }.to_string(),
+        started_at: outcome.started_at,
+        ended_at: Some(outcome.ended_at),
+        error,
+        stop_reason: outcome.stop_reason.clone(),
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_api::Spawned;
-use plugin_api::contracts::run::{ActiveRuns, RunsOf, status};
-use serde::Deserialize;
+use plugin_api::contracts::run::{ActiveRuns, RunsOf, Waited, status};
 use serde_json::{Map, Value, json};
 
 use crate::Chat;
@@ -15,17 +14,6 @@ use crate::params::AgentEvent;
 
 /// The pause between two looks at what `agent` has.
 const PAUSE: Duration = Duration::from_secs(60);
-
-/// Result of `agent.wait`, as far as it is looked at.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Waited {
-    status: String,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    stop_reason: Option<String>,
-}
 
 impl Chat {
     /// Looks for such runs now and then.
@@ -52,36 +40,34 @@ impl Chat {
         for run_id in lost {
             let params = json!({ "runId": run_id, "timeoutMs": 0 });
             if let Ok(waited) = self.host.invoke("agent.wait", &params).send::<Waited>().await {
-                self.ended(&waited.ending(run_id));
+                self.ended(&ending(run_id, waited));
             }
         }
     }
 }
 
-impl Waited {
-    /// The end as its event would have told it.
-    fn ending(self, run_id: String) -> AgentEvent {
-        let (how, error) = match (self.status.as_str(), self.stop_reason.as_deref()) {
-            ("ok", _) => (status::OK, None),
-            // It does not run and has no outcome.
-            ("timeout", _) => (status::ERROR, Some("how the run ended is not known".to_string())),
-            (_, Some("timeout")) => (status::TIMEOUT, self.error),
-            (_, Some(_)) => (status::ABORTED, None),
-            (_, None) => (status::ERROR, self.error),
-        };
-        let data = match json!({ "status": how, "error": error, "stopReason": self.stop_reason }) {
-            Value::Object(data) => data,
-            _ => Map::new(),
-        };
-        AgentEvent {
-            run_id,
-            // The run's own number is larger.
-            seq: 0,
-            stream: "lifecycle".to_string(),
-            session_key: None,
-            agent_id: None,
-            is_heartbeat: false,
-            data,
-        }
+/// The end as its event would have told it.
+fn ending(run_id: String, waited: Waited) -> AgentEvent {
+    let (how, error) = match (waited.status.as_str(), waited.stop_reason.as_deref()) {
+        ("ok", _) => (status::OK, None),
+        // It does not run and has no outcome.
+        ("timeout", _) => (status::ERROR, Some("how the run ended is not known".to_string())),
+        (_, Some("timeout")) => (status::TIMEOUT, waited.error),
+        (_, Some(_)) => (status::ABORTED, None),
+        (_, None) => (status::ERROR, waited.error),
+    };
+    let data = match json!({ "status": how, "error": error, "stopReason": waited.stop_reason }) {
+        Value::Object(data) => data,
+        _ => Map::new(),
+    };
+    AgentEvent {
+        run_id,
+        // The run's own number is larger.
+        seq: 0,
+        stream: "lifecycle".to_string(),
+        session_key: None,
+        agent_id: None,
+        is_heartbeat: false,
+        data,
     }
 }

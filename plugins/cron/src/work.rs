@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use plugin_api::contracts::channel::{Deliver, Delivered, LAST};
-use plugin_api::contracts::run::{ActiveRuns, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::run::{RunOutcome, RunRequest, is_known, status};
 use plugin_api::{InvokeReply, MethodError};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::job::{Job, Payload, PostMode, WakeMode};
@@ -57,7 +56,7 @@ impl Cron {
 
     /// Has the agent run, or joins the run that it has already.
     async fn ask(&self, request: RunRequest, run: &Run, again: bool, fresh: bool) -> Result<RunOutcome, String> {
-        if again && run.accepted && !self.is_known(run).await {
+        if again && run.accepted && !is_known(&self.host, &run.run_id).await {
             return Err(INTERRUPTED.to_string());
         }
         if fresh && !again {
@@ -81,21 +80,6 @@ impl Cron {
                 InvokeReply::Final(Err(error)) => return Err(sentence(&error)),
             }
         }
-    }
-
-    /// Whether the agent still has this run, or its outcome.
-    async fn is_known(&self, run: &Run) -> bool {
-        #[derive(Deserialize)]
-        struct Waited {
-            status: String,
-        }
-        let asked = json!({ "runId": run.run_id, "timeoutMs": 0 });
-        match self.host.invoke("agent.wait", &asked).send::<Waited>().await {
-            Ok(waited) if waited.status != "timeout" => return true,
-            _ => {}
-        }
-        let active = self.host.invoke("agent.runs", &RunsOf::default()).send::<ActiveRuns>().await;
-        active.is_ok_and(|active| active.runs.iter().any(|active| active.run_id == run.run_id))
     }
 
     /// The session that a job runs in.

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use plugin_api::contracts::channel::{Deliver, Delivered, LAST, NO_TARGET};
-use plugin_api::contracts::run::{ActiveRuns, AgentId, AgentRecord, RunOutcome, RunRequest, RunsOf, status};
+use plugin_api::contracts::run::{ActiveRuns, AgentId, AgentRecord, RunOutcome, RunRequest, RunsOf, is_known, status};
 use plugin_api::{InvokeReply, MethodError, NoParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -79,7 +79,10 @@ impl Heartbeat {
     pub(crate) async fn beat_on(self: Arc<Self>) {
         // The one before this, which a reload or a crash cut off.
         if let Ok(Some(asked)) = self.host.kv().json::<Asked>(ASKED) {
-            self.tell(self.answered(&asked, None).await).await;
+            match is_known(&self.host, &asked.request.run_id).await {
+                true => self.tell(self.answered(&asked, None).await).await,
+                false => self.forget_asked().await,
+            }
         }
         let mut busy = false;
         loop {
@@ -195,10 +198,14 @@ impl Heartbeat {
         });
         event.ts = schemas::now_ms();
         event.duration_ms = Some(event.ts.saturating_sub(begun));
-        if let Err(error) = self.host.kv().batch().delete(ASKED).write().await {
-            self.host.warn(&format!("an answer that was passed on will be asked for again: {error}"));
-        }
+        self.forget_asked().await;
         event
+    }
+
+    async fn forget_asked(&self) {
+        if let Err(error) = self.host.kv().batch().delete(ASKED).write().await {
+            self.host.warn(&format!("an answer that nobody waits for will be asked for again: {error}"));
+        }
     }
 
     async fn run(&self, asked: &Asked, news: Option<u64>) -> Result<RunOutcome, MethodError> {

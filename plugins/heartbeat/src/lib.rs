@@ -129,6 +129,7 @@ impl Plugin for Heartbeat {
             .invokes(&[
                 "agent.run",
                 "agent.runs",
+                "agent.wait",
                 "agents.get",
                 "host.registry.list",
                 "presence.system-events",

@@ -253,7 +253,15 @@ fn an_answer_that_a_restart_cut_off_is_waited_for_again() {
     before.wait_until("what happened is read", |plugin| !asked(plugin, "presence.system-events.drain").is_empty());
     let kept = before.kv_entries();
 
-    let after = idle(kept.into_iter().fold(pending(), |harness, (key, value)| harness.kv(&key, value)));
+    let reborn = |status: &str| {
+        let waited = json!({ "runId": first.params()["runId"], "status": status });
+        let harness = pending().answer("agent.wait", waited);
+        idle(kept.iter().fold(harness, |harness, (key, value)| harness.kv(key, value.as_str())))
+    };
+    let forgotten = reborn("timeout");
+    forgotten.wait_until("it is given up", |plugin| plugin.kv("asked").is_none());
+    assert!(runs.try_recv().is_err(), "it is not begun anew");
+    let after = reborn("ok");
     let again = runs.recv().expect("the same run");
     assert_eq!(again.params(), first.params());
     let outcome = json!({ "runId": first.params()["runId"], "status": "ok", "sessionKey": "agent:main:main",

@@ -17,8 +17,6 @@ const STEP: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 /// Delayed answers at once; while there are so many, nobody's token is looked at.
 const MOST_WAITING: usize = 32;
-/// Headers of a proxy, or a browser: whoever sends one is none of this machine's own programs.
-const NOT_DIRECT: [&str; 5] = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "forwarded", "origin"];
 /// All whose address the host does not believe count as one.
 const UNTOLD: &str = "untold";
 
@@ -76,8 +74,7 @@ impl Guard {
         });
         let names = ["x-openclaw-token", "x-moltbot-token", "x-clawdbot-token"];
         let shown = bearer.or_else(|| names.iter().find_map(|name| exchange.header(name)));
-        let is_direct = exchange.is_local() && NOT_DIRECT.iter().all(|name| exchange.header(name).is_none());
-        let address = (!is_direct).then(|| exchange.head().ip.as_deref().unwrap_or(UNTOLD));
+        let address = (!exchange.is_direct()).then(|| exchange.head().ip.as_deref().unwrap_or(UNTOLD));
         self.judge(shown.map(str::trim), address, schemas::now_ms())
     }
 

@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_api::contracts::channel::{Deliver, Delivered};
-use plugin_api::contracts::run::{ActiveRuns, RunOutcome, RunRequest, RunsOf};
+use plugin_api::contracts::run::{RunOutcome, RunRequest, is_known};
 use plugin_api::http::Response;
 use plugin_api::{InvokeReplies, InvokeReply, MethodError, Spawned};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::once::Ticket;
@@ -106,26 +105,11 @@ impl Hooks {
 
     /// Asks for a run that the agent has already, and for no other one.
     async fn join(&self, run_id: &str, order: &AgentOrder) -> Option<(InvokeReply, InvokeReplies)> {
-        if !self.is_known(run_id).await {
+        if !is_known(&self.host, run_id).await {
             return None;
         }
         let mut replies = self.host.invoke("agent.run", &request(run_id, order)).replies();
         Some((replies.next().await, replies))
-    }
-
-    /// Whether the agent still has this run, or its outcome.
-    async fn is_known(&self, run_id: &str) -> bool {
-        #[derive(Deserialize)]
-        struct Waited {
-            status: String,
-        }
-        let asked = json!({ "runId": run_id, "timeoutMs": 0 });
-        match self.host.invoke("agent.wait", &asked).send::<Waited>().await {
-            Ok(waited) if waited.status != "timeout" => return true,
-            _ => {}
-        }
-        let active = self.host.invoke("agent.runs", &RunsOf::default()).send::<ActiveRuns>().await;
-        active.is_ok_and(|active| active.runs.iter().any(|active| active.run_id == run_id))
     }
 
     /// All is done.
