@@ -153,8 +153,6 @@ pub fn name_stall(gateway: &Gateway, call: &mut OpenCall) {
     call.stage = Stage::Stalled;
     let (method, plugin) = (&call.method.spec.name, call.method.owner());
     if is_checked_in_place(&call.method) {
-        call.method.metrics.stalls.increment(1);
-        gateway.metrics.limit_hit("worker_stall_ms");
         tracing::warn!(method, plugin, ?held, "a method keeps a thread of its plugin's");
     } else {
         tracing::warn!(method, plugin, ?held, "a method is blocking a worker");

@@ -114,7 +114,7 @@ async fn a_refresh_is_broadcast_and_raises_the_version() {
 
 #[tokio::test]
 async fn ticks_come_between_the_answers_under_load() {
-    const INTERVAL: u64 = 200;
+    const INTERVAL: u64 = 500;
     let config = format!("[gateway.limits]\ntick_interval_ms = {INTERVAL}\nmax_in_flight = 10000");
     let gateway = Gateway::with_config(&config).await;
     let mut quiet = gateway.node(&Key::new(1)).await;
@@ -140,7 +140,7 @@ async fn ticks_come_between_the_answers_under_load() {
     // One that is late is made up for, as long as it comes before the next one; a machine that has no time for longer than
     // that leaves some out, which must not be the rule.
     let (due, heard) = ((last - first) / INTERVAL, busy_heard.len() as u64 - 1);
-    assert!(2 * heard >= due, "{heard} ticks of {due} in {busy_heard:?}");
+    assert!(heard + due / 4 >= due, "{heard} ticks of {due} in {busy_heard:?}");
     quiet.close().await;
     busy.close().await;
 }

@@ -231,7 +231,7 @@ async fn the_operator_takes_grants_away() {
 
 #[tokio::test]
 async fn a_plugin_on_the_pool_may_block() {
-    let gateway = gateway("[plugins.spike]\nisolation = \"pool\"").await;
+    let gateway = gateway("[plugins.spike]\nisolation = \"pool\"\n[gateway.limits]\nworker_stall_ms = 50").await;
     let mut client = gateway.admin().await;
     let slow = client.request("spike.block", json!({ "ms": 300 })).await;
     client.ok("spike.effects", json!({})).await;
@@ -240,6 +240,8 @@ async fn a_plugin_on_the_pool_may_block() {
     let error = client.refused("spike.timeout", json!({ "run": "late" })).await;
     assert_eq!(error.message, "spike.timeout timed out after 150 ms");
     client.ok("spike.dropped", json!({ "run": "late" })).await;
+    let stalls = "clawhost_worker_stalls_total{method=\"spike.block\",plugin=\"spike\"}";
+    assert_eq!(gateway.metric(stalls).await, 0.0);
     for said in ["kept a worker too long", "is blocking a worker"] {
         let lines = gateway.log_lines(said);
         assert!(!lines.iter().any(|line| line.contains("spike.block")), "{lines:?}");
