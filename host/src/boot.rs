@@ -2,7 +2,7 @@
 //! it listens last. And takes it down in the order the protocol asks for.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -242,7 +242,13 @@ pub(crate) fn description(gateway: &Gateway) -> Result<LocalGateway, StartError>
         started_at_ms: gateway.facts.started_at_ms,
         auth,
         tls_fingerprint: gateway.tls.as_ref().map(Tls::fingerprint),
+        config: Some(whole_path(&gateway.config.followed())),
     })
+}
+
+/// The same file for who looks from another folder.
+fn whole_path(file: &Path) -> PathBuf {
+    file.canonicalize().or_else(|_| std::path::absolute(file)).unwrap_or_else(|_| file.to_path_buf())
 }
 
 fn scheme(gateway: &Gateway) -> &'static str {

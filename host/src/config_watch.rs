@@ -31,9 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Follows the file and the signal until the gateway ends.
 pub async fn follow(gateway: Arc<Gateway>, mut hangup: Signal) {
     let (touched, mut touches) = mpsc::channel(1);
-    let file = gateway.config.file.as_ref().map(|file| file.path.as_path());
     // Held as long as this runs: dropping it ends the watch.
-    let _watcher = file.and_then(|file| watch(file, touched));
+    let _watcher = watch(&gateway.config.followed(), touched);
     // It may have changed between the start and the watch, and somebody may be at it right now.
     let whole = settled(&gateway, &mut touches).await;
     take_over(&gateway, false, whole).await;

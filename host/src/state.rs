@@ -47,6 +47,8 @@ pub struct LocalGateway {
     pub auth: LocalAuth,
     /// Fingerprint of its certificate, if it speaks TLS.
     pub tls_fingerprint: Option<String>,
+    /// The configuration that it follows, which need not be there yet; absent from gateways that do not say.
+    pub config: Option<PathBuf>,
 }
 
 /// How a client of the same owner authenticates.
@@ -192,6 +194,9 @@ impl LocalGateway {
         if let Some(fingerprint) = &self.tls_fingerprint {
             described["tlsFingerprint"] = json!(fingerprint);
         }
+        if let Some(config) = &self.config {
+            described["configPath"] = json!(config.to_string_lossy());
+        }
         described
     }
 
@@ -209,6 +214,7 @@ impl LocalGateway {
                 _ => return None,
             },
             tls_fingerprint: value["tlsFingerprint"].as_str().map(str::to_string),
+            config: value["configPath"].as_str().map(PathBuf::from),
         })
     }
 }
@@ -370,6 +376,7 @@ mod tests {
             started_at_ms: 5,
             auth: LocalAuth::Token(Secret::new("hunter2")),
             tls_fingerprint: Some("sha256:00".to_string()),
+            config: Some("/etc/own.toml".into()),
         }
     }
 

@@ -83,6 +83,35 @@ fn a_plugin_in_c_goes_from_a_template_to_an_answer() {
     assert_eq!(std::fs::read_to_string(&config).expect("it is there"), written);
 }
 
+/// Wherever somebody is who adds a plugin: what is written is what the running gateway follows, and it takes it up.
+#[test]
+fn a_plugin_is_added_to_the_gateway_that_is_running() {
+    if Compiler::find(Language::C).is_none() {
+        return;
+    }
+    for configured in [true, false] {
+        let workshop = workshop();
+        works(&workshop, "clawhost plugins new my-echo --lang c\ncd my-echo\nmake");
+        if configured {
+            workshop.home.configure("# of the gateway\n");
+        }
+        let gateway = workshop.home.start();
+        let added = works(&workshop, "cd my-echo\nclawhost plugins add my-echo.so");
+        assert!(added.contains("takes this up at once"), "{added}");
+        let folder = if configured { workshop.home.path().to_path_buf() } else { workshop.home.state() };
+        let written = std::fs::read_to_string(folder.join("config.toml")).expect("it is there");
+        assert_eq!((written.contains("[plugins.my-echo]"), written.contains("# of the gateway")), (true, configured));
+        assert!(!workshop.home.path().join("my-echo/config.toml").exists());
+        gateway.wait_for("a plugin was changed");
+        let answer = works(&workshop, r#"clawhost call my-echo.repeat --params '{"text": "hello"}' --json"#);
+        assert_eq!(answer, "{\"text\":\"hello\"}\n");
+
+        std::fs::write(workshop.home.path().join("other.toml"), "").expect("a file can be written");
+        let elsewhere = works(&workshop, "clawhost plugins add my-echo/my-echo.so --config other.toml");
+        assert!(elsewhere.contains("does not read this file, but") && elsewhere.contains("config.toml"), "{elsewhere}");
+    }
+}
+
 #[test]
 fn a_gateway_for_one_plugin_says_how_to_call_it() {
     if Compiler::find(Language::C).is_none() {

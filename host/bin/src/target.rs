@@ -266,6 +266,7 @@ mod tests {
             started_at_ms: 5,
             auth,
             tls_fingerprint: None,
+            config: None,
         }
     }
 

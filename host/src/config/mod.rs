@@ -67,6 +67,8 @@ pub struct ConfigFile {
     pub text: Secret,
     /// SHA-256 of the text in lower-case hex.
     pub sha256: String,
+    /// Whether a flag or a variable named it, so that no other one is meant.
+    pub is_named: bool,
 }
 
 impl Config {
@@ -96,6 +98,7 @@ impl Config {
             sha256: hex(&Sha256::digest(found.text.as_bytes())),
             text: Secret::new(found.text),
             path: found.path,
+            is_named: found.is_named,
         });
         Ok(Config::new(file, gateway, contents.plugins, &contents.values))
     }
@@ -109,6 +112,12 @@ impl Config {
         let shown_plugins: Map<_, _> = plugins.iter().map(|(id, plugin)| (id.clone(), plugin.redacted())).collect();
         let shown = json!({"gateway": settings::redacted(values, &gateway), "plugins": shown_plugins});
         Config { warnings: warnings(&gateway), file, gateway, plugins, shown }
+    }
+
+    /// The file that a gateway follows: the one it came from, else where one would be read from as soon as it is there.
+    pub fn followed(&self) -> PathBuf {
+        let file = self.file.as_ref().map(|file| file.path.clone());
+        file.unwrap_or_else(|| self.gateway.state_dir.join("config.toml"))
     }
 
     /// Refuses tables of plugins that do not exist: `known` are linked in, the others need a file and a name of the form

@@ -50,6 +50,7 @@ pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    pub(super) is_named: bool,
 }
 
 /// The file to read, or none: the one that was named, else the first that exists in the usual places.
@@ -64,13 +65,13 @@ pub(super) fn find_file(overrides: &Overrides, env: Environment<'_>) -> Result<O
             return refuse("this gateway is configured in TOML, not JSON".to_string());
         }
         return match read_text(&path) {
-            Ok(text) => Ok(Some(Found { path, text })),
+            Ok(text) => Ok(Some(Found { path, text, is_named: true })),
             Err(error) => refuse(format!("cannot read the configuration: {error}")),
         };
     }
     for path in [PathBuf::from("config.toml"), state_dir_hint(overrides, env).join("config.toml")] {
         match read_text(&path) {
-            Ok(text) => return Ok(Some(Found { path, text })),
+            Ok(text) => return Ok(Some(Found { path, text, is_named: false })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(alone(format!("{}: cannot read the configuration: {error}", path.display()))),
         }

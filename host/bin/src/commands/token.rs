@@ -83,6 +83,7 @@ mod tests {
             started_at_ms: 1,
             auth: LocalAuth::Token(Secret::new("by flag")),
             tls_fingerprint: None,
+            config: None,
         };
         state.publish(&running).unwrap();
         assert!(show().unwrap().matches("by flag"), "what runs counts, not what a restart would change");

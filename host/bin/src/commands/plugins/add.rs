@@ -1,6 +1,6 @@
 //! `clawhost plugins add`: from a file to a plugin in the configuration, with a look at what it is and what it wants.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -62,18 +62,21 @@ pub fn run(args: AddArgs, context: &Context) -> Result<(), Failure> {
 }
 
 fn say(manifest: &Manifest, place: &Place, is_update: bool, context: &Context) -> Result<(), Failure> {
-    let running = read_gateway_json(&place.state_dir).is_some();
+    let Place { path, followed, .. } = place;
     if context.json {
-        let said = json!({ "id": manifest.id, "version": manifest.version, "config": place.path, "updated": is_update,
-                           "running": running });
+        let said = json!({ "id": manifest.id, "version": manifest.version, "config": path, "updated": is_update,
+                           "running": followed.is_some() });
         return print(&format!("{said}\n"));
     }
     let done = if is_update { "updated" } else { "wrote" };
-    let effect = match running {
-        true => "the gateway that is running watches its configuration: it takes this up at once",
-        false => "the next start takes this up",
+    let effect = match followed {
+        Some(followed) if followed == path => {
+            "the gateway that is running watches its configuration: it takes this up at once".to_string()
+        }
+        Some(followed) => format!("the gateway that is running does not read this file, but {}", followed.display()),
+        None => "the next start takes this up".to_string(),
     };
-    print(&format!("{done} [plugins.{}] in {}; {effect}\n", clean(&manifest.id), place.path.display()))
+    print(&format!("{done} [plugins.{}] in {}; {effect}\n", clean(&manifest.id), path.display()))
 }
 
 /// The manifest, of a plugin that a table of its own can switch on.
@@ -114,22 +117,28 @@ fn confirm(id: &str, wanted: &Grants) -> Result<(), Failure> {
 struct Place {
     path: PathBuf,
     text: String,
-    state_dir: PathBuf,
+    /// The file that the gateway which is running follows.
+    followed: Option<PathBuf>,
 }
 
 impl Place {
-    /// The file that a gateway started here would read; the one in the state folder if there is none yet.
+    /// The file that is named; else the one that the gateway which is running follows, wherever it was started; else the
+    /// one that a gateway started here would follow.
     fn find(context: &Context) -> Result<Self, Failure> {
         let config = Config::load(context.target.overrides(), |name| std::env::var(name).ok());
         let config = config.map_err(|error| Failure::usage(error.to_string()))?;
-        let state_dir = config.gateway.state_dir.clone();
-        let (path, text) = match config.file {
-            Some(file) => (file.path, file.text.expose().to_string()),
-            None => (state_dir.join("config.toml"), String::new()),
+        let here = config.followed();
+        let running = read_gateway_json(&config.gateway.state_dir);
+        // A gateway that does not say is taken to follow what one that is started here would.
+        let followed = running.map(|running| whole(running.config.unwrap_or_else(|| here.clone())));
+        let is_named = config.file.is_some_and(|file| file.is_named);
+        let path = whole(followed.clone().filter(|_| !is_named).unwrap_or(here));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Failure::usage(format!("{}: cannot be read: {error}", path.display()))),
         };
-        // The file itself is replaced, not a link to it.
-        let path = path.canonicalize().unwrap_or(path);
-        Ok(Place { path, text, state_dir })
+        Ok(Place { path, text, followed })
     }
 
     /// Replaces the file at once and as a whole, if it is right; who may read it stays as it is.
@@ -140,6 +149,11 @@ impl Place {
         replace(&self.path, text)
             .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", self.path.display())))
     }
+}
+
+/// The file itself is replaced, not a link to it.
+fn whole(path: PathBuf) -> PathBuf {
+    path.canonicalize().unwrap_or(path)
 }
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
