@@ -62,10 +62,10 @@ struct Arguments {
     /// Memory that it may gain in all from then on, in KiB.
     #[arg(long, default_value_t = judge::MAX_GROWTH_KIB)]
     max_growth_kib: f64,
-    /// Lose the first frame of the gateway that holds this, to see that it is missed.
+    /// Lose the first frame of each connection that holds this, to see that it is missed.
     #[arg(long, conflicts_with = "double")]
     lose: Option<String>,
-    /// Pass the first frame of the gateway that holds this on twice, to see that it is noticed.
+    /// Pass the first frame of each connection that holds this on twice, to see that it is noticed.
     #[arg(long)]
     double: Option<String>,
     /// The gateway's program; `clawhost` beside this one if absent.

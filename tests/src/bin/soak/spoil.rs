@@ -1,7 +1,6 @@
-//! A network that loses or doubles one frame of the gateway: whoever relies on this tool can see that it notices.
+//! A network that loses or doubles one frame of each connection: whoever relies on this tool can see that it notices.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clawhost_tests::support::frame_header;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,11 +11,11 @@ use crate::Arguments;
 
 /// What becomes of which frame.
 pub struct Spoil {
-    /// The first one that holds this, on any connection.
+    /// The first one of each connection that holds this. One of any connection would not do: who leaves before the next
+    /// event cannot miss the last.
     part: String,
     /// How often it arrives.
     times: usize,
-    is_done: AtomicBool,
 }
 
 impl Spoil {
@@ -26,7 +25,7 @@ impl Spoil {
             (None, Some(part)) => (part.clone(), 2),
             (None, None) => return None,
         };
-        Some(Arc::new(Spoil { part, times, is_done: AtomicBool::new(false) }))
+        Some(Arc::new(Spoil { part, times }))
     }
 
     /// Stands between everybody and the gateway on this port: the port to come to instead.
@@ -64,10 +63,11 @@ impl Spoil {
             }
         };
         let has_frames = bytes.starts_with(b"HTTP/1.1 101");
+        let mut is_done = false;
         to.write_all(&bytes[..head]).await?;
         bytes.drain(..head);
         loop {
-            while let Some(frame) = self.first(&mut bytes, has_frames) {
+            while let Some(frame) = self.first(&mut bytes, has_frames, &mut is_done) {
                 to.write_all(&frame).await?;
             }
             if from.read_buf(&mut bytes).await? == 0 {
@@ -77,7 +77,7 @@ impl Spoil {
     }
 
     /// Takes what can be passed on: one whole frame, as often as it shall arrive, or whatever is there.
-    fn first(&self, bytes: &mut Vec<u8>, has_frames: bool) -> Option<Vec<u8>> {
+    fn first(&self, bytes: &mut Vec<u8>, has_frames: bool, is_done: &mut bool) -> Option<Vec<u8>> {
         if !has_frames {
             return (!bytes.is_empty()).then(|| std::mem::take(bytes));
         }
@@ -86,8 +86,9 @@ impl Spoil {
             return None;
         }
         let frame: Vec<u8> = bytes.drain(..start + length).collect();
-        let is_it = String::from_utf8_lossy(&frame[start..]).contains(&self.part);
-        let times = if is_it && !self.is_done.swap(true, Ordering::AcqRel) { self.times } else { 1 };
+        let is_it = !*is_done && String::from_utf8_lossy(&frame[start..]).contains(&self.part);
+        *is_done |= is_it;
+        let times = if is_it { self.times } else { 1 };
         Some(frame.repeat(times))
     }
 }
