@@ -14,6 +14,8 @@ use crate::secret::Secret;
 const LOCK: &str = "gateway.lock";
 const DESCRIPTION: &str = "gateway.json";
 const TOKEN: &str = "token";
+/// Ends the names of files that are not yet written to their end.
+const UNFINISHED: &str = ".new";
 /// Names by which a folder is known to be a gateway's own.
 const OWN_NAMES: [&str; 7] = [LOCK, DESCRIPTION, TOKEN, "state.db", "gateway.key", "config.toml", "logs"];
 /// A command line that looks whether a gateway runs holds the lock for an instant; a start waits that long.
@@ -92,6 +94,7 @@ impl StateDir {
         // What a killed gateway left behind describes nobody.
         let description = path.join(DESCRIPTION);
         remove_if_there(&description).map_err(|error| failed(&description, "cannot remove", error))?;
+        remove_unfinished(path);
         Ok(StateDir { path: path.to_path_buf(), _lock: lock })
     }
 
@@ -262,7 +265,7 @@ pub fn has_shared_token(state_dir: &Path) -> bool {
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file name is needed"))?;
-    let temporary = folder.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    let temporary = folder.join(format!(".{}.{}{UNFINISHED}", name.to_string_lossy(), std::process::id()));
     remove_if_there(&temporary)?;
     let written = open_private(OpenOptions::new().write(true).create_new(true), &temporary).and_then(|mut file| {
         file.write_all(content)?;
@@ -275,6 +278,17 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     written?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes what a gateway was writing when it was killed: such a file is read by nobody and may hold a secret.
+fn remove_unfinished(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_unfinished = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED));
+        if is_unfinished && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(%error, file = %entry.path().display(), "an unfinished file cannot be deleted");
+        }
+    }
 }
 
 /// Opens a file, with access for its owner only if it is made now.
@@ -437,7 +451,10 @@ mod tests {
         drop(StateDir::open(&path).unwrap());
         write_private(&path.join(DESCRIPTION), &serde_json::to_vec(&example().to_json()).unwrap()).unwrap();
         assert!(read_gateway_json(&path).is_none(), "nobody holds the lock");
+        let unfinished = path.join(".gateway.json.1.new");
+        fs::write(&unfinished, "a secret").unwrap();
         let state = StateDir::open(&path).unwrap();
+        assert!(!unfinished.exists(), "what was being written is read by nobody");
         assert!(read_gateway_json(state.path()).is_none(), "the new gateway has not said where it is");
     }
 
