@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::driver::{Driver, Outgoing};
@@ -19,6 +20,8 @@ use crate::{ClientError, ConnectOptions, EventStream, Hello, StoredToken, TokenK
 
 /// Frames that wait for the socket.
 const OUTGOING_BUFFER: usize = 256;
+/// How long a close may take before the socket is dropped as it is.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A connection that was let in. Clones are handles to the same one; it closes when the last is dropped.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ struct Inner {
     events: broadcast::WeakSender<crate::Event>,
     first_stream: Mutex<Option<EventStream>>,
     closed: watch::Receiver<Option<ClientError>>,
+    driver: AbortHandle,
     request_timeout: Duration,
 }
 
@@ -172,9 +176,16 @@ impl Connection {
     /// Closes with this code and reason; a reason longer than the protocol allows is cut.
     pub async fn close_with(&self, code: u16, reason: &str) {
         let reason = reason[..reason.floor_char_boundary(MAX_CLOSE_REASON)].to_string();
-        // Fails when the connection is over already, which is as good.
-        let _ = self.inner.outgoing.send(Outgoing::Close { code, reason }).await;
-        self.closed().await;
+        let closing = async {
+            // Fails when the connection is over already, which is as good.
+            let _ = self.inner.outgoing.send(Outgoing::Close { code, reason }).await;
+            self.closed().await;
+        };
+        // A gateway that reads nothing takes no close frame either.
+        if timeout(CLOSE_LIMIT, closing).await.is_err() {
+            self.inner.driver.abort();
+            self.closed().await;
+        }
     }
 
     async fn send(&self, id: &str, method: &str, params: Option<&RawValue>) -> Result<(), ClientError> {
@@ -199,23 +210,24 @@ impl Connection {
         let (events, first_stream) = broadcast::channel(options.event_buffer);
         let (closed_sender, closed) = watch::channel(None);
         let pending = Arc::new(Pending::default());
-        let inner = Inner {
-            pending: pending.clone(),
-            outgoing,
-            events: events.downgrade(),
-            first_stream: Mutex::new(Some(EventStream::new(first_stream))),
-            closed,
-            request_timeout: options.request_timeout,
-            hello,
-        };
-        let mut driver = Driver::new(socket, outgoing_receiver, pending, events, closed_sender);
+        let weak_events = events.downgrade();
+        let mut driver = Driver::new(socket, outgoing_receiver, pending.clone(), events, closed_sender);
         driver.tap = options.tap.clone();
-        let patience = Duration::from_millis(inner.hello.policy.tick_interval_ms.clamp(1, 86_400_000) * 2);
+        let patience = Duration::from_millis(hello.policy.tick_interval_ms.clamp(1, 86_400_000) * 2);
         driver.patience = options.tick_watchdog.then_some(patience);
         for event in early {
             driver.hear(event);
         }
-        tokio::spawn(driver.run());
+        let inner = Inner {
+            pending,
+            outgoing,
+            events: weak_events,
+            first_stream: Mutex::new(Some(EventStream::new(first_stream))),
+            closed,
+            driver: tokio::spawn(driver.run()).abort_handle(),
+            request_timeout: options.request_timeout,
+            hello,
+        };
         Connection { inner: Arc::new(inner) }
     }
 }

@@ -226,7 +226,7 @@ impl Driver {
     }
 }
 
-/// Also after a panic in a frame tap: nobody waits for an answer that cannot come.
+/// Also after a panic in a frame tap and a close that took too long: nobody waits for an answer that cannot come.
 impl Drop for Driver {
     fn drop(&mut self) {
         let reason = self.ending.take().unwrap_or_else(ClientError::abnormal_close);

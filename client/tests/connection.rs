@@ -185,6 +185,18 @@ async fn the_client_closes_in_order() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_reads_nothing_holds_up_no_close() {
+    let policy = json!({"policy": {"maxPayload": 67_108_864, "maxBufferedBytes": 4096, "tickIntervalMs": 30_000}});
+    let (connection, _peer) = connected(|options| options, policy).await;
+    // More than there is room for on the way.
+    let big = "x".repeat(16 * 1024 * 1024);
+    let unread = connection.request_within::<Value>("big", &big, Duration::from_millis(100)).await;
+    assert!(matches!(unread, Err(ClientError::Timeout { .. })), "{unread:?}");
+    soon(connection.close()).await;
+    assert!(connection.is_closed());
+}
+
+#[tokio::test]
 async fn events_and_gaps_come_in_order_from_the_first() {
     let (connection, mut peer) = connected(|options| options.event_buffer(8), json!({})).await;
     for seq in [1, 2, 5] {

@@ -1,11 +1,12 @@
 //! Conversations from outside, from a message to its answer and back after a restart. The agent's backend is `echo`, which
 //! says what it is told.
 
-use std::io::Write;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use clawhost_tests::program::Home;
 use clawhost_tests::support::{Client, Connect, Gateway, PATIENCE};
+use client::{ConnectOptions, Connection};
 use serde_json::{Value, json};
 
 const AT_ONCE: &str = "[plugins.echo.config]\nword_ms = 0\n";
@@ -220,6 +221,85 @@ fn the_command_line_talks() {
     assert_eq!(deleted.out, "deleted agent:main:side\n", "{deleted:?}");
     let gone = home.run("sessions delete agent:main:side");
     assert_eq!(gone.code, Some(1), "{gone:?}");
+    let gone = home.run("sessions delete agent:main:side --json");
+    assert!(gone.code == Some(1) && gone.out.contains(r#""deleted":false"#) && gone.err.is_empty(), "{gone:?}");
+}
+
+/// A conversation whose first line was answered.
+fn begun_talk(home: &Home) -> (Child, ChildStdin, BufReader<ChildStdout>) {
+    let mut command = home.command(["chat"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut chat = command.spawn().expect("the program runs");
+    let mut lines = chat.stdin.take().expect("a pipe");
+    let mut said = BufReader::new(chat.stdout.take().expect("a pipe"));
+    lines.write_all(b"one\n").expect("it reads");
+    let mut answer = String::new();
+    said.read_line(&mut answer).expect("it answers");
+    assert_eq!(answer, "one\n");
+    (chat, lines, said)
+}
+
+#[test]
+fn a_conversation_goes_on_after_more_events_than_are_kept() {
+    let home = Home::default();
+    home.configure(AT_ONCE);
+    let gateway = home.start();
+    let (mut chat, mut lines, mut said) = begun_talk(&home);
+    let meanwhile = async {
+        let options = ConnectOptions::new(&gateway.url).token(home.token()).client("cli", "cli");
+        let other = Connection::open(options.scopes(["operator.write"])).await.expect("it is let in");
+        for _ in 0..300 {
+            other.request::<Value>("talk.mode", json!({ "enabled": true })).await.expect("an answer");
+        }
+        other.close().await;
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(meanwhile);
+    // The answer to /new comes behind all of them.
+    lines.write_all(b"/new\ntwo\n").expect("it reads");
+    drop(lines);
+    let mut answer = String::new();
+    said.read_to_string(&mut answer).expect("it answers");
+    assert_eq!(answer, "two\n");
+    assert!(chat.wait().expect("it ends").success());
+}
+
+#[test]
+fn ctrl_c_ends_a_conversation_that_waits_for_a_line() {
+    let home = Home::default();
+    home.configure(AT_ONCE);
+    let _gateway = home.start();
+    let (mut chat, _lines, _said) = begun_talk(&home);
+    let asked = std::time::Instant::now();
+    let ended = loop {
+        let sent = std::process::Command::new("kill").args(["-INT", &chat.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        match chat.try_wait().expect("it can be asked") {
+            Some(ended) => break ended,
+            None if asked.elapsed() < PATIENCE => {}
+            None => {
+                let _ = chat.kill();
+                panic!("it goes on");
+            }
+        }
+    };
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn scripts_are_told_of_a_run_that_was_stopped() {
+    let home = Home::default();
+    home.configure(SLOW);
+    let _gateway = home.start();
+    let mut command = home.command(["agent", "one two", "--session", "main", "--json"]);
+    let child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
+    let asked = std::time::Instant::now();
+    while home.json("call chat.abort --params {\"sessionKey\":\"main\"}")["aborted"] != true {
+        assert!(asked.elapsed() < PATIENCE, "no run was there to be stopped");
+    }
+    let ended = child.wait_with_output().expect("it ends");
+    let told: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert_eq!((ended.status.code(), &told["result"]["meta"]["aborted"]), (Some(1), &json!(true)), "{ended:?}");
 }
 
 #[test]

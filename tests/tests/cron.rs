@@ -102,6 +102,9 @@ fn jobs_as_their_user_has_them() {
     assert!(shown(&["cron", "list", "--all"]).contains("0 9 * * * Europe/Berlin"));
     shown(&["cron", "enable", "tea"]);
     assert!(shown(&["cron", "rm", "tea"]).contains("removed"));
+    let gone = home.run("cron rm tea");
+    assert!(gone.code == Some(1) && gone.err.contains("there is no job tea"), "{gone:?}");
+    assert_eq!(home.run("cron rm tea --json").code, Some(1));
     let odd = clawhost_tests::program::Outcome::of(home.command(["cron", "add", "tea", "--text", "t"]), "cron add");
     assert_eq!(odd.code, Some(2), "{odd:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clawhost_tests::program::{Gateway, Home, Outcome};
@@ -107,6 +107,18 @@ fn exit_codes_tell_failures_from_mistakes() {
     let wrong = home.run(&format!("health --url {} --token wrong", gateway.url));
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert!(!wrong.err.contains(&home.token()), "{wrong:?}");
+}
+
+#[test]
+fn exit_codes_tell_also_when_nobody_reads_the_error() {
+    let home = Home::default();
+    for (line, code) in [("health", 1), ("call health --params {", 2)] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = home.command(line.split_whitespace());
+        let ended = command.stdout(Stdio::null()).stderr(writer).status().expect("the program runs");
+        assert_eq!(ended.code(), Some(code), "{line}");
+    }
 }
 
 #[test]

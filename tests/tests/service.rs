@@ -56,7 +56,8 @@ fn a_service_is_installed_started_and_taken_away() {
     assert!(text.contains(&format!("\"run\" \"--state-dir\" \"{}\"", state.display())), "{text}");
     assert!(text.contains("Restart=on-failure") && text.contains("RestartPreventExitStatus=2"), "{text}");
     let enable = format!("--user enable {}", unit.display());
-    assert_eq!(world.calls(), [enable.as_str(), "--user start clawhost"]);
+    let calls = [enable.as_str(), "--user stop clawhost", "--user start clawhost"];
+    assert_eq!(world.calls(), calls, "one that ran before runs on with nothing of what it was");
 
     for (code, word) in [("0", "running"), ("3", "stopped"), ("4", "not-installed")] {
         std::fs::write(world.home.path().join("status"), code).expect("a file can be written");
@@ -92,6 +93,10 @@ fn a_node_is_a_service_of_its_own_with_its_flags() {
     let outcome = world.run("node install --token of-a-gateway");
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
     assert!(!outcome.err.contains("of-a-gateway"), "{outcome:?}");
+    let calls = world.calls();
+    let outcome = world.run("node install --setup-code eyJ1cmwiOiJ3czovL2g6MSIsImJvb3RzdHJhcFRva2VuIjoidCJ9");
+    assert!(outcome.code == Some(2) && outcome.err.contains("node run --setup-code"), "{outcome:?}");
+    assert_eq!(world.calls(), calls, "a service that would not be what was asked for is none");
     assert_eq!(world.run("node uninstall").code, Some(0));
     assert!(!unit.exists());
 }

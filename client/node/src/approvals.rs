@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,7 +67,7 @@ pub struct Rules {
 
 /// An agent's rules.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentRules {
     /// What differs from the defaults.
     #[serde(flatten)]
@@ -197,7 +197,8 @@ impl Approvals {
     /// Lets programs that fit a pattern run, for every agent.
     pub fn allow(&self, pattern: &str) -> Result<(), String> {
         check_pattern(pattern)?;
-        let mut file = self.load()?.map_or_else(|| File { version: 1, ..File::default() }, |(_, file)| file);
+        let before = self.load().map_err(|why| format!("{}: {why}", self.path.display()))?;
+        let mut file = before.map_or_else(|| File { version: 1, ..File::default() }, |(_, file)| file);
         let rules = file.agents.entry("*".to_string()).or_default();
         rules.rules.security = Some("allowlist".to_string());
         let list = rules.allowlist.get_or_insert_default();
@@ -340,7 +341,8 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
     if sound { Ok(()) } else { Err(format!("pattern: {pattern:?} is no path from the root, such as /usr/bin/git")) }
 }
 
-/// Whether a path fits a pattern: `*` is any text without a slash, `**` is any text.
+/// Whether a path fits a pattern: `*` is any text without a slash, `**` is any text. A path with `..` fits none: it may
+/// lead out of what the pattern names.
 fn fits(pattern: &str, path: &Path) -> bool {
     fn rest(pattern: &[u8], path: &[u8]) -> bool {
         match pattern {
@@ -356,7 +358,8 @@ fn fits(pattern: &str, path: &Path) -> bool {
     // Each star multiplies the ways to try.
     const MAX_STARS: usize = 8;
     let stars = pattern.bytes().filter(|byte| *byte == b'*').count();
-    stars <= MAX_STARS && rest(pattern.as_bytes(), path.as_os_str().as_encoded_bytes())
+    let leads_up = path.components().any(|part| part == Component::ParentDir);
+    stars <= MAX_STARS && !leads_up && rest(pattern.as_bytes(), path.as_os_str().as_encoded_bytes())
 }
 
 fn hash(text: &str) -> String {
@@ -395,11 +398,19 @@ mod tests {
             Verdict::Denied(Reason::Unlisted, _)
         ));
         assert!(approvals.allow("git").unwrap_err().contains("from the root"));
-        fs::write(approvals.path(), r#"{"version":1,"agents":{"*":{"security":"ful"}}}"#).unwrap();
-        assert!(
-            matches!(approvals.judge(wish), Verdict::Denied(Reason::Disabled, _)),
-            "a file that is not understood allows nothing"
-        );
+        for text in [
+            r#"{"version":1,"agents":{"*":{"security":"ful"}}}"#,
+            r#"{"version":1,"defaults":{"security":"full"},"agents":{"*":{"securty":"deny"}}}"#,
+        ] {
+            fs::write(approvals.path(), text).unwrap();
+            assert!(
+                matches!(approvals.judge(wish), Verdict::Denied(Reason::Disabled, _)),
+                "a file that is not understood allows nothing"
+            );
+            let why = approvals.allow("/usr/bin/git").unwrap_err();
+            assert!(why.contains("exec-approvals.json"), "{why}");
+            assert_eq!(fs::read_to_string(approvals.path()).unwrap(), text, "nothing is written over it");
+        }
     }
 
     #[test]
@@ -429,6 +440,9 @@ mod tests {
             ("**/git", "/opt/git", true),
             ("/usr/bin/git", "/usr/bin/git2", false),
             ("/************", "/x", false),
+            ("/opt/tools/**", "/opt/tools/a/../../../bin/sh", false),
+            ("/usr/*/git", "/usr/../git", false),
+            ("/opt/tools/**", "/opt/tools/..a", true),
         ] {
             assert_eq!(fits(pattern, Path::new(path)), expected, "{pattern} {path}");
         }

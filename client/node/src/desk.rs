@@ -93,10 +93,13 @@ impl Desk {
 
     /// Begins an invoke; `answer` hears the outcome once. One that came already is not begun again.
     pub fn take(self: &Arc<Self>, invoke: Invoke, answer: impl FnOnce(Outcome) + Send + 'static) {
-        if self.running().insert(invoke.id.clone(), None).is_some() {
+        let mut running = self.running();
+        if running.contains_key(&invoke.id) {
             tracing::warn!(id = invoke.id, "the gateway sent an invoke twice; the second one is ignored");
             return;
         }
+        running.insert(invoke.id.clone(), None);
+        drop(running);
         let desk = self.clone();
         let id = invoke.id.clone();
         let task = tokio::spawn(async move {
@@ -257,6 +260,16 @@ mod tests {
         assert_eq!(answers.recv().await, None);
         assert!((&mut heard).await.is_err(), "its answer was dropped");
         assert!(desk.running().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_that_came_twice_can_still_be_cancelled() {
+        let desk = desk();
+        let (cancelled, heard) = oneshot::channel();
+        desk.take(invoke("1", "test.hang", None, None), move |outcome| cancelled.send(outcome).unwrap());
+        desk.take(invoke("1", "test.hang", None, None), |_| {});
+        desk.cancel("1");
+        assert!(heard.await.is_err(), "its answer was dropped");
     }
 
     #[tokio::test]

@@ -75,7 +75,8 @@ struct Reach {
     /// Talk to the gateway at this address (ws://HOST:PORT or wss://HOST:PORT) instead of this machine's
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// Pair with the gateway of this setup code, as `clawhost pair` there shows it; afterwards --url is enough
+    /// Pair with the gateway of this setup code, as `clawhost pair` there shows it; afterwards --url is enough, with
+    /// --tls-fingerprint if `clawhost pair` names a certificate
     #[arg(long, global = true, value_name = "CODE", value_parser = invitation)]
     setup_code: Option<Invitation>,
     /// Trust the certificate with this SHA-256, or with a public key of this SHA-256, and no other; may be given twice

@@ -8,7 +8,7 @@ use schemas::ErrorShape;
 use serde_json::{Value, json};
 
 use crate::cli::Context;
-use crate::show::{Style, clean, print};
+use crate::show::{Style, clean, json_text, print, remark};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -49,12 +49,13 @@ impl Failure {
         }
         if context.json {
             // The exit code tells, also when nobody can be told.
-            let _ = print(&format!("{}\n", json!({ "error": self.to_json() })));
+            let said = json!({ "error": self.to_json() }).to_string();
+            let _ = print(&format!("{}\n", json_text::compact(&said)));
         }
         let style = Style::of_stderr();
-        eprintln!("{} {}", style.red("error:"), clean_lines(&self.sentence()));
+        remark(&format!("{} {}", style.red("error:"), clean_lines(&self.sentence())));
         if let Some(next) = self.shape().and_then(next_step) {
-            eprintln!("{} {}", style.bold("next:"), clean_lines(&next));
+            remark(&format!("{} {}", style.bold("next:"), clean_lines(&next)));
         }
         ExitCode::from(self.code())
     }

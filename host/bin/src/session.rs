@@ -32,17 +32,22 @@ impl Context {
         self.print_answer(asked.method, &answer, render)
     }
 
-    /// Prints an answer that is there already.
+    /// Prints an answer that is there already. What is a failure for people leaves with 1 for scripts, too.
     pub fn print_answer<T: DeserializeOwned>(
         &self,
         method: &str,
         answer: &RawValue,
         render: impl FnOnce(T) -> Result<String, Failure>,
     ) -> Result<(), Failure> {
-        if self.json {
-            return print(&format!("{}\n", json_text::compact(answer.get())));
+        if !self.json {
+            return print(&render(read(method, answer)?)?);
         }
-        print(&render(read(method, answer)?)?)
+        print(&format!("{}\n", json_text::compact(answer.get())))?;
+        // What is not understood is shown all the same.
+        match read(method, answer).ok().map(render) {
+            Some(Err(_)) => Err(Failure::Said(1)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -76,14 +76,16 @@ async fn ask(
 ) -> Result<(), Failure> {
     let params = serde_json::value::to_raw_value(&question.params).expect("a JSON value is serialisable");
     let answer = connection.request_final(question.method, Some(&params), Some(limit), |accepted: &RawValue| {
-        let accepted: Value = serde_json::from_str(accepted.get()).unwrap_or_default();
+        let accepted = understood(accepted);
         if let Some(key) = accepted["sessionKey"].as_str() {
             let _ = session.set(key.to_string());
         }
     });
     if as_json {
         let answer = answer.await?;
-        return print(&format!("{}\n", json_text::compact(answer.get())));
+        print(&format!("{}\n", json_text::compact(answer.get())))?;
+        // The answer says it already.
+        return if was_stopped(&understood(&answer)) { Err(Failure::Said(1)) } else { Ok(()) };
     }
     let mut text = Text::default();
     let answer = {
@@ -110,7 +112,7 @@ async fn ask(
             return Err(error.into());
         }
     };
-    let answer: Value = serde_json::from_str(answer.get()).unwrap_or_default();
+    let answer = understood(&answer);
     if let Some(payloads) = answer["result"]["payloads"].as_array() {
         let texts: Vec<&str> = payloads.iter().filter_map(|payload| payload["text"].as_str()).collect();
         if !texts.is_empty() {
@@ -118,8 +120,13 @@ async fn ask(
         }
     }
     print(text.finish())?;
-    match answer["result"]["meta"]["aborted"].as_bool() {
-        Some(true) => Err(Failure::failed("the run was stopped")),
-        _ => Ok(()),
-    }
+    if was_stopped(&answer) { Err(Failure::failed("the run was stopped")) } else { Ok(()) }
+}
+
+fn understood(answer: &RawValue) -> Value {
+    serde_json::from_str(answer.get()).unwrap_or_default()
+}
+
+fn was_stopped(answer: &Value) -> bool {
+    answer["result"]["meta"]["aborted"] == true
 }

@@ -22,7 +22,7 @@ pub struct ChatArgs {
     session: String,
 }
 
-/// Talks until the input ends, or /quit.
+/// Talks until the input ends, /quit, or Ctrl-C while nothing is being answered.
 pub fn run(args: ChatArgs, context: &Context) -> Result<(), Failure> {
     context.with_gateway(async |connection| {
         Question::new("chat.send", "chat").check(connection)?;
@@ -59,7 +59,11 @@ impl Talk<'_> {
             }
             let line = match waiting.take() {
                 Some(line) => Some(line),
-                None => self.lines.recv().await.transpose().map_err(unread)?,
+                None => tokio::select! {
+                    line = self.lines.recv() => line.transpose().map_err(unread)?,
+                    // Once somebody has listened for it, it ends nothing by itself any more.
+                    Ok(()) = tokio::signal::ctrl_c() => None,
+                },
             };
             let Some(line) = line else { break };
             match line.trim() {
@@ -85,6 +89,8 @@ impl Talk<'_> {
     /// Says something and prints the answer. A line that came meanwhile is given back.
     async fn say(&mut self, message: &str) -> Result<Option<String>, Failure> {
         let run_id = uuid::Uuid::new_v4().to_string();
+        // What came while nobody read is more than is kept, after a while, and none of it is about this run.
+        self.events = self.connection.events();
         let params = json!({ "sessionKey": self.session, "message": message, "idempotencyKey": run_id });
         let taken: Result<Value, _> = self.connection.request("chat.send", params).await;
         match taken {

@@ -8,7 +8,7 @@ use super::devices::{short, whole};
 use crate::cli::Context;
 use crate::failure::Failure;
 use crate::session::Question;
-use crate::show::{Style, Table, ago, span};
+use crate::show::{Style, Table, ago, clean, span};
 
 /// The plugin that runs jobs.
 const PLUGIN: &str = "cron";
@@ -199,7 +199,7 @@ pub fn run(command: CronCommand, context: &Context) -> Result<(), Failure> {
             job.insert("enabled".to_string(), json!(!args.disabled));
             job.insert("deleteAfterRun".to_string(), json!(args.delete_after_run));
             let asked = Question::new("cron.add", PLUGIN).with(Value::Object(job));
-            context.show(&asked, |job: Job| Ok(format!("made job {}: {}\n", short(&job.id), due(&job, now))))
+            context.show(&asked, |job: Job| Ok(format!("made job {}: {}\n", clean(short(&job.id)), due(&job, now))))
         }
         CronCommand::Edit { job, change, name } => {
             let mut patch = change.fields(now);
@@ -215,26 +215,29 @@ pub fn run(command: CronCommand, context: &Context) -> Result<(), Failure> {
         }
         CronCommand::Enable { job } => update(context, &job, json!({ "enabled": true }), now),
         CronCommand::Disable { job } => update(context, &job, json!({ "enabled": false }), now),
-        CronCommand::Rm { job } => ask(context, "cron.remove", &job, json!({}), |done: Removed| {
-            if done.removed { "removed\n".to_string() } else { "there is no such job\n".to_string() }
+        CronCommand::Rm { job } => ask(context, "cron.remove", &job, json!({}), |done: Removed| match done.removed {
+            true => Ok("removed\n".to_string()),
+            false => Err(Failure::failed(format!("there is no job {job}"))),
         }),
         CronCommand::Run { job, due } => {
             let mode = json!({ "mode": if due { "due" } else { "force" } });
-            ask(context, "cron.run", &job, mode, |run: Ran| match (run.reason, run.enqueued) {
-                (Some(reason), _) => format!("not run: {reason}\n"),
-                (None, Some(true)) => "it runs; `clawhost cron runs` will tell what came of it\n".to_string(),
-                (None, _) => "it has run\n".to_string(),
+            ask(context, "cron.run", &job, mode, |run: Ran| {
+                Ok(match (run.reason, run.enqueued) {
+                    (Some(reason), _) => format!("not run: {}\n", clean(&reason)),
+                    (None, Some(true)) => "it runs; `clawhost cron runs` will tell what came of it\n".to_string(),
+                    (None, _) => "it has run\n".to_string(),
+                })
             })
         }
         CronCommand::Runs { job, limit } => ask(context, "cron.runs", &job, json!({ "limit": limit }), |runs: Runs| {
-            runs_text(&runs.entries, context.style, now)
+            Ok(runs_text(&runs.entries, context.style, now))
         }),
     }
 }
 
 fn update(context: &Context, typed: &str, patch: Value, now: u64) -> Result<(), Failure> {
     ask(context, "cron.update", typed, json!({ "patch": patch }), |job: Job| {
-        format!("job {}: {}\n", short(&job.id), due(&job, now))
+        Ok(format!("job {}: {}\n", clean(short(&job.id)), due(&job, now)))
     })
 }
 
@@ -244,7 +247,7 @@ fn ask<T: serde::de::DeserializeOwned>(
     method: &str,
     typed: &str,
     mut params: Value,
-    render: impl FnOnce(T) -> String,
+    render: impl FnOnce(T) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let answer = context.with_gateway(async |connection| {
         let listed = json!({ "includeDisabled": true, "limit": PAGE });
@@ -252,7 +255,7 @@ fn ask<T: serde::de::DeserializeOwned>(
         params["id"] = json!(pick(&list.jobs, typed)?);
         Question::new(method, PLUGIN).with(params).ask(connection).await
     })?;
-    context.print_answer(method, &answer, |done: T| Ok(render(done)))
+    context.print_answer(method, &answer, render)
 }
 
 fn pick(jobs: &[Job], typed: &str) -> Result<String, Failure> {

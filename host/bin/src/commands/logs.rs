@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use client::Connection;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Context;
 use crate::failure::Failure;
 use crate::session::{Question, block_on, until_interrupted};
-use crate::show::{Style, clean, print, remark};
+use crate::show::{Style, clean, json_text, print, remark};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// What the method reads of the file at most.
@@ -62,10 +63,16 @@ struct Part {
 
 impl Part {
     fn print(&self, context: &Context) -> Result<(), Failure> {
-        let word = |line: &String| if context.json { line.clone() } else { for_people(line, context.style) };
+        let word = |line: &String| if context.json { for_scripts(line) } else { for_people(line, context.style) };
         let text: String = self.lines.iter().map(|line| word(line) + "\n").collect();
         print(&text)
     }
+}
+
+/// The gateway's own JSON, which means the same without what a terminal would obey; another line as text.
+fn for_scripts(line: &str) -> String {
+    let is_json = serde_json::from_str::<IgnoredAny>(line).is_ok();
+    if is_json { json_text::compact(line) } else { clean(line) }
 }
 
 /// Time, level, message, and the further fields; a line that is not the gateway's own JSON stays as it is.
@@ -99,5 +106,12 @@ mod tests {
             r#"{"timestamp":"2025-01-19T05:20:00Z","level":"INFO","message":"ready\u001b[0m","port":1,"target":"t"}"#;
         assert_eq!(for_people(line, Style::plain()), "2025-01-19T05:20:00Z INFO  ready\\u{1b}[0m port=1");
         assert_eq!(for_people("not\tjson", Style::plain()), "not\\tjson");
+    }
+
+    #[test]
+    fn lines_for_scripts_move_no_cursor_either() {
+        let line = "{\"message\": \"a\u{9b}2J\", \"port\":1.50}";
+        assert_eq!(for_scripts(line), r#"{"message":"a\u009b2J","port":1.50}"#);
+        assert_eq!(for_scripts("not \u{1b}[2Jjson\n{}"), "not \\u{1b}[2Jjson\\n{}");
     }
 }

@@ -88,6 +88,12 @@ pub fn run(command: NodeCommand, context: &Context) -> Result<(), Failure> {
                      the node has a token of its own",
                 ));
             }
+            if context.target.invitation.is_some() {
+                return Err(Failure::usage(
+                    "a setup code lets in once, and the service starts again and again; connect once with \
+                     `clawhost node run --setup-code CODE`, and install it with --url afterwards",
+                ));
+            }
             job(&args, context)?.install(context)
         }
         NodeCommand::Uninstall => job(&RunArgs::default(), context)?.uninstall(context),

@@ -89,7 +89,7 @@ pub fn run(command: NodesCommand, context: &Context) -> Result<(), Failure> {
         NodesCommand::Invoke(args) => invoke(&args, context),
         NodesCommand::Rename { node, name } => {
             ask(context, "node.rename", &node, json!({ "displayName": name }), |done: Renamed| {
-                format!("node {} is called {}\n", short(&done.node_id), clean(&done.display_name))
+                format!("node {} is called {}\n", clean(short(&done.node_id)), clean(&done.display_name))
             })
         }
         NodesCommand::Pending => context.show(&Question::new(PAIR_LIST, PLUGIN), |list: PairList| {
@@ -97,16 +97,13 @@ pub fn run(command: NodesCommand, context: &Context) -> Result<(), Failure> {
         }),
         NodesCommand::Approve { request, commands } => {
             let more = if commands.is_empty() { json!({}) } else { json!({ "commands": commands }) };
-            decide(context, "node.pair.approve", &request, more, |done: Approved| {
-                let Node { node_id, commands, .. } = &done.node;
-                format!("approved node {}: {}\n", short(node_id), names(commands))
-            })
+            decide(context, "node.pair.approve", &request, more, |done: Approved| approved_text(&done.node))
         }
         NodesCommand::Reject { request } => decide(context, "node.pair.reject", &request, json!({}), |done: NodeId| {
-            format!("rejected node {}\n", short(&done.node_id))
+            format!("rejected node {}\n", clean(short(&done.node_id)))
         }),
         NodesCommand::Remove { node } => ask(context, "node.pair.remove", &node, json!({}), |done: NodeId| {
-            format!("took back what was approved of node {}\n", short(&done.node_id))
+            format!("took back what was approved of node {}\n", clean(short(&done.node_id)))
         }),
     }
 }
@@ -299,6 +296,10 @@ fn pending_text(pending: &[Waiting], style: Style, now_ms: u64) -> String {
     table.render(style)
 }
 
+fn approved_text(node: &Node) -> String {
+    format!("approved node {}: {}\n", clean(short(&node.node_id)), clean(&names(&node.commands)))
+}
+
 fn description(node: &Node, style: Style, now_ms: u64) -> String {
     let mut lines = Vec::new();
     let mut line = |name: &str, text: &str| {
@@ -368,6 +369,12 @@ mod tests {
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(squeezed(&shown), squeezed(expected));
         assert!(list_text(&[], Style::plain(), 0).contains("clawhost node run"));
+    }
+
+    #[test]
+    fn what_a_node_calls_its_commands_moves_no_cursor() {
+        let node = node(json!({ "nodeId": "n\u{9b}", "commands": ["a\u{1b}[2J", "b"] }));
+        assert_eq!(approved_text(&node), "approved node n\\u{9b}: a\\u{1b}[2J, b\n");
     }
 
     #[test]

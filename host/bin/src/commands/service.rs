@@ -88,6 +88,10 @@ impl Job<'_> {
             },
         };
         manager.install(wanted).map_err(|error| failed("installed", &error))?;
+        // One that runs would go on with what it was started with; launchd has ended it.
+        if cfg!(target_os = "linux") {
+            let _ = manager.stop(ServiceStopCtx { label: self.label() });
+        }
         manager.start(ServiceStartCtx { label: self.label() }).map_err(|error| failed("started", &error))?;
         say(context, "installed", &format!("The service is installed and started. {}", self.next))
     }

@@ -1,7 +1,7 @@
 //! `clawhost plugins add`: from a file to a plugin in the configuration, with a look at what it is and what it wants.
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -162,6 +162,11 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     // A temporary file is for its owner only, which is also right for a configuration that is new.
     let mut file = NamedTempFile::new_in(folder)?;
     if let Ok(old) = std::fs::metadata(path) {
+        let new = file.as_file().metadata()?;
+        // Written by root, it still has to be read by the gateway's user.
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
         file.as_file().set_permissions(std::fs::Permissions::from_mode(old.permissions().mode() & 0o7777))?;
     }
     file.write_all(text.as_bytes())?;
@@ -172,6 +177,21 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_keeps_its_owner() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("config.toml");
+        std::fs::write(&path, "a").unwrap();
+        // Only root can give a file away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(4711), Some(4712)).unwrap();
+        }
+        let owner = || std::fs::metadata(&path).map(|found| (found.uid(), found.gid())).unwrap();
+        let before = owner();
+        replace(&path, "b").unwrap();
+        assert_eq!((owner(), std::fs::read_to_string(&path).unwrap().as_str()), (before, "b"));
+    }
 
     #[test]
     fn a_file_is_replaced_and_keeps_its_mode() {
