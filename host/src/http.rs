@@ -331,7 +331,8 @@ impl Visit {
         };
         {
             let mut state = desk.lock();
-            (state.place, state.deadline) = (None, None);
+            // Its plugin may end the request before this one only now: that sets this one no deadline.
+            (state.place, state.deadline, state.exchange) = (None, None, None);
         }
         let served = claimed.serve(gateway, request, peer, admitted, place).await;
         match served {

@@ -9,6 +9,7 @@ use schemas::ErrorShape;
 use schemas::protocol::Version;
 use schemas::scope::meet;
 
+use crate::authority::Authority;
 use crate::config::{IpRange, Rule};
 use crate::connections::Fallen;
 use crate::gateway::Gateway;
@@ -74,16 +75,18 @@ impl Bounds {
     }
 }
 
-/// Closes the connections whose token has expired, and ends what runs with their rights.
+/// Closes the connections whose token has expired, and ends what runs with their rights, also of those that have gone.
 pub fn close_expired(gateway: &Arc<Gateway>, now_ms: u64) {
     if !gateway.handshake.auth.named.iter().any(|token| token.bounds.has_expired(now_ms)) {
         return;
     }
-    let mut found = false;
-    gateway.connections.each(|connection| found |= connection.authority.has_expired(now_ms));
+    let has_expired = |authority: &Authority| authority.has_expired(now_ms);
+    let left_behind = gateway.calls.numbers(|call| has_expired(&call.authority));
+    let mut found = !left_behind.is_empty() || gateway.exchanges.any(has_expired);
+    gateway.connections.each(|connection| found |= has_expired(&connection.authority));
     if found {
         let error = ErrorShape::invalid_request("gateway auth changed");
-        revocation::revoke(gateway, |authority| authority.has_expired(now_ms), Fallen::NamedToken, &error);
+        revocation::revoke(gateway, has_expired, Fallen::NamedToken, &error);
     }
 }
 

@@ -130,14 +130,34 @@ async fn no_secret_is_shown() {
     admin.close().await;
 }
 
+/// The lines of a token for reading that lasts a few seconds.
+fn expires_soon() -> String {
+    let soon = schemas::now_ms() / 1_000 + 15;
+    let written = Command::new("date").args(["-u", "-d", &format!("@{soon}"), "+%FT%TZ"]).output().expect("date runs");
+    let expires = String::from_utf8(written.stdout).expect("a date is text");
+    format!("scopes = [\"operator.read\"]\nexpires = {}", expires.trim())
+}
+
+#[tokio::test]
+async fn what_a_connection_left_behind_ends_with_its_token() {
+    let config = table("dashboard", SECRET, &expires_soon());
+    let gateway = Gateway::builder().program(env!("CARGO_BIN_EXE_test_gateway")).config(&config).start().await;
+    let mut client = gateway.connect(&three()).await;
+    let id = client.request("spike.run", json!({ "run": "r1" })).await;
+    client.reply(&id).await;
+    drop(client);
+    gateway.metric_becomes("clawhost_connections", 0.0).await;
+    let mut admin = gateway.admin().await;
+    assert_eq!(admin.ok("spike.dropped", json!({ "run": "r1" })).await["dropped"], "r1");
+    gateway.metric_becomes("clawhost_calls_in_flight", 0.0).await;
+    admin.close().await;
+}
+
 #[tokio::test]
 async fn a_connection_ends_with_its_token() {
     // Where the program must be built first, that takes longer than the token lasts.
     clawhost();
-    let soon = schemas::now_ms() / 1_000 + 15;
-    let written = Command::new("date").args(["-u", "-d", &format!("@{soon}"), "+%FT%TZ"]).output().expect("date runs");
-    let expires = String::from_utf8(written.stdout).expect("a date is text");
-    let gateway = gateway(&format!("scopes = [\"operator.read\"]\nexpires = {}", expires.trim())).await;
+    let gateway = gateway(&expires_soon()).await;
     let mut clients = [(gateway.connect(&three()).await, 1008), (gateway.connect(&four()).await, 4001)];
     for (client, _) in &mut clients {
         client.ok("status", json!({})).await;

@@ -148,6 +148,21 @@ async fn the_signal_does_the_same_and_looks_at_files() {
 }
 
 #[tokio::test]
+async fn the_signal_tries_again_what_never_came_up() {
+    let shelf = Shelf::default();
+    let file = shelf.write("libreborn.so", b"no library");
+    let config = format!("[gateway.plugins]\nallow_unpinned = true\n[plugins.reborn]\npath = {file:?}\n");
+    let gateway = start(PROGRAM, &config).await;
+    let mut client = gateway.admin().await;
+    assert_eq!(row(&mut client, "reborn").await["state"], "failed");
+    shelf.reborn('a');
+    gateway.hang_up();
+    changed(&mut client, "reborn").await;
+    assert_eq!(client.ok("reborn.who", json!({})).await["build"], "1.0.0-build-a");
+    client.close().await;
+}
+
+#[tokio::test]
 async fn what_a_reload_of_another_plugin_read_is_not_forgotten() {
     let gateway = start(PROGRAM, "").await;
     let mut client = gateway.admin().await;

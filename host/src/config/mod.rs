@@ -156,12 +156,35 @@ impl Config {
         Some(if !is_there(&beside) && is_there(&kept) { kept } else { beside })
     }
 
-    /// Keys of `[gateway]` that differ from those before and hold after a restart only; secrets among them without their
-    /// values, which are compared by the file's text.
+    /// Keys of `[gateway]` that differ from those before and hold after a restart only; secrets among them, without their
+    /// values.
     pub fn needs_restart(&self, before: &Config) -> Vec<String> {
         let mut keys = Vec::new();
         differences("gateway", &before.shown["gateway"], &self.shown["gateway"], &mut keys);
         keys.retain(|key| !key.starts_with("gateway.methods") && !key.starts_with("gateway.plugins"));
+        for key in self.other_secrets(before) {
+            if !keys.iter().any(|known| *known == key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// Keys whose secret is another one than before. They are all shown alike, and of a file only its name. One that the
+    /// configuration does not hold is the state folder's, which is not among them.
+    fn other_secrets(&self, before: &Config) -> Vec<String> {
+        let (old, new) = (&before.gateway.auth, &self.gateway.auth);
+        let is_other = |old: &Secret, new: &Secret| !old.matches(new.expose());
+        let mut keys = Vec::new();
+        for (name, old, new) in [("token", &old.token, &new.token), ("password", &old.password, &new.password)] {
+            if old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| is_other(old, new)) {
+                let is_direct = self.shown["gateway"]["auth"].get(name).is_some();
+                keys.push(format!("gateway.auth.{name}{}", if is_direct { "" } else { "_file" }));
+            }
+        }
+        if old.named.iter().zip(&new.named).any(|(old, new)| is_other(&old.secret, &new.secret)) {
+            keys.push(named_tokens::PATH.to_string());
+        }
         keys
     }
 

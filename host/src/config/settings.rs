@@ -224,7 +224,11 @@ impl Assembly<'_> {
                 "an origin such as \"https://example.org\"",
                 normalized_origin,
             ),
-            allowed_hosts: self.each("gateway.allowed_hosts", "a host name without scheme or path", host_name),
+            allowed_hosts: self.each(
+                "gateway.allowed_hosts",
+                "a host name without scheme or path, or \"*\",",
+                host_name,
+            ),
             client_ids: self.each("gateway.client_ids", "a client id", |text| {
                 (!text.trim().is_empty()).then(|| text.trim().to_string())
             }),
@@ -475,7 +479,9 @@ pub(super) fn about(values: &Values, path: &str, wrong: &str) -> Issue {
 
 fn host_name(text: &str) -> Option<String> {
     let name = text.trim().to_ascii_lowercase();
-    (!name.is_empty() && !name.contains(['/', ' ', '@'])).then_some(name)
+    // Names are compared whole: a pattern would let nobody in.
+    let is_name = name == "*" || !name.contains(['/', ' ', '@', '*']);
+    (!name.is_empty() && is_name).then_some(name)
 }
 
 /// Whether a text is a level, or levels by part. The filter itself would take a misspelt level for a part's name.

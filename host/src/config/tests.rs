@@ -167,6 +167,34 @@ fn values_of_the_file_arrive() {
 }
 
 #[test]
+fn hosts_are_names_and_no_patterns() {
+    assert!(load("[gateway]\nallowed_hosts = [\"*\", \"gw.example\"]", Overrides::default(), &[]).is_ok());
+    let wrong = "a host name without scheme or path, or \"*\", is needed in place of \"*.example.org\"";
+    let said = refused("[gateway]\nallowed_hosts = [\"*.example.org\"]");
+    assert!(said.starts_with("config.toml:2: ") && said.ends_with(wrong), "{said}");
+}
+
+#[test]
+fn secrets_that_are_others_than_before_hold_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let config = |secret: &str, named: &str| {
+        fs::write(&file, secret).unwrap();
+        let auth = format!("[gateway.auth]\ntoken_file = {file:?}\npassword = \"{secret}\"\n");
+        let token = format!("name = \"a\"\ntoken = \"{named}-hunter2-hunter2\"\nscopes = [\"operator.read\"]\n");
+        load(&format!("{auth}[[gateway.auth.tokens]]\n{token}"), Overrides::default(), &[]).unwrap()
+    };
+    let before = config("hunter2", "one");
+    assert_eq!(config("hunter2", "one").needs_restart(&before), [""; 0]);
+    assert_eq!(config("hunter2", "two").needs_restart(&before), ["gateway.auth.tokens"]);
+    let others = ["gateway.auth.token_file", "gateway.auth.password"];
+    assert_eq!(config("hunter3", "one").needs_restart(&before), others);
+    let none = load("", Overrides::default(), &[]).unwrap();
+    let keys = ["gateway.auth.mode", "gateway.auth.password", "gateway.auth.token_file", "gateway.auth.tokens"];
+    assert_eq!(none.needs_restart(&before), keys);
+}
+
+#[test]
 fn plugins_that_do_not_exist_are_refused_with_the_nearest() {
     let config = load("\n[plugins.agnet]\n", Overrides::default(), &[]).unwrap();
     let error = config.check_plugin_ids(&["agent", "health"]).unwrap_err();

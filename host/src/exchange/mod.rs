@@ -216,6 +216,11 @@ impl Exchanges {
         sockets.iter().for_each(|socket| socket.close_socket(1012, "service restart"));
     }
 
+    /// Whether any came in by a capability of these.
+    pub fn any(&self, which: impl Fn(&Authority) -> bool) -> bool {
+        self.lock().values().any(|exchange| exchange.authority.as_deref().is_some_and(&which))
+    }
+
     /// Ends those that came in by a capability of these.
     pub fn revoke(&self, which: impl Fn(&Authority) -> bool) {
         let stands = |exchange: &&Arc<Exchange>| exchange.authority.as_deref().is_some_and(&which);
@@ -421,8 +426,12 @@ impl Exchange {
             state.out.clear();
             state.out_bytes = 0;
         }
-        let place = state.place.take();
+        // Who has had the whole body does not write any more, and has to know all the same.
+        let (place, watcher) = (state.place.take(), state.watcher.take());
         wake(state);
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
         drop(place);
         self.begun.notify_one();
         self.asked.notify_one();
@@ -504,7 +513,8 @@ impl Exchange {
         }
     }
 
-    /// Since when something has been waiting for the peer to read. If nothing is, the task is woken when something does.
+    /// Since when something has been waiting for the peer to read. If nothing is, the task is woken when something does, and
+    /// when the exchange is over.
     pub fn waiting_since(&self, context: &Context<'_>) -> Option<Instant> {
         let mut state = self.lock();
         if state.waiting_since.is_none() {

@@ -1,6 +1,8 @@
 //! What an exchange takes and gives, without a socket.
 
 use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
 
 use metrics::Counter;
 use plugin_api::Manifest;
@@ -92,4 +94,26 @@ async fn an_answer_that_has_no_body_is_whole_without_one() {
     let cut = begun(StatusCode::OK);
     drop(Body::streamed(cut.clone(), None));
     assert_eq!(cut.end(0, ""), GWP_GONE, "the peer went");
+}
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Its socket is kept for another request from then on, and not for ever.
+#[tokio::test]
+async fn who_watches_hears_of_an_end_behind_the_last_byte() {
+    let exchange = begun(StatusCode::NO_CONTENT);
+    drop(Body::streamed(exchange.clone(), None));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    assert_eq!(exchange.waiting_since(&Context::from_waker(&waker)), None);
+    assert_eq!(exchange.end(0, ""), GWP_OK);
+    assert!(exchange.is_closed() && woken.0.load(Ordering::Relaxed));
 }

@@ -50,6 +50,11 @@ pub fn check(folder: &Path, id: &str, sha256: &str) -> Result<(), Fault> {
     }
 }
 
+/// Whether anything is noted of a plugin.
+pub fn is_set(folder: &Path, id: &str) -> bool {
+    place(folder, id).exists()
+}
+
 /// Forgets what is noted of a plugin, if anything is.
 pub fn clear(folder: &Path, id: &str) {
     let _ = fs::remove_file(place(folder, id));

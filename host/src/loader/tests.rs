@@ -161,7 +161,9 @@ fn a_note_speaks_of_one_build_and_goes_when_it_is_loaded() {
     assert!(Fault::Crashed { marker: path.clone() }.to_string().contains(&format!("delete {}", path.display())));
     assert_eq!(marker::check(folder, "x", &other), Ok(()));
     assert_eq!(marker::check(folder, "y", &one), Ok(()));
+    assert!(marker::is_set(folder, "x") && !marker::is_set(folder, "y"));
     drop(marker);
+    assert!(!marker::is_set(folder, "x"));
     assert_eq!(marker::check(folder, "x", &one), Ok(()));
 }
 

@@ -37,9 +37,12 @@ impl Queue {
 
     /// Hands a message over if there is room; a line without room is counted.
     pub(super) fn offer(&self, message: Message) {
-        let lost = self.lost.load(Ordering::Relaxed);
-        if lost > 0 && self.sender.try_send(Message::Lost(lost)).is_ok() {
-            self.lost.fetch_sub(lost, Ordering::Relaxed);
+        if self.lost.load(Ordering::Relaxed) > 0 {
+            // Taken before it is told: somebody else may be about to tell the same.
+            let lost = self.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 && self.sender.try_send(Message::Lost(lost)).is_err() {
+                self.lost.fetch_add(lost, Ordering::Relaxed);
+            }
         }
         if let Err(TrySendError::Full(Message::Line(_))) = self.sender.try_send(message) {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -106,5 +109,27 @@ mod tests {
         drop(receiver);
         queue.offer(Message::HeldBack);
         assert!(!queue.send(Message::Stop));
+    }
+
+    #[test]
+    fn a_line_is_lost_once_whoever_says_so() {
+        const THREADS: u64 = 4;
+        const LINES: u64 = 20_000;
+        let (sender, receiver) = sync_channel(2);
+        let queue = Queue::new(sender);
+        let untold = queue.lost.clone();
+        for _ in 0..THREADS {
+            let queue = queue.clone();
+            std::thread::spawn(move || (0..LINES).for_each(|_| queue.offer(Message::Line(Vec::new()))));
+        }
+        drop(queue);
+        let (mut written, mut told) = (0, 0);
+        for message in receiver {
+            match message {
+                Message::Lost(lines) => told += lines,
+                _ => written += 1,
+            }
+        }
+        assert_eq!(written + told + untold.load(Ordering::Relaxed), THREADS * LINES);
     }
 }

@@ -19,7 +19,7 @@ use crate::audit;
 use crate::config::{Config, ConfigError, PluginSettings};
 use crate::events;
 use crate::gateway::Gateway;
-use crate::loader::{Admitted, file};
+use crate::loader::{Admitted, file, marker};
 use crate::plugin::{Origin, RunningPlugin, described};
 use crate::registry::Registry;
 
@@ -144,7 +144,7 @@ pub async fn reload(gateway: &Arc<Gateway>, id: &str) -> Option<PluginReloaded> 
     let mut ids = differing(gateway, &mut book, &config, None);
     ids.insert(id.to_string());
     // Whoever asks for it by name wants it tried again, whatever an earlier process died of.
-    crate::loader::marker::clear(&gateway.folders.libraries(), id);
+    marker::clear(&gateway.folders.libraries(), id);
     let outcome = take_over(gateway, &mut book, &config, ids).await;
     let error = outcome.into_iter().find(|(of, _)| of == id || of.is_empty()).map(|(_, why)| why);
     Some(PluginReloaded { reloaded: error.is_none(), error, plugin: state_of(gateway, id) })
@@ -190,13 +190,16 @@ fn differing(
     config: &Arc<Config>,
     other_files: Option<&HashSet<String>>,
 ) -> BTreeSet<String> {
-    let live = gateway.live.load_full();
+    let (live, registry) = (gateway.live.load_full(), gateway.registry.load_full());
+    let noted = |id: &str| marker::is_set(&gateway.folders.libraries(), id);
     let before = book.read.replace(config.clone()).unwrap_or_else(|| live.clone());
     let ids: BTreeSet<&String> =
         book.linked.0.keys().chain(before.plugins.keys()).chain(config.plugins.keys()).collect();
     let changed = ids.into_iter().filter(|id| {
         let wanted = config.plugin(id);
-        let is_of_files = |files: &HashSet<String>| live.plugin(id) != wanted || files.contains(*id);
+        // One that is noted on the disk cost an earlier process its life, or has not come back yet.
+        let has_failed = || registry.idle().iter().any(|idle| idle.id == **id && idle.state == "failed" && !noted(id));
+        let is_of_files = |files: &HashSet<String>| live.plugin(id) != wanted || files.contains(*id) || has_failed();
         // An empty table is what it says by being there.
         let is_named_now = book.linked.is_opt_in(id)
             && before.plugins.contains_key(id.as_str()) != config.plugins.contains_key(id.as_str());
