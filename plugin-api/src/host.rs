@@ -432,7 +432,8 @@ impl Invoke {
 
     /// Ends it after this long.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout_ms = timeout.as_millis() as u64;
+        // No time at all is not the method's own, for which 0 stands.
+        self.timeout_ms = timeout.as_millis().max(1) as u64;
         self
     }
 
@@ -463,7 +464,9 @@ impl Invoke {
             self.host
                 .raw
                 .invoke(authority, &self.method, params.get().as_bytes(), self.timeout_ms, move |kind, json| {
-                    ReplyQueue::push(&sink, InvokeReply::parse(kind, json));
+                    if let Some(reply) = InvokeReply::parse(kind, json) {
+                        ReplyQueue::push(&sink, reply);
+                    }
                 })
                 .map_err(HostError::from_code)
         });
@@ -498,9 +501,10 @@ pub enum InvokeReply {
 }
 
 impl InvokeReply {
-    fn parse(kind: i32, json: &[u8]) -> Self {
+    /// `None` for a kind that is not known here, which is passed over.
+    fn parse(kind: i32, json: &[u8]) -> Option<Self> {
         let raw = || serde_json::from_slice::<Box<RawValue>>(json);
-        match kind {
+        Some(match kind {
             GWP_INTERIM => raw().map_or_else(|error| InvokeReply::Final(Err(error.into())), InvokeReply::Interim),
             GWP_FINAL => InvokeReply::Final(raw().map_err(MethodError::from)),
             GWP_ERROR_PAYLOAD => {
@@ -511,9 +515,10 @@ impl InvokeReply {
                 InvokeReply::Final(Err(serde_json::from_slice::<Both>(json)
                     .map_or_else(MethodError::from, |both| MethodError::from_shape(both.error.into()))))
             }
-            _ => InvokeReply::Final(Err(serde_json::from_slice::<schemas::frame::LooseError>(json)
+            GWP_ERROR => InvokeReply::Final(Err(serde_json::from_slice::<schemas::frame::LooseError>(json)
                 .map_or_else(MethodError::from, |error| MethodError::from_shape(error.into())))),
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -568,6 +573,20 @@ impl Drop for Replies {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             call.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_a_kind_that_is_not_known_is_passed_over() {
+        assert!(InvokeReply::parse(99, b"{}").is_none());
+        assert!(matches!(InvokeReply::parse(GWP_INTERIM, b"1"), Some(InvokeReply::Interim(_))));
+        for kind in [GWP_FINAL, GWP_ERROR, GWP_ERROR_PAYLOAD] {
+            assert!(matches!(InvokeReply::parse(kind, b"{}"), Some(InvokeReply::Final(_))), "{kind}");
         }
     }
 }

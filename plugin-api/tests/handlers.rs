@@ -59,6 +59,8 @@ static METHODS: LazyLock<Methods<Clerk>> = LazyLock::new(|| {
         .add(Method::operator("clerk.send", &[]).effects().replayed(), Clerk::send)
         .add(Method::everyone("clerk.who"), Clerk::who)
         .add(Method::node("clerk.node"), Clerk::greeting)
+        .add(Method::operator("clerk.read", &["operator.read"]), Clerk::greeting)
+        .add(Method::operator("clerk.own", &["clerk.keys"]), Clerk::greeting)
 });
 
 impl Plugin for Clerk {
@@ -196,6 +198,43 @@ fn a_panic_at_the_end_does_not_hold_the_end_up() {
     Harness::new::<Clerk>().config(json!({ "greeting": "bad ending" })).start().stop();
 }
 
+/// Throws a value that panics in its turn when it is dropped.
+struct Thrower;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the value of a panic is dropped");
+    }
+}
+
+impl Plugin for Thrower {
+    fn manifest() -> Manifest {
+        Manifest::new("thrower", "1.0.0").config::<std::collections::BTreeMap<String, bool>>()
+    }
+
+    fn create(_: Host, setup: Setup) -> Result<Self, CreateError> {
+        let config: std::collections::BTreeMap<String, bool> = setup.config()?;
+        if config.contains_key("early") { std::panic::panic_any(Bomb) } else { Ok(Thrower) }
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        std::panic::panic_any(Bomb)
+    }
+
+    async fn call(self: Arc<Self>, call: Call) -> Reply {
+        Reply::unknown_method(call.method())
+    }
+}
+
+#[test]
+fn what_a_panic_throws_stays_inside_too() {
+    let harness = Harness::new::<Thrower>;
+    assert_eq!(harness().config(json!({ "early": true })).create_error(), "create panicked: ?");
+    assert_eq!(harness().start_error(), "it panicked: ?");
+}
+
 #[test]
 fn a_failed_create_gives_its_sentence() {
     let why = |config: Value| Harness::new::<Clerk>().config(config).create_error();
@@ -230,6 +269,9 @@ fn roles_scopes_and_keys_are_the_hosts_to_check() {
     for scope in ["operator.read", "operator.write", "operator.admin"] {
         plugin.call_as(Who::operator(&[scope]), "clerk.page", page.clone()).payload();
     }
+    plugin.call_as(Who::operator(&["operator.write"]), "clerk.read", json!({})).payload();
+    plugin.call_as(Who::operator(&["clerk.keys"]), "clerk.own", json!({})).payload();
+    assert_eq!(plugin.call("clerk.own", json!({})).error().message, "missing scope: clerk.keys");
     let refused = plugin.call_as(Who::operator(&["operator.pairing"]), "clerk.page", page.clone()).error();
     assert_eq!(refused.message, "missing scope: operator.read");
     assert_eq!(plugin.call_as(Who::node(), "clerk.page", page).error().message, "unauthorized role: node");

@@ -313,6 +313,52 @@ fn the_end_waits_for_blocking_work() {
     assert_eq!(*BUSY_AT_THE_END.lock().unwrap(), Some(true), "the plugin went while its own work still ran");
 }
 
+/// Panics when it is told to stop, while its own work still runs.
+struct Toppled {
+    host: Host,
+    open: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl Plugin for Toppled {
+    fn manifest() -> Manifest {
+        Manifest::new("toppled", "1.0.0").event(EventSpec::operator("toppled.done", &[]))
+    }
+
+    fn create(host: Host, _: Setup) -> Result<Self, CreateError> {
+        Ok(Toppled { host, open: Mutex::default() })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let (open, gate) = mpsc::channel::<()>();
+        *self.open.lock().unwrap() = Some(open);
+        let host = self.host.clone();
+        drop(self.host.blocking(move || {
+            gate.recv().unwrap_err();
+            // Long enough that an end which does not wait comes first.
+            std::thread::sleep(Duration::from_millis(50));
+            let _ = host.event("toppled.done").send(&json!({}));
+        }));
+        Ok(())
+    }
+
+    async fn call(self: Arc<Self>, call: Call) -> Reply {
+        Reply::unknown_method(call.method())
+    }
+
+    async fn stop(&self) {
+        drop(self.open.lock().unwrap().take());
+        panic!("it fell over");
+    }
+}
+
+#[test]
+fn an_end_that_panics_waits_for_blocking_work_all_the_same() {
+    let plugin = Harness::new::<Toppled>().start();
+    plugin.stop();
+    assert_eq!(plugin.events().len(), 1);
+    assert!(plugin.logs().iter().any(|line| line.target == "panic" && line.message == "it fell over"));
+}
+
 /// Begins work in `create` and then fails: nothing of it may live on.
 struct Stillborn;
 

@@ -106,7 +106,7 @@ impl Tenant {
     async fn ask(self: Arc<Self>, call: Call, _: AnyParams) -> Answer {
         let params: Value = call.params()?;
         let invoke = self.host.invoke(params["method"].as_str().unwrap_or(""), &json!({}));
-        invoke.timeout(Duration::from_secs(3)).send().await
+        invoke.timeout(Duration::from_millis(params["ms"].as_u64().unwrap_or(3000))).send().await
     }
 
     /// Hears interim answers one by one, and leaves after the first when told so.
@@ -224,6 +224,9 @@ fn another_method_answers_fails_or_takes_too_long() {
     let slow = ask("slow");
     plugin.advance(Duration::from_secs(3));
     assert_eq!(slow.wait().error().details.unwrap()["reason"], 2);
+    let hasty = plugin.begin("ask", json!({ "method": "slow", "ms": 0 }));
+    plugin.advance(Duration::from_millis(1));
+    assert_eq!(hasty.wait().error().details.unwrap()["reason"], 2, "no time is not all the time there is");
     assert_eq!(plugin.asked().last().unwrap().caller.plugin.as_deref(), Some("tenant"));
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ErrorShape;
@@ -133,8 +133,19 @@ pub struct Event {
     #[serde(default)]
     pub seq: Option<u64>,
     /// Versions of the snapshot this event belongs to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose_version")]
     pub state_version: Option<StateVersion>,
+}
+
+/// Reads versions of which a newer gateway may have more.
+fn loose_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StateVersion>, D::Error> {
+    #[derive(Deserialize)]
+    struct Known {
+        presence: u64,
+        health: u64,
+    }
+    let known = Option::<Known>::deserialize(deserializer)?;
+    Ok(known.map(|Known { presence, health }| StateVersion { presence, health }))
 }
 
 /// [`ErrorShape`] as the client side reads it: unknown fields are passed over.
@@ -314,5 +325,14 @@ mod tests {
         let frame: EventFrame = serde_json::from_slice(&out).unwrap();
         assert_eq!(frame.seq, Some(u64::MAX));
         assert_eq!(frame.state_version, Some(StateVersion { presence: 2, health: 10 }));
+    }
+
+    #[test]
+    fn an_event_of_a_newer_gateway_is_read() {
+        let text = r#"{"type":"event","event":"health","more":1,"stateVersion":{"presence":1,"health":2,"more":3}}"#;
+        let event: Event = serde_json::from_str(text).unwrap();
+        assert_eq!(event.state_version, Some(StateVersion { presence: 1, health: 2 }));
+        let event: Event = serde_json::from_str(r#"{"event":"tick","stateVersion":null}"#).unwrap();
+        assert_eq!((event.event.as_str(), event.state_version), ("tick", None));
     }
 }

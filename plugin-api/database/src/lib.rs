@@ -32,7 +32,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 
 use plugin_api::{Host, MethodError};
@@ -179,7 +179,13 @@ impl Shared {
 
     /// A connection that is free, or else the one whose turn it is.
     fn reader(&self) -> MutexGuard<'_, Option<Connection>> {
-        if let Some(free) = self.readers.iter().find_map(|reader| reader.try_lock().ok()) {
+        let free = self.readers.iter().find_map(|reader| match reader.try_lock() {
+            Ok(free) => Some(free),
+            // A job that panicked is over, and its transaction with it.
+            Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        if let Some(free) = free {
             return free;
         }
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;

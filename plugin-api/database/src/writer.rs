@@ -128,7 +128,8 @@ impl Writer {
             Err(why) => Err(self.unreadable(why)),
         };
         for job in batch {
-            job.finish(committed.as_ref().copied());
+            // Where the end of one panics, those after it are answered all the same: they are on the disk.
+            let _ = catch_unwind(AssertUnwindSafe(|| job.finish(committed.as_ref().copied())));
         }
     }
 }
@@ -207,15 +208,18 @@ where
     }
 
     fn finish(self: Box<Self>, committed: Result<(), &MethodError>) {
-        let result = match (self.result, self.job, committed) {
-            // It had no turn.
-            (_, Some(_), Err(why)) | (Ok(_), _, Err(why)) => Err(why.clone()),
-            (Ok(value), ..) => {
-                (self.after)(&value);
-                Ok(value)
+        let Typed { job, after, result, reply } = *self;
+        let failed = match (result, job, committed) {
+            (Ok(value), _, Ok(())) => {
+                after(&value);
+                return reply.send(Ok(value));
             }
-            (Err(error), ..) => Err(error),
+            // It had no turn, or what it did was taken back.
+            (_, Some(_), Err(why)) | (Ok(_), _, Err(why)) => why.clone(),
+            (Err(error), ..) => error,
         };
-        self.reply.send(result);
+        // What waits for the commit is given up before anybody hears that there is none.
+        drop(after);
+        reply.send(Err(failed));
     }
 }

@@ -1,6 +1,8 @@
 //! A plugin with a database in a made-up gateway: crowds, jobs that fail, what is refused.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
 
 use database::{Database, Shape};
 use plugin_api::abi::extension;
@@ -56,17 +58,44 @@ impl Plugin for Notes {
     }
 }
 
+/// Waits for a commit. Given up, it looks whether anybody has heard already that there is none.
+struct Waits;
+
+struct GivenUp {
+    was_heard: bool,
+    was_late: Option<bool>,
+}
+
+static GIVEN_UP: (Mutex<GivenUp>, Condvar) = (Mutex::new(GivenUp { was_heard: false, was_late: None }), Condvar::new());
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let (state, changed) = &GIVEN_UP;
+        let state = state.lock().expect("sound");
+        let patience = Duration::from_millis(200);
+        let (mut state, _) = changed.wait_timeout_while(state, patience, |state| !state.was_heard).expect("sound");
+        state.was_late = Some(state.was_heard);
+        changed.notify_all();
+    }
+}
+
 impl Notes {
     async fn add(self: Arc<Self>, _: Call, note: Note) -> Result<Value, MethodError> {
+        let is_hasty = note.text == "hasty";
+        let waits = (note.text == "waits").then_some(Waits);
         let job = move |db: &database::rusqlite::Connection| {
             db.execute("INSERT INTO notes VALUES (?1)", [&note.text])?;
             match note.text.as_str() {
                 "panic" => panic!("as the test wants it"),
-                "refuse" => Err(MethodError::invalid_request("not this one")),
+                "refuse" | "waits" => Err(MethodError::invalid_request("not this one")),
                 _ => Ok(json!({ "added": note.text })),
             }
         };
-        self.db.transaction(&self.host, job).await
+        let after = move |_: &Value| {
+            drop(waits);
+            assert!(!is_hasty, "as the test wants it");
+        };
+        self.db.transaction_then(&self.host, job, after).await
     }
 
     async fn list(self: Arc<Self>, _: Call, _: plugin_api::NoParams) -> Result<Value, MethodError> {
@@ -95,6 +124,18 @@ fn the_file_is_made_when_it_is_needed_and_a_crowd_keeps_its_order() {
 }
 
 #[test]
+fn what_waits_for_a_commit_is_given_up_before_anybody_hears_that_there_is_none() {
+    let running = Harness::new::<Notes>().start();
+    assert_eq!(running.call("notes.add", json!({ "text": "waits" })).error().message, "not this one");
+    let (state, changed) = &GIVEN_UP;
+    let mut state = state.lock().expect("sound");
+    state.was_heard = true;
+    changed.notify_all();
+    let state = changed.wait_while(state, |state| state.was_late.is_none()).expect("sound");
+    assert_eq!(state.was_late, Some(false));
+}
+
+#[test]
 fn a_job_that_fails_takes_back_its_own_work_and_nothing_of_the_others() {
     let running = Harness::new::<Notes>().start();
     let add = |text: &str| running.begin("notes.add", json!({ "text": text }));
@@ -110,6 +151,39 @@ fn a_job_that_fails_takes_back_its_own_work_and_nothing_of_the_others() {
     let mut texts = list(&running);
     texts.sort();
     assert_eq!(texts, ["1", "2"]);
+}
+
+#[test]
+fn what_comes_after_a_commit_may_panic_and_the_others_are_answered() {
+    let running = Harness::new::<Notes>().start();
+    running.call("notes.add", json!({ "text": "0" })).payload();
+    let other = database::rusqlite::Connection::open(running.data_dir().join("notes.db")).expect("the file");
+    other.execute_batch("BEGIN IMMEDIATE").expect("another process holds it");
+    let add = |text: &str| running.begin("notes.add", json!({ "text": text }));
+    let hasty = add("hasty");
+    let calls: Vec<_> = (1..50).map(|text| add(&text.to_string())).collect();
+    // Long enough that they wait for the disk together.
+    std::thread::sleep(Duration::from_millis(200));
+    other.execute_batch("ROLLBACK").expect("and lets go");
+    calls.into_iter().for_each(|call| drop(call.wait().payload()));
+    assert_eq!(hasty.wait().error().message, "a transaction ended without an answer");
+    assert_eq!(list(&running).len(), 51, "it is on the disk all the same");
+}
+
+#[test]
+fn who_reads_after_some_have_panicked_waits_for_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = Database::open(folder.path(), SHAPE).expect("a file");
+    for _ in 0..4 {
+        let panicked = catch_unwind(AssertUnwindSafe(|| db.read_here::<()>(|_| panic!("as the test wants it"))));
+        assert!(panicked.is_err());
+    }
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let among = |_: &database::rusqlite::Connection| (0..4).try_for_each(|_| db.read_here(|_| Ok(())));
+        let _ = tell.send(db.read_here(among).is_ok());
+    });
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(true), "others read amid one that reads");
 }
 
 #[test]

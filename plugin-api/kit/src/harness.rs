@@ -337,9 +337,8 @@ impl Trying {
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut state = self.world.change();
         let (timers, authorities) = (state.clock.set_by(0), state.principals.len());
-        for (count, what) in
-            [(timers, "timers"), (state.subscriptions.len(), "subscriptions"), (authorities, "authorities")]
-        {
+        let subscriptions = state.listeners().count();
+        for (count, what) in [(timers, "timers"), (subscriptions, "subscriptions"), (authorities, "authorities")] {
             if count > 0 {
                 state.blame(0, format_args!("left {count} {what} behind when `create` failed"));
             }

@@ -281,9 +281,14 @@ impl World {
         GWP_INVALID
     }
 
-    pub(crate) fn http_end(&self, plugin: usize, number: u64) -> i32 {
+    pub(crate) fn http_end(&self, plugin: usize, number: u64, code: u32) -> i32 {
         let mut state = self.change();
         let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+        let is_socket = live.answer.as_ref().is_some_and(|(status, _)| *status == 101);
+        if is_socket && !matches!(code, 0 | 1000 | 1001 | 1003 | 1007..=1014 | 3000..=4999) {
+            state.blame(plugin, format_args!("closed a WebSocket with code {code}, which none may be closed with"));
+            return GWP_INVALID;
+        }
         if live.answer.is_none() || std::mem::replace(&mut live.ended, true) {
             state.blame(plugin, "ended an answer that had not begun, or had ended");
             return GWP_INVALID;

@@ -52,6 +52,9 @@ struct Maker<'s> {
 
 impl Maker<'_> {
     fn make(&self, schema: &Value, depth: usize) -> Value {
+        if depth > DEEPEST {
+            return Value::Null;
+        }
         let schema = &self.flat(schema, 0);
         if let Some(fixed) = schema.get("const").or_else(|| schema.get("default").filter(|_| self.least())) {
             return fixed.clone();
@@ -255,5 +258,13 @@ mod tests {
         let tree = json!({ "$ref": "#/$defs/T", "$defs": { "T": { "type": "object",
             "properties": { "next": { "$ref": "#/$defs/T" } } } } });
         assert_eq!(values(&tree).len(), 2);
+    }
+
+    #[test]
+    fn lists_that_refer_to_themselves_end_as_well() {
+        let nested = json!({ "$ref": "#/$defs/E", "$defs": { "E": { "anyOf": [{ "type": "string" },
+            { "type": "array", "minItems": 2, "items": { "$ref": "#/$defs/E" } }] } } });
+        assert_eq!(values(&nested), ["text"]);
+        assert!(values(&json!({ "type": "array", "minItems": 1, "items": { "$ref": "#" } })).is_empty());
     }
 }

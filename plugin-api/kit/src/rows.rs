@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use plugin_api::abi::extension;
 use plugin_api::catalogue;
 use plugin_api::{Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, SchemaText};
-use schemas::ErrorShape;
+use schemas::{ErrorShape, scope};
 use serde_json::Value;
 
 use crate::who::Who;
@@ -40,9 +40,9 @@ impl MethodRow {
     }
 
     fn admit_scopes(&self, who: &Who) -> Result<(), ErrorShape> {
-        let held = |scope: &String| who.caller.scopes.contains(scope);
+        let held = |needed: &String| scope::any_satisfies(&who.caller.scopes, needed);
         let scopes = &self.spec.scopes;
-        if who.caller.role != "operator" || scopes.is_empty() || scopes.iter().any(held) || who.is_admin() {
+        if who.caller.role != "operator" || scopes.is_empty() || scopes.iter().any(held) {
             return Ok(());
         }
         Err(ErrorShape::missing_scope(&scopes[0], scopes))

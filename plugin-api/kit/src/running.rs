@@ -213,7 +213,7 @@ impl Running {
 
     /// How many subscriptions are in force.
     pub fn subscriptions(&self) -> usize {
-        self.world.look().subscriptions.len()
+        self.world.look().listeners().count()
     }
 
     /// The folder that `Setup::data_dir` gives.
@@ -277,7 +277,7 @@ impl Running {
         let mut state = self.world.change();
         let left = [
             (state.clock.set_by(plugin), "timers"),
-            (state.subscriptions.values().filter(|listener| listener.plugin == plugin).count(), "subscriptions"),
+            (state.listeners().filter(|listener| listener.plugin == plugin).count(), "subscriptions"),
             (state.principals.values().filter(|kept| kept.plugin == plugin).count(), "authorities"),
             (state.calls.values().filter(|call| call.invoker == Some(plugin)).count(), "calls to others"),
         ];

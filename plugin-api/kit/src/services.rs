@@ -297,8 +297,8 @@ impl HostServices for Services {
         self.world.http_write(self.plugin, exchange, kind, data)
     }
 
-    fn http_end(&self, exchange: gwp_exchange, _: u32, _: &str) -> i32 {
-        self.world.http_end(self.plugin, exchange)
+    fn http_end(&self, exchange: gwp_exchange, code: u32, _: &str) -> i32 {
+        self.world.http_end(self.plugin, exchange, code)
     }
 
     fn http_read(&self, exchange: gwp_exchange, bytes: u64) -> i32 {

@@ -50,6 +50,11 @@ impl SinkQueue {
         !state.sending
     }
 
+    /// Whether it hears nothing more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Ends a sink that hears answers until a final one. True: it will not run any more. False: the final answer is
     /// being told or has been, or an interim one is, and then `last` is its final one.
     pub(crate) fn close_or_finish(self: &Arc<Self>, last: (i32, Vec<u8>)) -> bool {

@@ -285,6 +285,11 @@ impl State {
         Who::plugin(&self.id(plugin))
     }
 
+    /// Subscriptions in force. One that was ended while its sink ran is none, though its number still answers.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.subscriptions.values().filter(|listener| !listener.queue.is_closed())
+    }
+
     pub(crate) fn caller(&self, call: gwp_call, plugin: usize) -> Option<&Caller> {
         let live = self.calls.get(&call).filter(|live| live.callee == Callee::Plugin(plugin))?;
         Some(&live.who.caller)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plugin_api::{
     AnyParams, Audience, Call, CreateError, EventSpec, Host, Manifest, Method, MethodError, Methods, NoParams, Plugin,
-    Principal, Reply, Setup, StartError, schema_of,
+    Principal, Reply, Setup, StartError, Subscription, schema_of,
 };
 use plugin_kit::{Harness, Running, StubCall, sample};
 use serde_json::{Value, json};
@@ -254,6 +254,47 @@ fn a_manifest_that_a_gateway_would_refuse_is_refused() {
         complaint(|| Harness::new::<Declared<7>>().config(json!({ "a": 1 })).start())
             .contains("[plugins.declared.config]")
     );
+}
+
+/// Hears one event, and ends its subscription from within.
+struct OnceHeard {
+    host: Host,
+    hearing: Arc<Mutex<Option<Subscription>>>,
+}
+
+impl Plugin for OnceHeard {
+    fn manifest() -> Manifest {
+        Manifest::new("once-heard", "1.0.0").hears(&["news"])
+    }
+
+    fn create(host: Host, _: Setup) -> Result<Self, CreateError> {
+        Ok(OnceHeard { host, hearing: Arc::default() })
+    }
+
+    fn start(self: Arc<Self>) -> Result<(), StartError> {
+        let (host, own) = (self.host.clone(), self.hearing.clone());
+        let hearing = self.host.subscribe("news", move |_| {
+            host.info("heard");
+            let hearing = own.lock().unwrap().take();
+            drop(hearing);
+        })?;
+        *self.hearing.lock().unwrap() = Some(hearing);
+        Ok(())
+    }
+
+    async fn call(self: Arc<Self>, call: Call) -> Reply {
+        Reply::unknown_method(call.method())
+    }
+}
+
+#[test]
+fn a_subscription_that_ends_while_it_is_told_something_is_not_left_behind() {
+    let plugin = Harness::new::<OnceHeard>().start();
+    assert_eq!(plugin.subscriptions(), 1);
+    plugin.publish("news", 1);
+    plugin.publish("news", 2);
+    assert_eq!((plugin.logs().len(), plugin.subscriptions()), (1, 0));
+    plugin.stop();
 }
 
 #[test]

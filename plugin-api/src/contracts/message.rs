@@ -115,15 +115,28 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The most that is counted, whatever a service says: whole numbers beyond are not the same in all languages.
+    pub const MOST: u64 = (1 << 53) - 1;
+
     /// This and another answer's.
     pub fn plus(self, other: Usage) -> Usage {
+        let sum = |of: fn(&Usage) -> u64| of(&self).saturating_add(of(&other));
         Usage {
-            input: self.input + other.input,
-            output: self.output + other.output,
-            cache_read: self.cache_read + other.cache_read,
-            cache_write: self.cache_write + other.cache_write,
-            total_tokens: self.total_tokens + other.total_tokens,
+            input: sum(|usage| usage.input),
+            output: sum(|usage| usage.output),
+            cache_read: sum(|usage| usage.cache_read),
+            cache_write: sum(|usage| usage.cache_write),
+            total_tokens: sum(|usage| usage.total_tokens),
         }
+        .bounded()
+    }
+
+    /// The same with no count above [`Usage::MOST`].
+    pub fn bounded(self) -> Usage {
+        let Usage { input, output, cache_read, cache_write, total_tokens } = self;
+        let [input, output, cache_read, cache_write, total_tokens] =
+            [input, output, cache_read, cache_write, total_tokens].map(|count| count.min(Usage::MOST));
+        Usage { input, output, cache_read, cache_write, total_tokens }
     }
 }
 

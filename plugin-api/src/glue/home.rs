@@ -43,17 +43,17 @@ impl sealed::Home for Library {
 
 mod log {
     use std::panic::PanicHookInfo;
-    use std::sync::{Mutex, Once, PoisonError};
+    use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-    use crate::abi::GWP_OK;
+    use crate::abi::{GWP_GONE, GWP_OK};
     use crate::glue::raw::RawHost;
 
-    /// The host of the newest instance. Its table is never freed, so late lines are heard too, or refused.
-    static HOST: Mutex<Option<RawHost>> = Mutex::new(None);
+    /// The hosts of instances, the newest last. Their tables are never freed, so late lines are heard too, or refused.
+    static HOSTS: Mutex<Vec<RawHost>> = Mutex::new(Vec::new());
 
     pub(super) fn to(host: RawHost) {
         static ONCE: Once = Once::new();
-        *HOST.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+        hosts().push(host);
         ONCE.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
@@ -66,16 +66,38 @@ mod log {
         });
     }
 
-    /// The host, unless this very thread is just setting it.
-    pub(super) fn host() -> Option<RawHost> {
-        HOST.try_lock().ok().and_then(|host| *host)
+    /// Whether a host took the line. The newest is asked first; if its instance is over, as when it could not be made, one
+    /// that was there before may run on.
+    pub(super) fn line(level: i32, target: &str, message: &str, fields: &str) -> bool {
+        loop {
+            let Some(host) = hosts().last().copied() else { return false };
+            let code = host.log(level, target, message, fields);
+            if code != GWP_GONE || !forget(host) {
+                return code == GWP_OK;
+            }
+        }
+    }
+
+    /// Forgets the host of an instance that is over; false if there is no other.
+    fn forget(over: RawHost) -> bool {
+        let mut hosts = hosts();
+        let others = hosts.len() > 1;
+        if others {
+            hosts.retain(|known| !known.is(over));
+        }
+        others
+    }
+
+    /// Held for a moment only, and never while a host is called.
+    fn hosts() -> MutexGuard<'static, Vec<RawHost>> {
+        HOSTS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the host took the line.
     fn panicked(panic: &PanicHookInfo<'_>) -> bool {
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
         let said = panic.payload_as_str().unwrap_or("a panic without a text");
-        host().is_some_and(|host| host.log(1, "panic", &format!("{said}{place}"), "") == GWP_OK)
+        line(1, "panic", &format!("{said}{place}"), "")
     }
 }
 
@@ -122,7 +144,6 @@ mod forward {
         fn record_follows_from(&self, _: &Id, _: &Id) {}
 
         fn event(&self, event: &Event<'_>) {
-            let Some(host) = log::host() else { return };
             let metadata = event.metadata();
             let level = match *metadata.level() {
                 Level::ERROR => 1,
@@ -134,7 +155,7 @@ mod forward {
             let mut line = Line::default();
             event.record(&mut line);
             let fields = if line.fields.is_empty() { String::new() } else { Value::Object(line.fields).to_string() };
-            host.log(level, metadata.target(), &line.message, &fields);
+            log::line(level, metadata.target(), &line.message, &fields);
         }
 
         fn enter(&self, _: &Id) {}

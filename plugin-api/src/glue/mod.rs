@@ -17,6 +17,7 @@ use std::ffi::c_void;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use crate::abi::*;
 use crate::call::{Answer, Call};
@@ -25,7 +26,7 @@ use crate::host::Host;
 use crate::http::Exchanges;
 use crate::{Plugin, Setup};
 use home::{Home, Program};
-use raw::RawHost;
+use raw::{RawHost, let_go};
 use runtime::{HostThreads, Runtime};
 use task::Suspended;
 
@@ -57,7 +58,10 @@ struct Instance<P> {
 }
 
 unsafe extern "C" fn manifest<P: Plugin>(out: *mut gwp_bytes) {
-    let text = catch_unwind(|| about::<P>().manifest.as_str()).unwrap_or("");
+    let text = catch_unwind(|| about::<P>().manifest.as_str()).unwrap_or_else(|panic| {
+        let_go(panic);
+        ""
+    });
     // SAFETY: the host gave a place to write to.
     unsafe { *out = gwp_bytes::text(text) };
 }
@@ -125,6 +129,7 @@ unsafe extern "C" fn create<P: Plugin, R: Runtime, H: Home>(
         }
         Err(panic) => {
             raw.fail(&format!("create panicked: {}", panic_text(&*panic)));
+            let_go(panic);
             host.end();
             return GWP_PANIC;
         }
@@ -171,6 +176,7 @@ unsafe extern "C" fn start<P: Plugin>(this: *mut c_void) -> i32 {
         }
         Err(panic) => {
             instance.host.raw().fail(&format!("it panicked: {}", panic_text(&*panic)));
+            let_go(panic);
             GWP_PANIC
         }
     }
@@ -234,11 +240,17 @@ unsafe extern "C" fn stop<P: Plugin>(this: *mut c_void, done: gwp_fn, user: *mut
         // Declared first, so dropped last: when the host hears of the end, nothing here holds the plugin any more.
         let _done = done;
         let (plugin, host, calls) = (plugin, host, calls);
-        plugin.stop().await;
+        to_its_end(host.raw(), plugin.stop()).await;
         host.end();
         calls.close().await;
         host.spawned().close().await;
     });
+}
+
+/// Runs a future of the plugin's to its end, which may be a panic: what is to come after it comes all the same.
+async fn to_its_end(raw: RawHost, future: impl Future<Output = ()> + Send) {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| raw.contain(|| future.as_mut().poll(context)).unwrap_or(Poll::Ready(()))).await;
 }
 
 unsafe extern "C" fn destroy<P: Plugin>(this: *mut c_void) {

@@ -1,5 +1,6 @@
 //! The host's table with its pointers wrapped: everything above this file is safe code.
 
+use std::any::Any;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +63,11 @@ impl RawHost {
         RawHost { table, extensions: Box::leak(Box::new(extensions)) }
     }
 
+    /// Whether both are the same instance's.
+    pub(super) fn is(self, other: RawHost) -> bool {
+        std::ptr::eq(self.table, other.table)
+    }
+
     pub(crate) fn reply(self, call: gwp_call, kind: i32, json: &[u8]) -> i32 {
         // SAFETY: the slice outlives the call.
         unsafe { (self.table.reply)(self.table, call, kind, gwp_bytes::of(json)) }
@@ -103,10 +109,7 @@ impl RawHost {
             Err(panic) => panic,
         };
         self.log(1, "panic", super::panic_text(&*panic), "");
-        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(panic))) {
-            // Somebody throws values that panic when dropped: this one is lost rather than let out.
-            std::mem::forget(again);
-        }
+        let_go(panic);
         None
     }
 
@@ -309,6 +312,13 @@ impl RawHost {
         let Some(http) = self.extensions.http else { return GWP_UNSUPPORTED };
         // SAFETY: a number.
         unsafe { (http.abort)(self.table, exchange) }
+    }
+}
+
+/// Drops what a panic threw, which may panic in its turn: that value is lost rather than let out.
+pub(super) fn let_go(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(panic))) {
+        std::mem::forget(again);
     }
 }
 

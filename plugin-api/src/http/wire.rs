@@ -177,8 +177,17 @@ impl Line {
 
     /// The answer is complete, or the socket is closed.
     pub(super) fn end(&self, code: u16, reason: &str) -> super::Result {
-        self.lock().ended = true;
-        Ok(HostError::check(self.raw.http_end(self.number, code.into(), reason))?)
+        let is_socket = {
+            let mut state = self.lock();
+            state.ended = true;
+            state.is_socket
+        };
+        let ended = HostError::check(self.raw.http_end(self.number, code.into(), reason));
+        if is_socket && ended == Err(HostError::Invalid) {
+            // Not with a code that none may be closed with; but the peer is not left waiting.
+            self.raw.http_end(self.number, 1000, "");
+        }
+        Ok(ended?)
     }
 
     /// Whether the client has gone, or the host ended it.

@@ -97,7 +97,10 @@ impl<'s> Bench<'s> {
             let who = match spec.role {
                 Exposure::Node => Who::node(),
                 Exposure::Internal => Who::plugin("check"),
-                Exposure::Operator | Exposure::OperatorAndNode => Who::admin(),
+                // A plugin's own scopes are none that an administrator has by being one.
+                Exposure::Operator | Exposure::OperatorAndNode => {
+                    Who::admin().with(|caller| caller.scopes.extend(spec.scopes.iter().cloned()))
+                }
             };
             let keyed = spec.idempotency == Idempotency::Replay;
             cases.extend(made_up::values(&spec.params.value()).into_iter().map(|params| Case {
