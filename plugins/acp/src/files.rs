@@ -32,9 +32,10 @@ pub(crate) async fn serve(host: &Host, config: &AcpConfig, folder: &Path, is_wri
 
 fn read(folder: &Path, path: &Path, limit: u64, params: &Value) -> Answer {
     let path = below(folder, path)?;
+    is_file(&path)?;
     let file = fs::File::open(path).map_err(told)?;
     let mut text = String::new();
-    file.take(limit + 1).read_to_string(&mut text).map_err(told)?;
+    file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(told)?;
     if text.len() as u64 > limit {
         return Err((WRONG_PARAMS, "the file is too large"));
     }
@@ -58,7 +59,11 @@ fn write(folder: &Path, path: &Path, limit: u64, params: &Value) -> Answer {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(OUTSIDE) };
             below(folder, parent)?.join(name)
         }
-        path => path?,
+        path => {
+            let path = path?;
+            is_file(&path)?;
+            path
+        }
     };
     fs::write(path, content).map_err(told)?;
     Ok(json!({}))
@@ -73,6 +78,11 @@ fn below(folder: &Path, path: &Path) -> Result<PathBuf, (i32, &'static str)> {
     }
     let (folder, path) = (folder.canonicalize().map_err(told)?, path.canonicalize().map_err(told)?);
     if path.starts_with(folder) { Ok(path) } else { Err(OUTSIDE) }
+}
+
+/// A pipe has nobody at its other end, perhaps for ever, and would keep whoever opens it.
+fn is_file(path: &Path) -> Result<(), (i32, &'static str)> {
+    if fs::metadata(path).map_err(told)?.is_file() { Ok(()) } else { Err((WRONG_PARAMS, "it is no file")) }
 }
 
 fn told(error: io::Error) -> (i32, &'static str) {
@@ -115,5 +125,24 @@ mod tests {
         assert!(!top.path().join("new").exists());
         assert_eq!(fs::read_to_string(top.path().join("secret")).unwrap(), "s");
         assert!(write(&folder, &folder.join("x"), 2, &content).unwrap_err().1.contains("too large"));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().to_path_buf();
+        let pipe = folder.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for path in [pipe, folder.clone()] {
+                let content = json!({ "content": "new" });
+                let answers = [read(&folder, &path, 100, &json!({})), write(&folder, &path, 100, &content)];
+                answers.into_iter().for_each(|answer| tell.send(answer.unwrap_err().1).unwrap());
+            }
+        });
+        for _ in 0..4 {
+            assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok("it is no file"));
+        }
     }
 }

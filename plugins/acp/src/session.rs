@@ -38,10 +38,8 @@ impl Drop for Work {
         let (session, grace, place) = (self.session.take(), self.grace, self.place.take());
         self.host.spawn(async move {
             let _place = place;
-            if let Some(session) = session {
-                peer.tell("session/cancel", json!({ "sessionId": session })).await;
-            }
-            peer.end(grace).await;
+            let cancel = session.map(|session| ("session/cancel", json!({ "sessionId": session })));
+            peer.end(cancel, grace).await;
         });
     }
 }

@@ -106,8 +106,12 @@ impl Peer {
         error.log(backend::for_log(&why, None))
     }
 
-    /// The end: it is told no more, and killed unless it ends by itself before long.
-    pub(crate) async fn end(mut self, grace: Duration) {
+    /// The end: it is told this and no more, and killed unless it ends by itself before long.
+    pub(crate) async fn end(mut self, last: Option<(&str, Value)>, grace: Duration) {
+        if let Some((method, params)) = last {
+            // One that reads nothing cannot be told.
+            let _ = timeout(grace, self.tell(method, params)).await;
+        }
         self.input = None;
         let rest = async {
             while let Ok(Some(_)) = self.output.line().await {}
@@ -132,5 +136,24 @@ impl Said {
             },
             (None, None) => Said::Nothing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_reads_nothing_is_ended_all_the_same() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let args = vec!["600".to_string()];
+            let program = Program { program: "sleep".into(), args, cwd: None, env: Vec::new() };
+            let peer = Peer::start(&program, 1_000).unwrap();
+            let long = json!("x".repeat(100_000));
+            while timeout(Duration::from_millis(100), peer.tell("news", long.clone())).await.is_ok() {}
+            let ended = peer.end(Some(("session/cancel", json!({}))), Duration::from_millis(50));
+            assert!(timeout(Duration::from_secs(20), ended).await.is_ok());
+        });
     }
 }

@@ -134,6 +134,10 @@ impl Agent {
                 return;
             }
             for Undelivered { outcome, wish } in left {
+                if outcome.text.is_empty() {
+                    self.note_delivery(&outcome.run_id, None).await;
+                    continue;
+                }
                 // Channels may not be there yet, so that what is refused now need not be wrong.
                 let delivery = match self.try_to_deliver(&outcome, &wish, true).await {
                     Tried::Again(_) if turn < TRIES => continue,

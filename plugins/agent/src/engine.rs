@@ -212,6 +212,7 @@ impl Turn {
         loop {
             let answer = model::ask(host, config, events, &models, &mut asked).await?;
             let mut message = answer.result.message;
+            tools::name_apart(&mut message.content, &asked.messages);
             let text = message.plain_text();
             events.answered(&text);
             message.role = role::ASSISTANT.to_string();
@@ -387,8 +388,9 @@ fn chosen_model(entry: &Map<String, Value>) -> Option<String> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     let model = text("modelOverride")?;
     match text("providerOverride") {
-        Some(provider) if !model.starts_with(&format!("{provider}/")) => Some(format!("{provider}/{model}")),
-        _ => Some(model.to_string()),
+        // The provider's own id, which may begin like its name.
+        Some(provider) => Some(format!("{provider}/{model}")),
+        None => Some(model.to_string()),
     }
 }
 

@@ -166,6 +166,11 @@ impl Events {
         state.before.len() + state.text.len()
     }
 
+    /// The same without this answer.
+    pub fn bytes_before(&self) -> usize {
+        self.state().before.len()
+    }
+
     /// The try failed: what it said is taken back.
     pub fn take_back(&self) {
         self.state().text.clear();

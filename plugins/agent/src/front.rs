@@ -169,10 +169,15 @@ impl Agent {
                 return Err(invalid(format!("unknown channel: {channel}")));
             }
         }
+        let spawned_by = match said(params.spawned_by) {
+            // As lists look for it.
+            Some(parent) => Some(self.names().await?.canonical(&parent, None)?.text),
+            None => None,
+        };
         let mut set = Map::new();
         for (key, value) in [
             ("label", params.label),
-            ("spawnedBy", params.spawned_by),
+            ("spawnedBy", spawned_by),
             ("groupId", params.group_id),
             ("groupChannel", params.group_channel),
             ("space", params.group_space),

@@ -297,7 +297,12 @@ impl Agent {
                 let set = json!({ "abortedLastRun": true }).as_object().cloned().unwrap_or_default();
                 let key = &run.session_key;
                 let messages = said.into_iter().chain([end]).collect();
-                match self.store.append(key, run.session_id.as_deref(), messages, set).await {
+                let told = match self.store.append(key, run.session_id.as_deref(), messages, set).await {
+                    // The conversation is gone with all that was said in it.
+                    Err(error) if store::is_absent(&error) => Ok(()),
+                    told => told,
+                };
+                match told {
                     Ok(()) => {
                         if let Err(error) = self.book().noted(&self.host, &run.run_id).await {
                             return self.host.error(&format!("interrupted runs could not be noted: {error}"));

@@ -137,6 +137,10 @@ async fn once(
             InvokeReply::Interim(piece) => piece,
             InvokeReply::Final(result) => {
                 let result: BackendResult = serde_json::from_str(result?.get())?;
+                // Backends need not have told it in pieces.
+                if events.bytes_before() + result.message.plain_text().len() > config.max_answer_bytes {
+                    return Err(too_long());
+                }
                 let provider = result.message.provider.clone().unwrap_or(provider);
                 let model = result.message.model.clone().or(model);
                 events.model(&provider, model.as_deref());
@@ -147,8 +151,7 @@ async fn once(
             Ok(Piece::Text { delta }) => {
                 events.model(&provider, model.as_deref());
                 if events.said_bytes() + delta.len() > config.max_answer_bytes {
-                    let message = "the answer is too long (max_answer_bytes)";
-                    return Err(MethodError::unavailable(message).with_details(json!({ "code": "ANSWER_TOO_LONG" })));
+                    return Err(too_long());
                 }
                 events.text(&delta);
             }
@@ -163,6 +166,11 @@ async fn once(
             Ok(Piece::Thinking { .. } | Piece::Other) | Err(_) => {}
         }
     }
+}
+
+fn too_long() -> MethodError {
+    let message = "the answer is too long (max_answer_bytes)";
+    MethodError::unavailable(message).with_details(json!({ "code": "ANSWER_TOO_LONG" }))
 }
 
 /// The data of a tool's event.

@@ -28,8 +28,8 @@ pub fn is_unknown(error: &MethodError, method: &str) -> bool {
     error.shape().message == format!("unknown method: {method}")
 }
 
-/// Whether an error says that there is no such session.
-fn is_absent(error: &MethodError) -> bool {
+/// Whether an error says that there is no such session, or no such conversation of it.
+pub fn is_absent(error: &MethodError) -> bool {
     error.shape().details.as_ref().is_some_and(|details| details["code"] == "NO_SESSION")
 }
 
@@ -135,12 +135,17 @@ pub fn tidy(messages: Vec<Message>) -> Vec<Message> {
         if message.role == role::ASSISTANT {
             message.content.retain(|part| match part {
                 Part::ToolCall { id, name, .. } => {
-                    open.push((id.clone(), name.clone()));
-                    known.insert(id.clone())
+                    let is_new = known.insert(id.clone());
+                    if is_new {
+                        open.push((id.clone(), name.clone()));
+                    }
+                    is_new
                 }
                 _ => true,
             });
-            open.dedup_by(|a, b| a.0 == b.0);
+            if message.content.is_empty() {
+                continue;
+            }
         }
         tidied.push(message);
     }
@@ -180,6 +185,8 @@ mod tests {
             tool_result("a", "t", "done", false),
             tool_result("x", "t", "answers nothing", false),
             Message::text(role::USER, "two"),
+            calls(&["a"]),
+            tool_result("a", "t", "of a call that was there before", false),
             calls(&["c"]),
         ]);
         let roles: Vec<_> = shown.iter().map(|message| (&*message.role, message.tool_call_id.as_deref())).collect();

@@ -320,6 +320,39 @@ fn models_are_tried_again_and_one_after_the_other() {
 }
 
 #[test]
+fn an_answer_is_bounded_however_it_is_told() {
+    let (harness, calls) = keeping(harness(json!({ "max_answer_bytes": 1_024 }), json!({})), BACKEND);
+    let plugin = harness.start();
+    let long = "x".repeat(1_025);
+    for (place, in_pieces) in [true, false].into_iter().enumerate() {
+        let call = client(&plugin, &format!("r{place}"), "main");
+        let backend = nth(&plugin, &calls, place);
+        match in_pieces {
+            true => backend.interim(json!({ "type": "text", "delta": long })),
+            false => backend.finish(Ok(answer(&long))),
+        }
+        assert_eq!(call.wait().error().details.expect("details")["code"], "ANSWER_TOO_LONG");
+    }
+}
+
+#[test]
+fn a_model_may_be_called_as_its_provider_is() {
+    let entry = json!({ "providerOverride": "stub", "modelOverride": "stub/small" });
+    let key = "agent:main:main";
+    let (harness, calls) = keeping(harness(json!({}), json!({})), BACKEND);
+    let plugin = harness
+        .answer("session.store.open", json!({ "key": key, "agentId": "main", "sessionId": "s", "entry": entry }))
+        .answer("session.store.append", json!({ "key": key, "sessionId": "s", "ids": [], "total": 1 }))
+        .answer("session.store.transcript", json!({ "key": key, "messages": [], "total": 0 }))
+        .start();
+    let call = client(&plugin, "r", "main");
+    let backend = nth(&plugin, &calls, 0);
+    assert_eq!(backend.params()["model"], "stub/small");
+    backend.finish(Ok(answer("yes")));
+    call.wait().payload();
+}
+
+#[test]
 fn a_backend_that_is_not_there_is_named() {
     let plugin = harness(json!({}), json!({})).start();
     let failed = client(&plugin, "r", "main").wait();
@@ -453,4 +486,17 @@ fn what_a_crash_cut_short_is_interrupted_and_its_transcript_says_so_once() {
     assert_eq!((&messages[0]["id"], &messages[0]["content"][0]["text"]), (&json!("r/user"), &json!("hello")));
     assert_eq!((&messages[1]["id"], &messages[1]["stopReason"]), (&json!("r/interrupted"), &json!("error")));
     assert_eq!(appended[1].params["sessionId"], "s-1");
+}
+
+#[test]
+fn a_transcript_that_is_gone_is_not_told_what_a_crash_cut_short() {
+    let gone = ErrorShape::invalid_request("No session found").with_details(json!({ "code": "NO_SESSION" }));
+    let harness = harness(json!({}), json!({})).beside::<Crash>(json!({}));
+    let plugin = harness.answer_error("session.store.append", gone).start();
+    let tries =
+        |plugin: &Running| plugin.asked().into_iter().filter(|asked| asked.method == "session.store.append").count();
+    plugin.wait_until("the try", |plugin| tries(plugin) == 1);
+    plugin.settle();
+    plugin.advance(60 * SECOND);
+    assert_eq!(tries(&plugin), 1);
 }

@@ -1,13 +1,14 @@
 //! Tools: methods whose manifest row says that agents may use them, as far as the agent's list goes. In a client's run they
 //! are called with the client's rights and nothing more; in other runs with the gateway's, and the list is the bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use plugin_api::catalogue::RegistryList;
 use plugin_api::contracts::backend::ToolOffer;
 use plugin_api::contracts::run::AgentRecord;
+use plugin_api::contracts::{Message, Part};
 use plugin_api::{Exposure, Host, Idempotency, MethodError, MethodSpec, NoParams, Principal};
 use serde_json::{Map, Value};
 
@@ -46,7 +47,7 @@ pub struct Read {
     /// Every tool there is.
     pub tools: Vec<Arc<Tool>>,
     /// Names of all methods.
-    methods: std::collections::HashSet<String>,
+    methods: HashSet<String>,
 }
 
 impl Read {
@@ -140,6 +141,25 @@ fn names(patterns: &[String], method: &str) -> bool {
 pub fn of_agent(read: &Read, record: &AgentRecord) -> Vec<Arc<Tool>> {
     let may = |tool: &&Arc<Tool>| names(&record.tools, &tool.method) && !names(&record.tools_denied, &tool.method);
     read.tools.iter().filter(may).cloned().collect()
+}
+
+/// Gives calls whose ids were there before ids of their own. Some services count anew with each answer, and the id is
+/// part of the key by which a tool is called once.
+pub fn name_apart(content: &mut [Part], earlier: &[Message]) {
+    let mut known: HashSet<String> = HashSet::new();
+    for part in earlier.iter().flat_map(|message| &message.content) {
+        if let Part::ToolCall { id, .. } = part {
+            known.insert(id.clone());
+        }
+    }
+    for part in content {
+        let Part::ToolCall { id, .. } = part else { continue };
+        let (given, mut count) = (id.clone(), 1);
+        while !known.insert(id.clone()) {
+            count += 1;
+            *id = format!("{given}_{count}");
+        }
+    }
 }
 
 /// What came of a tool.

@@ -145,6 +145,7 @@ impl Assembly {
         keep(&mut self.usage.cache_write, "cache_creation_input_tokens");
         let Usage { input, output, cache_read, cache_write, .. } = self.usage;
         self.usage.total_tokens = [input, output, cache_read, cache_write].into_iter().fold(0, u64::saturating_add);
+        self.usage = self.usage.bounded();
     }
 
     /// The answer, if it came to its end.

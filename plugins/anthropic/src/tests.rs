@@ -345,3 +345,14 @@ fn models_are_listed_and_kept() {
     assert_eq!(server.asked().len(), 1);
     assert_eq!(server.asked()[0].what, "GET /v1/models?limit=1000");
 }
+
+#[test]
+fn a_service_that_is_silent_costs_its_own_models_only() {
+    let main = Server::start(|_| whole("200 OK", "", r#"{"data":[{"id":"claude-tiny-1"}]}"#));
+    let silent = Server::start(|_| vec![Act::AwaitClose]);
+    let config = json!({ "base_url": main.url, "providers": { "lab": { "base_url": silent.url } } });
+    let plugin = Harness::registered("anthropic").config(config).real_time().start();
+    let models = plugin.call_as(Who::plugin("models"), MODELS, json!({})).payload()["models"].clone();
+    assert_eq!(models, json!([{ "id": "claude-tiny-1", "name": "claude-tiny-1", "provider": "anthropic" }]));
+    silent.wait_closed();
+}

@@ -67,6 +67,8 @@ pub(crate) fn fill(templates: &[Template], known: &[(&str, &str)]) -> Result<Vec
                 Piece::Text(text) => arg.push_str(text),
                 Piece::Placeholder(name) => {
                     let value = known.iter().find(|(known, _)| known == name).map_or("", |(_, value)| *value);
+                    // Zero bytes are left out first: a dash may stand behind them.
+                    let value = value.replace('\0', "");
                     let could_be_option =
                         arg.is_empty() && value.starts_with('-') && !args.iter().any(|arg| arg == "--");
                     match *name {
@@ -74,7 +76,7 @@ pub(crate) fn fill(templates: &[Template], known: &[(&str, &str)]) -> Result<Vec
                         _ if could_be_option => return Err(format!("the {name} begins with a dash")),
                         _ => {}
                     }
-                    arg.extend(value.chars().filter(|c| *c != '\0'));
+                    arg.push_str(&value);
                 }
             }
         }
@@ -104,6 +106,8 @@ mod tests {
     #[test]
     fn what_somebody_wrote_is_no_option() {
         assert_eq!(filled(&["-p", "{prompt}"], "--allow-everything", "").unwrap(), ["-p", " --allow-everything"]);
+        assert_eq!(filled(&["-p", "{prompt}"], "\0--allow-everything", "").unwrap(), ["-p", " --allow-everything"]);
+        assert!(filled(&["-m", "{model}"], "", "\0-x").unwrap_err().contains("model"));
         assert_eq!(filled(&["--", "{prompt}"], "-x", "").unwrap(), ["--", "-x"]);
         assert!(filled(&["-m", "{model}"], "", "--x").unwrap_err().contains("model"));
         assert_eq!(filled(&["-m={model}"], "", "--x").unwrap(), ["-m=--x"]);

@@ -58,6 +58,11 @@ impl Assembly {
         self.is_done = true;
     }
 
+    /// Whether it has come to its end; what it cost may follow.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finish.is_some()
+    }
+
     /// Takes an event, and gives what is new with it.
     pub(crate) fn take(&mut self, data: &str, provider: &str) -> Result<Vec<Piece>, Broken> {
         let event: Value = serde_json::from_str(data)
@@ -99,20 +104,23 @@ impl Assembly {
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             self.take_call(call)?;
         }
-        if let Some(finish) = choice["finish_reason"].as_str() {
+        // Some tell an empty one until there is one.
+        if let Some(finish) = choice["finish_reason"].as_str().filter(|finish| !finish.is_empty()) {
             self.finish = Some(finish.to_string());
         }
         Ok(pieces)
     }
 
     /// Parts of a call have its index. Some services leave that out, or give all calls the same; then an id that was not
-    /// there yet begins another call.
+    /// there yet begins another call, and without an index a name does.
     fn take_call(&mut self, call: &Value) -> Result<(), Broken> {
         let index = call["index"].as_u64();
         let id = call["id"].as_str().unwrap_or_default();
+        let function = &call["function"];
+        let name = function["name"].as_str().unwrap_or_default();
         let is_same =
             |known: &PartialCall| known.index == index && (id.is_empty() || known.id.is_empty() || known.id == id);
-        let place = self.calls.iter().rposition(is_same).filter(|_| index.is_some() || id.is_empty());
+        let place = self.calls.iter().rposition(is_same).filter(|_| index.is_some() || name.is_empty());
         let known = match place {
             Some(place) => &mut self.calls[place],
             None if self.calls.len() == MOST_CALLS => {
@@ -127,9 +135,8 @@ impl Assembly {
         if known.id.is_empty() {
             known.id = id.to_string();
         }
-        let function = &call["function"];
         if known.name.is_empty() {
-            known.name = function["name"].as_str().unwrap_or_default().to_string();
+            known.name = name.to_string();
         }
         match &function["arguments"] {
             Value::String(more) => known.arguments.push_str(more),
@@ -199,6 +206,6 @@ fn usage(usage: &Value) -> Usage {
     let count = |value: &Value| value.as_u64().unwrap_or(0);
     let (prompt, output) = (count(&usage["prompt_tokens"]), count(&usage["completion_tokens"]));
     let cached = count(&usage["prompt_tokens_details"]["cached_tokens"]).min(prompt);
-    let total_tokens = usage["total_tokens"].as_u64().unwrap_or(prompt + output);
-    Usage { input: prompt - cached, output, cache_read: cached, cache_write: 0, total_tokens }
+    let total_tokens = usage["total_tokens"].as_u64().unwrap_or(prompt.saturating_add(output));
+    Usage { input: prompt - cached, output, cache_read: cached, cache_write: 0, total_tokens }.bounded()
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use outside::stand_in::{Act, Asked, Server, open_stream, stream, whole};
+use plugin_api::contracts::Usage;
 use plugin_kit::{CancelReason, Harness, Outcome, Running, Who};
 use serde_json::{Value, json};
 
@@ -193,6 +194,31 @@ fn calls_that_share_an_index_are_told_apart_by_their_ids() {
 }
 
 #[test]
+fn calls_without_an_index_are_told_apart_by_their_names() {
+    let with_objects = r#"{"function":{"name":"x","arguments":{"a":1}}},{"function":{"name":"y","arguments":{"b":2}}}"#;
+    let in_parts = r#"{"id":"i","function":{"name":"x","arguments":"{\"a\""}},{"id":"i","function":{"arguments":":1}"}},{"function":{"name":"y","arguments":"{\"b\""}},{"function":{"arguments":":2}"}}"#;
+    for calls in [with_objects, in_parts] {
+        let event = format!(r#"data: {{"choices":[{{"delta":{{"tool_calls":[{calls}]}},"finish_reason":"stop"}}]}}"#);
+        let server = Server::start(move |_| stream(&[event.as_bytes(), b"\n\n"]));
+        let content = ask(&start(&server, json!({}))).payload()["message"]["content"].clone();
+        let named = |part: &Value| (part["name"].clone(), part["arguments"].clone());
+        let asked: Vec<_> = content.as_array().unwrap().iter().map(named).collect();
+        assert_eq!(asked, [(json!("x"), json!({ "a": 1 })), (json!("y"), json!({ "b": 2 }))], "{calls}");
+    }
+}
+
+#[test]
+fn an_answer_whose_end_was_told_is_whole_whatever_becomes_of_its_stream() {
+    let ended = b"data: {\"choices\":[{\"delta\":{\"content\":\"Well.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":18446744073709551615,\"completion_tokens\":1}}\n\n".as_slice();
+    for end in [Act::Close, Act::AwaitClose] {
+        let server = Server::start(move |_| [open_stream(&[ended]), vec![end.clone()]].concat());
+        let result = ask(&start(&server, json!({ "stall_timeout_ms": 100 }))).payload();
+        assert_eq!(result["message"]["content"][0]["text"], "Well.");
+        assert_eq!(result["usage"]["totalTokens"], Usage::MOST);
+    }
+}
+
+#[test]
 fn refusals_are_told_by_their_code_and_without_the_services_words() {
     let cases = [
         ("401 Unauthorized", "", r#"{"error":{"message":"bad key","code":"invalid_api_key"}}"#, ("AUTH", None, None)),
@@ -233,8 +259,9 @@ fn refusals_are_told_by_their_code_and_without_the_services_words() {
 fn an_answer_that_does_not_come_to_its_end_is_none() {
     let begun = b"data: {\"choices\":[{\"delta\":{\"content\":\"Well\"}}]}\n\n".as_slice();
     let broken = || ("BROKEN_STREAM".to_string(), Some(true), None);
-    let ends: [End; 4] = [
+    let ends: [End; 5] = [
         |begun| stream(&[begun]),
+        |begun| stream(&[begun, b"data: {\"choices\":[{\"delta\":{\"content\":\", \"},\"finish_reason\":\"\"}]}\n\n"]),
         |begun| [open_stream(&[begun]), vec![Act::Close]].concat(),
         |begun| stream(&[begun, b"data: {\"choices\"\n\n"]),
         |begun| {
@@ -350,6 +377,18 @@ fn models_are_listed_as_far_as_services_answer_and_kept() {
     let asked: Vec<String> = main.asked().into_iter().map(|asked| asked.what).collect();
     assert_eq!(asked.len(), 2, "{asked:?}");
     assert_eq!(other.asked().len(), 2, "what failed is asked again");
+}
+
+#[test]
+fn a_service_that_is_silent_costs_its_own_models_only() {
+    let main = Server::start(|_| whole("200 OK", "", r#"{"data":[{"id":"tiny"}]}"#));
+    let silent = Server::start(|_| vec![Act::AwaitClose]);
+    let config =
+        json!({ "base_url": main.url, "providers": { "lab": { "base_url": silent.url } }, "stall_timeout_ms": 60_000 });
+    let plugin = Harness::registered("openai").config(config).real_time().start();
+    let models = plugin.call_as(Who::plugin("models"), MODELS, json!({})).payload()["models"].clone();
+    assert_eq!(models, json!([{ "id": "tiny", "name": "tiny", "provider": "openai" }]));
+    silent.wait_closed();
 }
 
 #[test]

@@ -158,6 +158,7 @@ pub struct AbortDone {
 impl Sessions {
     pub(crate) async fn reset(self: Arc<Self>, call: Call, params: ResetParams) -> Result<ResetDone, MethodError> {
         let key = self.names().await?.canonical(&params.key, params.agent_id.as_deref())?;
+        self.check_expected(&key, params.expected_session_id.as_deref()).await?;
         self.stop_runs(&call, params.key.trim(), &key.text).await?;
         let (session, _) = self.with_room(|| self.begin_anew(&key, params.expected_session_id.as_deref())).await?;
         let entry = session.shown_entry();
@@ -213,6 +214,7 @@ impl Sessions {
             let found = self.store.read(&self.host, move |db| sessions::find(db, &text)).await?;
             found.as_ref().map_or(Ok(()), is_put_away)?;
         }
+        self.check_expected(&key, params.expected_session_id.as_deref()).await?;
         self.stop_runs(&call, params.key.trim(), &key.text).await?;
         let keeps_name = params.delete_transcript == Some(false);
         let (archives, watch, host, agent_id) =
@@ -293,6 +295,16 @@ impl Sessions {
         let aborted = ask_to_stop(&call, &abort).await?;
         let status = if aborted.run_ids.is_empty() { "no-active-run" } else { "aborted" };
         Ok(AbortDone { ok: true, aborted_run_id: aborted.run_ids.into_iter().next(), status })
+    }
+
+    /// Refuses what is meant for another conversation before anything is stopped for it.
+    async fn check_expected(&self, key: &Key, expected: Option<&str>) -> Result<(), MethodError> {
+        if expected.is_none() {
+            return Ok(());
+        }
+        let text = key.text.clone();
+        let found = self.store.read(&self.host, move |db| sessions::find(db, &text)).await?;
+        found.map_or(Ok(()), |session| is_expected(&session, expected))
     }
 
     /// Stops what runs in a session, and waits for that.

@@ -107,3 +107,13 @@ fn what_was_not_delivered_when_the_gateway_stopped_goes_out_at_the_next_start() 
     again.settle();
     assert!(asked(&again).is_empty(), "it is in the book");
 }
+
+#[test]
+fn a_run_that_said_nothing_has_nothing_to_deliver() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::book::tests::leave_undelivered(folder.path(), "r", "");
+    let plugin = refusing(0, ErrorShape::unavailable("")).data_of(folder.path()).start();
+    plugin.settle();
+    plugin.advance(60 * SECOND);
+    assert!(asked(&plugin).is_empty());
+}

@@ -52,3 +52,20 @@ fn a_run_is_told_under_its_client_s_spelling_or_else_under_the_one_that_lists_sh
         assert!(!events.is_empty() && events.iter().all(|event| event["sessionKey"] == key), "{events:?}");
     }
 }
+
+#[test]
+fn who_began_a_session_is_kept_in_the_spelling_that_lists_look_for() {
+    let (harness, calls) = keeping(harness(json!({}), json!({})), BACKEND);
+    let key = "agent:main:subagent:1";
+    let plugin = harness
+        .answer("session.store.open", json!({ "key": key, "agentId": "main", "sessionId": "s", "entry": {} }))
+        .answer("session.store.append", json!({ "key": key, "sessionId": "s", "ids": [], "total": 1 }))
+        .answer("session.store.transcript", json!({ "key": key, "messages": [], "total": 0 }))
+        .start();
+    let params = json!({ "message": "hi", "idempotencyKey": "r", "sessionKey": "subagent:1", "spawnedBy": "main" });
+    let call = plugin.begin("agent", params);
+    nth(&plugin, &calls, 0).finish(Ok(answer("yes")));
+    call.wait().payload();
+    let set = plugin.asked().into_iter().find_map(|asked| asked.params.get("set").cloned());
+    assert_eq!(set, Some(json!({ "spawnedBy": "agent:main:main" })));
+}

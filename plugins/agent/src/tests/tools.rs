@@ -40,6 +40,25 @@ fn a_client_s_tools_are_called_with_its_rights_and_own_runs_follow_the_list() {
 }
 
 #[test]
+fn calls_that_share_an_id_are_carried_out_one_by_one() {
+    let (harness, calls) = keeping(harness(json!({}), json!({ "tools": ["node.*"] })), BACKEND);
+    let plugin = harness.answer("node.invoke", json!({ "ok": true })).start();
+    let call = client(&plugin, "r", "main");
+    nth(&plugin, &calls, 0).finish(Ok(tool_call("node_invoke", json!({}))));
+    nth(&plugin, &calls, 1).finish(Ok(tool_call("node_invoke", json!({}))));
+    let last = nth(&plugin, &calls, 2);
+    let messages = last.params()["messages"].as_array().expect("messages").clone();
+    let answered: Vec<_> = messages.iter().filter_map(|message| message["toolCallId"].as_str()).collect();
+    assert_eq!(answered, ["t1", "t1_2"]);
+    assert_eq!(messages[3]["content"][0]["id"], "t1_2", "a call and its answer go together");
+    last.finish(Ok(answer("done")));
+    call.wait().payload();
+    let invoked = plugin.asked().into_iter().filter(|asked| asked.method == "node.invoke");
+    let keys: Vec<Value> = invoked.map(|asked| asked.params["idempotencyKey"].clone()).collect();
+    assert_eq!(keys, ["r:t1", "r:t1_2"], "the second one is no repetition of the first");
+}
+
+#[test]
 fn tools_are_told_where_wanted_and_bounded() {
     let (harness, calls) =
         keeping(harness(json!({ "max_tool_rounds": 1, "tool_timeout_ms": 4_000 }), json!({ "tools": ["*"] })), BACKEND);

@@ -318,6 +318,17 @@ fn runs_are_stopped_before_a_session_ends() {
 }
 
 #[test]
+fn nothing_is_stopped_for_what_is_meant_for_another_conversation() {
+    let running = harness().answer("agent.abort", json!({ "runIds": [], "stillRunning": [] })).start();
+    append(&running, "b", json!([numbered(1)]));
+    for method in ["sessions.reset", "sessions.delete"] {
+        let refused = running.call(method, json!({ "key": "b", "expectedSessionId": "another" }));
+        assert_eq!(refused.error().details, Some(json!({ "code": "SESSION_CHANGED" })), "{method}");
+    }
+    assert!(running.asked().iter().all(|asked| asked.method != "agent.abort"));
+}
+
+#[test]
 fn a_reset_keeps_the_settings_and_the_transcript() {
     let running = start();
     let set = json!({ "label": "l", "addTokens": { "input": 3 }, "abortedLastRun": true, "lastTo": "x" });
