@@ -26,6 +26,7 @@ pub struct Open {
 /// What a message was found to be before.
 #[derive(Debug, PartialEq)]
 pub struct Seen {
+    pub session: String,
     pub run_id: Option<String>,
 }
 
@@ -43,8 +44,8 @@ pub fn key(message: &Inbound) -> String {
 
 /// The message of this key, if it came before.
 pub fn seen(db: &Connection, key: &str) -> Result<Option<Seen>, MethodError> {
-    let found = db.query_row("SELECT run_id FROM messages WHERE key = ?1", [key], |row| {
-        Ok(Seen { run_id: row.get::<_, Option<String>>(0)? })
+    let found = db.query_row("SELECT session, run_id FROM messages WHERE key = ?1", [key], |row| {
+        Ok(Seen { session: row.get(0)?, run_id: row.get(1)? })
     });
     Ok(found.optional()?)
 }

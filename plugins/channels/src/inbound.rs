@@ -15,7 +15,10 @@ use crate::{Channels, ChannelsConfig, book, lanes, people, words};
 /// What was found to be done with a message.
 enum Found {
     Ignore,
-    Duplicate(Option<String>),
+    Duplicate {
+        session: String,
+        run_id: Option<String>,
+    },
     Pairing(Knocked),
     /// The session, and whether messages of it were waiting.
     Stop(String, bool),
@@ -35,7 +38,7 @@ impl Channels {
         let taken = |verdict: &str, run_id: Option<String>| Taken { verdict: verdict.to_string(), run_id };
         Ok(match found {
             Found::Ignore => taken("ignored", None),
-            Found::Duplicate(run_id) => taken("duplicate", run_id),
+            Found::Duplicate { session, run_id } => self.gone_on_with(&session, taken("duplicate", run_id))?,
             Found::Pairing(knocked) => {
                 self.tell_code(knocked, &message);
                 taken("pairing", None)
@@ -48,11 +51,17 @@ impl Channels {
                 self.refuse(session, &message);
                 taken("refused", None)
             }
-            Found::Run { session, run_id } => {
-                lanes::wake(&self, &session);
-                taken("run", Some(run_id))
-            }
+            Found::Run { session, run_id } => self.gone_on_with(&session, taken("run", Some(run_id)))?,
         })
+    }
+
+    /// Has the session's lane go on. An instance that is being replaced begins nothing, and the next one may have looked for
+    /// open messages too early to see this one. So it is to be handed over again, to that instance, which finds it open.
+    fn gone_on_with(self: &Arc<Self>, session: &str, taken: Taken) -> Result<Taken, MethodError> {
+        match lanes::wake(self, session) {
+            true => Ok(taken),
+            false => Err(MethodError::unavailable("the channels are being made anew").retryable()),
+        }
     }
 
     /// A channel speaks for itself only, and says what has to be said.
@@ -206,7 +215,7 @@ fn find(db: &Connection, config: &ChannelsConfig, message: Inbound, now: u64) ->
     };
     let key = book::key(&message);
     if let Some(seen) = book::seen(db, &key)? {
-        return Ok(Found::Duplicate(seen.run_id));
+        return Ok(Found::Duplicate { session: seen.session, run_id: seen.run_id });
     }
     let session = rule.session_key(&message);
     if is_stop_word(&message.text) && is_for_the_agent(&message) {

@@ -45,11 +45,11 @@ impl Lanes {
     }
 }
 
-/// A session has a message to answer.
-pub fn wake(plugin: &Arc<Channels>, session: &str) {
+/// A session has a message to answer. False when this instance begins nothing any more.
+pub fn wake(plugin: &Arc<Channels>, session: &str) -> bool {
     let mut state = plugin.lanes.state();
     if state.is_closed {
-        return;
+        return false;
     }
     if let Some(lane) = state.running.get_mut(session) {
         lane.has_more = true;
@@ -58,6 +58,7 @@ pub fn wake(plugin: &Arc<Channels>, session: &str) {
     } else if !state.waiting.iter().any(|waiting| waiting == session) {
         state.waiting.push_back(session.to_string());
     }
+    true
 }
 
 /// Whether the session's people are to be told that too many of their messages wait: once until none does.

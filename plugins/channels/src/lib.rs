@@ -251,7 +251,9 @@ impl Channels {
                 }
             }
         };
-        sessions.iter().for_each(|session| lanes::wake(&self, session));
+        for session in &sessions {
+            lanes::wake(&self, session);
+        }
     }
 
     /// Does all of it in the file, or nothing.

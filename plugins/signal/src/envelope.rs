@@ -236,11 +236,17 @@ impl Told {
 }
 
 impl DataMessage {
-    /// Its text, with names in the place of mentions, or what it is if it has none.
+    /// Its text, with names in the place of mentions and without ours at its beginning, or what it is if it has none.
     fn words(&self, account: Option<&str>, known: &dyn Known) -> String {
         let text = self.message.as_deref().unwrap_or_default();
         if !text.is_empty() {
-            return self.with_names(text, account, known);
+            let shown = self.with_names(text, account, known);
+            // Whom a message begins with is who is meant and nothing that is said, as before "/new".
+            let is_us = |one: &Mention| known.is_self(account, one.number.as_deref(), one.uuid.as_deref());
+            let first = self.mentions.iter().find(|one| one.start == 0 && one.length > 0 && is_us(one));
+            let rest = first.and_then(|one| shown.strip_prefix(&format!("@{}", one.called(account, known))));
+            let rest = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',' || c == ':'));
+            return rest.filter(|rest| !rest.is_empty()).map(str::to_string).unwrap_or(shown);
         }
         if let Some(sticker) = &self.sticker {
             let emoji = sticker["emoji"].as_str().unwrap_or_default();

@@ -89,6 +89,18 @@ fn a_group_hears_us_when_it_names_or_answers_us() {
 }
 
 #[test]
+fn whom_a_message_begins_with_is_nothing_that_is_said() {
+    let said = |message: &str, who: &str| {
+        let mention = json!({ "name": who, "uuid": who, "start": 0, "length": 1 });
+        inbound(json!({ "groupInfo": { "groupId": GROUP }, "message": message, "mentions": [mention] })).text
+    };
+    assert_eq!(said("\u{fffc} /new", MY_ID), "/new");
+    assert_eq!(said("\u{fffc}: stop", MY_ID), "stop");
+    assert_eq!(said("\u{fffc}", MY_ID), format!("@{ME}"));
+    assert_eq!(said("\u{fffc} /new", ADA), "@Ada /new");
+}
+
+#[test]
 fn a_changed_message_says_so() {
     let mut edit = from_ada(Value::Null);
     edit["editMessage"] =

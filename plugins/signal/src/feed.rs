@@ -24,7 +24,7 @@ use crate::rpc::request;
 const LINGER: Duration = Duration::from_millis(50);
 const LINGER_AT_MOST: Duration = Duration::from_millis(500);
 
-/// Somebody listens. Dropping this lets it go on.
+/// Somebody listens. Dropping this ends it, and waits for nothing.
 pub struct Feed {
     stop: watch::Sender<bool>,
     link: Arc<Mutex<Link>>,
@@ -76,7 +76,7 @@ enum Over {
 /// A connection that events come from.
 enum Source {
     Http { answer: Box<Answer>, parser: Parser, events: VecDeque<String>, most: usize },
-    Lines { lines: Lines, pings: u64, heard: Instant, stall: Duration },
+    Lines { lines: Lines, stall: Duration },
 }
 
 impl Signal {
@@ -177,7 +177,7 @@ impl Signal {
         let Address::Http(service) = &daemon.address else {
             let lines = daemon.lines(most).await.unwrap_or_else(|| Err(std::io::Error::other("no socket")));
             let lines = lines.map_err(|error| away(error.to_string()))?;
-            return Ok(Source::Lines { lines, pings: 0, heard: Instant::now(), stall });
+            return Ok(Source::Lines { lines, stall });
         };
         let number = account.map(|number| format!("?account={}", number.replace('+', "%2B"))).unwrap_or_default();
         let request = service.request(Method::GET, &format!("/api/v1/events{number}"), None);
@@ -199,8 +199,6 @@ impl Signal {
 impl Source {
     /// The next message. It may be dropped while it waits: nothing is lost.
     async fn next(&mut self) -> Result<Value, Over> {
-        const BROKE: &str = "the connection to signal-cli's daemon broke";
-        let broke = |why: String| Over::Broke(BROKE, why);
         match self {
             Source::Http { answer, parser, events, most } => loop {
                 if let Some(event) = events.pop_front() {
@@ -216,34 +214,44 @@ impl Source {
                     return Err(broke(format!("an event is larger than {most} bytes (max_event_bytes)")));
                 }
             },
-            Source::Lines { lines, pings, heard, stall } => loop {
-                // A socket has no sign of life of its own: it is asked for one.
-                let ping_at = *heard + *stall / 3 * (*pings as u32 + 1);
-                let line = tokio::select! {
-                    line = lines.next() => line.map_err(|error| broke(error.to_string()))?,
-                    () = tokio::time::sleep_until(ping_at) => {
-                        if heard.elapsed() >= *stall {
-                            return Err(broke("nothing came within stall_timeout_ms".to_string()));
-                        }
-                        *pings += 1;
-                        let ping = request("version", json!({}), json!("alive"));
-                        let written = timeout(*stall, lines.write(&ping)).await;
-                        written.map_err(|_| broke("it takes nothing".to_string()))?.map_err(|error| broke(error.to_string()))?;
-                        continue;
-                    }
-                };
-                let line = line.ok_or_else(|| broke("it was closed".to_string()))?;
-                (*heard, *pings) = (Instant::now(), 0);
-                let mut told: Value = match serde_json::from_slice(&line) {
-                    Ok(told) => told,
-                    Err(error) => return Err(broke(format!("a line is no JSON: {error}"))),
-                };
-                if told["method"] == "receive" {
-                    // Where it was asked to listen, it says for which question.
-                    let mut params = told["params"].take();
-                    return Ok(if params["result"].is_object() { params["result"].take() } else { params });
-                }
-            },
+            Source::Lines { lines, stall } => next_line(lines, *stall).await,
         }
     }
+}
+
+/// The next message over a socket, which has no sign of life of its own: it is asked for one. How long it has been silent
+/// counts from here on, since nothing was read of it while there was no room.
+async fn next_line(lines: &mut Lines, stall: Duration) -> Result<Value, Over> {
+    let (mut heard, mut pings) = (Instant::now(), 0u32);
+    loop {
+        let ping_at = heard + stall / 3 * (pings + 1);
+        let line = tokio::select! {
+            line = lines.next() => line.map_err(|error| broke(error.to_string()))?,
+            () = tokio::time::sleep_until(ping_at) => {
+                if heard.elapsed() >= stall {
+                    return Err(broke("nothing came within stall_timeout_ms".to_string()));
+                }
+                pings += 1;
+                let ping = request("version", json!({}), json!("alive"));
+                let written = timeout(stall, lines.write(&ping)).await;
+                written.map_err(|_| broke("it takes nothing".to_string()))?.map_err(|error| broke(error.to_string()))?;
+                continue;
+            }
+        };
+        let line = line.ok_or_else(|| broke("it was closed".to_string()))?;
+        (heard, pings) = (Instant::now(), 0);
+        let mut told: Value = match serde_json::from_slice(&line) {
+            Ok(told) => told,
+            Err(error) => return Err(broke(format!("a line is no JSON: {error}"))),
+        };
+        if told["method"] == "receive" {
+            // Where it was asked to listen, it says for which question.
+            let mut params = told["params"].take();
+            return Ok(if params["result"].is_object() { params["result"].take() } else { params });
+        }
+    }
+}
+
+fn broke(why: String) -> Over {
+    Over::Broke("the connection to signal-cli's daemon broke", why)
 }

@@ -25,6 +25,8 @@ const MOST_ANSWER: u64 = 16 * 1024 * 1024;
 const BEYOND_POLL: Duration = Duration::from_secs(10);
 /// How much of what a server said is kept for the log.
 const FOR_LOG: usize = 500;
+/// Longest wait in seconds that a server can ask for: longer than anybody waits, and short enough to be added to a time.
+const MOST_WAIT: u64 = 30 * 24 * 60 * 60;
 
 /// The connections, which all bots share.
 pub struct Lines {
@@ -238,7 +240,7 @@ fn refused(envelope: Envelope, status: u16, key: &Key) -> Fault {
     Fault::Refused(Refusal {
         code,
         description,
-        retry_after: envelope.parameters.retry_after.map(Duration::from_secs),
+        retry_after: envelope.parameters.retry_after.map(|seconds| Duration::from_secs(seconds.min(MOST_WAIT))),
         migrate_to: envelope.parameters.migrate_to_chat_id,
     })
 }

@@ -1,5 +1,7 @@
 //! Long texts in pieces that Telegram takes. It counts in UTF-16.
 
+use crate::format;
+
 /// Most of a message, and most of what stands below a file.
 pub const MOST_TEXT: usize = 4096;
 pub const MOST_CAPTION: usize = 1024;
@@ -62,10 +64,10 @@ fn place(text: &str, most: usize) -> usize {
     paragraph.or_else(line).or_else(word).unwrap_or(end)
 }
 
-/// The first line of the block of code that a text ends within.
+/// The first line of the block of code that a text ends within. What begins and ends one is what is shown as such.
 fn open_fence(text: &str) -> Option<String> {
     let mut open: Option<&str> = None;
-    for line in text.lines().filter(|line| line.trim_start().starts_with(FENCE)) {
+    for line in text.lines().filter(|line| format::fence(line).is_some()) {
         open = match open {
             None => Some(line.trim()),
             Some(_) => None,
@@ -112,6 +114,12 @@ mod tests {
         let lines: Vec<&str> =
             cut.iter().flat_map(|piece| piece.lines()).filter(|line| line.starts_with("line")).collect();
         assert_eq!(lines.join("\n") + "\n", code);
+    }
+
+    #[test]
+    fn code_within_a_line_opens_no_block() {
+        let text = format!("```code```\n\n{}\n\n{}", "a".repeat(60), "b".repeat(60));
+        assert_eq!(pieces(&text, 100), [format!("```code```\n\n{}", "a".repeat(60)), "b".repeat(60)]);
     }
 
     #[test]

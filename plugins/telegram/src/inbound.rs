@@ -62,7 +62,7 @@ pub fn read(message: Message, edited: bool, me: &Me, account: &str) -> Option<(I
         mentioned,
         reply_to: answered.map(|replied| replied.message_id.to_string()),
         edited,
-        timestamp: message.edit_date.filter(|_| edited).or(message.date).map(|seconds| seconds * 1000),
+        timestamp: message.edit_date.filter(|_| edited).or(message.date).map(|seconds| seconds.saturating_mul(1000)),
     };
     Some((inbound, attachments))
 }
@@ -207,6 +207,8 @@ mod tests {
         let edited = message(json!({ "text": "Hullo", "edit_date": 1_700_000_009 }));
         let (edited, _) = read(edited, true, &me(), "default").unwrap();
         assert_eq!((edited.edited, edited.timestamp), (true, Some(1_700_000_009_000)));
+        let odd = taken(message(json!({ "text": "Hello", "date": u64::MAX }))).unwrap();
+        assert_eq!(odd.timestamp, Some(u64::MAX));
     }
 
     #[test]

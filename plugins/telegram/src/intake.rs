@@ -190,6 +190,8 @@ impl Telegram {
         if let Err(error) = account.set_offset(&self.host, id + 1).await {
             // Whoever gets it again knows it by its number.
             self.host.warn(&format!("Telegram account {}: its place could not be kept: {error}", account.id()));
+            // It comes again with the next answer, which nothing else would hold back.
+            self.host.sleep(self.config.backoff(1)).await;
         }
         true
     }

@@ -267,6 +267,22 @@ fn what_was_open_is_gone_on_with_at_the_next_start() {
 }
 
 #[test]
+fn what_reaches_an_instance_that_was_replaced_is_handed_over_again() {
+    let before = with_echo(open_to_all()).start();
+    before.quiesce();
+    // As when it was on its way while the next instance began.
+    for _ in 0..2 {
+        let error = before.call_as(Who::plugin("post"), "channels.inbound", message("1", json!({}))).error();
+        assert_eq!((&*error.code, error.retryable), ("UNAVAILABLE", Some(true)));
+    }
+    let plugin = with_echo(open_to_all()).data_of(before.data_dir()).start();
+    assert_eq!(takes(&plugin, message("1", json!({}))), "duplicate");
+    assert_eq!(wait_for(&plugin, "send.deliver", 1)[0]["text"], "you said hello");
+    plugin.settle();
+    assert_eq!((asked(&before, "agent.run").len(), asked(&plugin, "agent.run").len()), (0, 1));
+}
+
+#[test]
 fn a_run_that_never_began_is_replaced() {
     let runs: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = runs.clone();

@@ -68,6 +68,18 @@ fn nothing_is_confirmed_before_it_is_taken() {
 }
 
 #[test]
+fn a_place_that_cannot_be_kept_is_not_asked_for_without_a_pause() {
+    let api = BotApi::start();
+    let plugin = start(&api, json!({ "retry_min_ms": 3_000, "retry_max_ms": 3_000 }));
+    plugin.wait_until("the bot runs", |plugin| account(plugin)["running"] == true);
+    plugin.fail_writes("the disk is full");
+    api.push("message", direct("one"));
+    plugin.wait_until("it is handed over", |plugin| !texts(plugin).is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(texts(&plugin), ["one"]);
+}
+
+#[test]
 fn a_message_that_is_wrong_for_good_holds_nobody_up() {
     let api = BotApi::start();
     let (harness, _folder) = harness(&api, json!({}));

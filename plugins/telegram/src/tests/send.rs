@@ -151,6 +151,8 @@ fn a_limit_is_waited_for_if_there_is_time() {
     api.script("sendMessage", refusal(429, "Too Many Requests: retry after 3000", json!({ "retry_after": 3000 })));
     let error = send(&plugin, json!({})).error();
     assert_eq!((&error.details.unwrap()["code"], error.retry_after_ms), (&json!("NOT_SENT"), Some(3_000_000)));
+    api.script("sendMessage", refusal(429, "Too Many Requests", json!({ "retry_after": u64::MAX })));
+    assert_eq!(send(&plugin, json!({})).error().retry_after_ms, Some(30 * 24 * 60 * 60 * 1000), "a time to add to");
 }
 
 #[test]
