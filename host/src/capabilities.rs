@@ -32,11 +32,18 @@ pub struct Capabilities {
 #[derive(Default)]
 struct State {
     by_hash: HashMap<Hash, Held>,
-    by_owner: HashMap<String, Owned>,
+    by_owner: HashMap<Owner, Owned>,
     sweep_at: usize,
 }
 
 type Hash = [u8; 32];
+
+/// Whose they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Owner {
+    Device { role: String, device: String },
+    Connection(u64),
+}
 
 /// Those of one owner.
 #[derive(Clone, Copy)]
@@ -48,7 +55,7 @@ struct Owned {
 
 struct Held {
     secret: String,
-    owner: String,
+    owner: Owner,
     authority: Arc<Authority>,
     /// Connections that were told it.
     open: usize,
@@ -171,8 +178,8 @@ impl Capabilities {
 
 impl State {
     /// Notes one, and the one before it.
-    fn hold(&mut self, owner: &str, secret: &str, authority: &Arc<Authority>, open: usize, before: Option<Hash>) {
-        let (owner, authority) = (owner.to_string(), authority.clone());
+    fn hold(&mut self, owner: &Owner, secret: &str, authority: &Arc<Authority>, open: usize, before: Option<Hash>) {
+        let (owner, authority) = (owner.clone(), authority.clone());
         let now = hash(secret);
         self.by_owner.insert(owner.clone(), Owned { now, before });
         self.by_hash.insert(now, Held { secret: secret.to_string(), owner, authority, open, left_at_ms: 0 });
@@ -180,7 +187,7 @@ impl State {
 
     /// Puts a fresh one in the place of an owner's, which from now on nobody is connected with. Of all before it only the last
     /// is kept, so that nobody gathers more than two.
-    fn replace(&mut self, owner: &str, authority: &Arc<Authority>, now_ms: u64) -> Option<String> {
+    fn replace(&mut self, owner: &Owner, authority: &Arc<Authority>, now_ms: u64) -> Option<String> {
         let owned = self.by_owner.get(owner).copied()?;
         let secret = random()?;
         let held = self.by_hash.get_mut(&owned.now)?;
@@ -193,7 +200,7 @@ impl State {
         Some(secret)
     }
 
-    fn forget(&mut self, owner: &str) {
+    fn forget(&mut self, owner: &Owner) {
         if let Some(Owned { now, before }) = self.by_owner.remove(owner) {
             self.by_hash.remove(&now);
             before.and_then(|before| self.by_hash.remove(&before));
@@ -206,7 +213,7 @@ impl State {
             return;
         }
         let over = self.by_hash.iter().filter(|(_, held)| held.is_over(ttl_ms, now_ms));
-        let over: Vec<(Hash, String)> = over.map(|(hash, held)| (*hash, held.owner.clone())).collect();
+        let over: Vec<(Hash, Owner)> = over.map(|(hash, held)| (*hash, held.owner.clone())).collect();
         for (hash, owner) in over {
             match self.by_owner.get_mut(&owner) {
                 Some(owned) if owned.before == Some(hash) => {
@@ -227,11 +234,11 @@ fn may_have(authority: &Authority) -> bool {
     caller.role == "node" || scope::any_satisfies(&caller.scopes, scope::READ)
 }
 
-fn owner(connection: &Connection) -> String {
+fn owner(connection: &Connection) -> Owner {
     let caller = connection.authority.caller();
     match &caller.device_id {
-        Some(device) => format!("{} {device}", caller.role),
-        None => format!("connection {}", connection.number),
+        Some(device) => Owner::Device { role: caller.role.clone(), device: device.clone() },
+        None => Owner::Connection(connection.number),
     }
 }
 

@@ -21,6 +21,9 @@ use crate::registry::EventEntry;
 /// The event of a connection that was accepted.
 const OPENED: &str = "host.connection.opened";
 
+/// About as many hear one event of the host's.
+const SOME: usize = 16;
+
 /// Plugins that hear events.
 #[derive(Default)]
 pub struct Subscriptions {
@@ -173,7 +176,7 @@ pub fn notify<T: serde::Serialize>(gateway: &Gateway, name: &str, payload: &T) -
 /// Tells plugins of a connection, each once: those that subscribe while this happens hear of it either here or as one that
 /// is open already.
 pub fn notify_opened(gateway: &Gateway, connection: &Connection) -> Vec<oneshot::Receiver<()>> {
-    let mut mailboxes = Vec::new();
+    let mut mailboxes = Vec::with_capacity(SOME);
     {
         let list = gateway.subscriptions.list.read().unwrap_or_else(PoisonError::into_inner);
         connection.announce();
@@ -186,7 +189,7 @@ pub fn notify_opened(gateway: &Gateway, connection: &Connection) -> Vec<oneshot:
 
 /// [`notify`] with a payload that is JSON already.
 fn notify_json(gateway: &Gateway, name: &str, payload: &[u8]) -> Vec<oneshot::Receiver<()>> {
-    let mut mailboxes = Vec::new();
+    let mut mailboxes = Vec::with_capacity(SOME);
     gateway.subscriptions.tell(name, payload, None, |mailbox, json| mailboxes.push((mailbox.clone(), json)));
     send_now(mailboxes)
 }

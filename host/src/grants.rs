@@ -2,13 +2,17 @@
 
 /// Whether a name matches a pattern. `*` stands for any number of characters.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
+    // Nearly all that are asked for differ at once, or are a name or a beginning.
+    let same =
+        pattern.bytes().zip(name.bytes()).take_while(|(wanted, found)| wanted == found && *wanted != b'*').count();
+    match pattern.as_bytes()[same..] {
+        [] => return name.len() == same,
+        [b'*'] => return true,
+        [b'*', ..] => {}
+        _ => return false,
     }
+    // The same up to the first star, which is one byte, so both are cut between characters.
+    let (mut rest, mut parts) = (&name[same..], pattern[same + 1..].split('*').peekable());
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
             return rest.ends_with(part);

@@ -1,7 +1,5 @@
 //! Writes hello-ok: the snapshot as the bytes plugins published, the features as the bytes the registry keeps.
 
-use std::borrow::Cow;
-
 use schemas::PresenceEntry;
 use schemas::frame::{StateVersion, write};
 use schemas::hello::{Granted, Policy, SessionDefaults};
@@ -34,11 +32,7 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     let snapshot = gateway.snapshot.read();
     let registry = gateway.registry.load();
     let connection = newcomer.connection;
-    let presence = if may_see_presence(connection) {
-        with_newcomer(snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence)
-    } else {
-        "[]".into()
-    };
+    let presence = snapshot.presence.as_deref().filter(|_| may_see_presence(connection)).unwrap_or("[]");
     let health = snapshot.health.as_deref().unwrap_or("{}");
     let admin = connection.authority.is_admin();
     let shown_to_admins = |path: String| admin.then_some(path);
@@ -74,7 +68,7 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     out.extend_from_slice(b",\"features\":");
     out.extend_from_slice(registry.features_json().as_bytes());
     out.extend_from_slice(b",\"snapshot\":{\"presence\":");
-    out.extend_from_slice(presence.as_bytes());
+    write_presence(&mut out, presence, newcomer.presence.filter(|_| may_see_presence(connection)));
     out.extend_from_slice(b",\"health\":");
     out.extend_from_slice(health.as_bytes());
     out.push(b',');
@@ -120,27 +114,40 @@ fn may_see_presence(connection: &Connection) -> bool {
     connection.version == Version::V3 || scope::any_satisfies(&caller.scopes, scope::READ)
 }
 
-/// The list with the newcomer's row first: it is the newest. An older row of the same device or instance gives way.
-fn with_newcomer<'a>(list: &'a str, newcomer: Option<&PresenceEntry>) -> Cow<'a, str> {
-    let Some(entry) = newcomer else { return list.into() };
-    let row = serde_json::to_string(entry).unwrap_or_default();
-    let id = entry.device_id.as_deref().or(entry.instance_id.as_deref());
-    // The store takes nothing but a list of objects.
-    let body = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or_default().trim();
-    // Only a list that mentions the newcomer needs a closer look.
-    if id.is_none_or(|id| !list.contains(id)) {
-        return if body.is_empty() { format!("[{row}]").into() } else { format!("[{row},{body}]").into() };
+/// Appends the list with the newcomer's row first: it is the newest. An older row of the same device or instance gives way.
+fn write_presence(out: &mut Vec<u8>, list: &str, newcomer: Option<&PresenceEntry>) {
+    let Some(entry) = newcomer else { return out.extend_from_slice(list.as_bytes()) };
+    out.push(b'[');
+    json(out, entry);
+    let id = entry.device_id.as_deref().or(entry.instance_id.as_deref()).unwrap_or_default();
+    // Only rows that mention the newcomer need a closer look, and only in a list with any of them its rows are told apart.
+    let mentions: Vec<usize> =
+        if id.is_empty() { Vec::new() } else { list.match_indices(id).map(|(at, _)| at).collect() };
+    if mentions.is_empty() {
+        // The store takes nothing but a list of objects.
+        let rows = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or_default().trim();
+        if !rows.is_empty() {
+            out.push(b',');
+            out.extend_from_slice(rows.as_bytes());
+        }
+    } else {
+        let rows: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
+        let is_mentioned = |row: &str| {
+            let start = row.as_ptr().addr() - list.as_ptr().addr();
+            mentions.iter().any(|at| (start..start + row.len()).contains(at))
+        };
+        for row in rows.into_iter().map(RawValue::get).filter(|row| !is_mentioned(row) || !is_of(row, id)) {
+            out.push(b',');
+            out.extend_from_slice(row.as_bytes());
+        }
     }
-    let is_same = |row: &RawValue| {
-        let other = id.filter(|id| row.get().contains(id)).and_then(|_| serde_json::from_str(row.get()).ok());
-        let other: Option<PresenceEntry> = other;
-        let other_id = other.and_then(|other| other.device_id.or(other.instance_id));
-        other_id.zip(id).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-    };
-    let rows: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
-    let others = rows.into_iter().filter(|row| !is_same(row)).map(RawValue::get);
-    let rows: Vec<&str> = std::iter::once(row.as_str()).chain(others).collect();
-    format!("[{}]", rows.join(",")).into()
+    out.push(b']');
+}
+
+/// Whether a row is that of this device or instance.
+fn is_of(row: &str, id: &str) -> bool {
+    let row: Option<PresenceEntry> = serde_json::from_str(row).ok();
+    row.and_then(|row| row.device_id.or(row.instance_id)).is_some_and(|other| other.eq_ignore_ascii_case(id))
 }
 
 #[derive(Serialize)]
@@ -184,6 +191,12 @@ mod tests {
         PresenceEntry { device_id: Some(id.to_string()), ts, ..PresenceEntry::default() }
     }
 
+    fn with_newcomer(list: &str, newcomer: Option<&PresenceEntry>) -> String {
+        let mut out = Vec::new();
+        write_presence(&mut out, list, newcomer);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn the_newcomer_comes_first_and_once() {
         assert_eq!(with_newcomer("[]", None), "[]");
@@ -191,6 +204,10 @@ mod tests {
         let others = r#"[{"deviceId":"b","ts":1},{"deviceId":"a","ts":2}]"#;
         let rows: Vec<PresenceEntry> = serde_json::from_str(&with_newcomer(others, Some(&entry("a", 3)))).unwrap();
         assert_eq!(rows, [entry("a", 3), entry("b", 1)]);
+        // Who is only spoken of is somebody else.
+        let spoken_of = r#"[ {"text":"a","ts":1}, {"deviceId":"a","ts":2} ]"#;
+        assert_eq!(with_newcomer(spoken_of, Some(&entry("a", 3))), r#"[{"deviceId":"a","ts":3},{"text":"a","ts":1}]"#);
+        assert_eq!(with_newcomer(spoken_of, Some(&PresenceEntry::default())).matches('{').count(), 3);
         let rows: Vec<PresenceEntry> = serde_json::from_str(&with_newcomer(others, Some(&entry("new", 3)))).unwrap();
         assert_eq!(rows.len(), 3);
         assert_eq!(rows[0], entry("new", 3));

@@ -62,8 +62,11 @@ pub fn opened(
         presence_key: presence.map(|(key, _)| key),
         presence: presence.map(|(_, entry)| entry),
     };
+    // About as long as most are, so that it is not moved while it grows.
+    let mut json = Vec::with_capacity(1024);
     // Strings, numbers and structs of them always have a JSON form.
-    serde_json::to_string(&record).unwrap_or_default()
+    let _ = serde_json::to_writer(&mut json, &record);
+    String::from_utf8(json).unwrap_or_default()
 }
 
 #[cfg(test)]

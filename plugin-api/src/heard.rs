@@ -55,8 +55,17 @@ impl<'a> HeardEvent<'a> {
         <&RawValue>::deserialize(&mut Deserializer::from_str(self.payload))
     }
 
+    /// Whether its content holds these characters as they are: a look before it is read, for whom few events concern. What is
+    /// spelled with escapes is not found.
+    pub fn mentions(&self, characters: &str) -> bool {
+        self.payload.contains(characters)
+    }
+
     /// Whom an event of the host's about a connection is about. Less is read for this than for the content as a type.
     pub fn party(&self) -> Result<Party, serde_json::Error> {
+        if let Some(party) = leading_party(self.payload) {
+            return Ok(party);
+        }
         let mut found = Found::default();
         let read = Deserializer::from_str(self.payload).deserialize_map(&mut found);
         match found {
@@ -76,6 +85,41 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let (event, rest) = text.strip_prefix("{\"event\":\"")?.split_once('"')?;
     let payload = rest.strip_prefix(",\"payload\":")?;
     (!event.contains('\\')).then_some((event, payload))
+}
+
+/// The party, if it stands before anything in the content that is neither a plain text nor a whole number, where hosts write it.
+fn leading_party(payload: &str) -> Option<Party> {
+    let mut rest = payload.strip_prefix('{')?;
+    let (mut conn, mut role) = (None, None);
+    loop {
+        let (key, value) = plain_text(rest)?;
+        let value = value.strip_prefix(':')?;
+        rest = if value.starts_with('"') {
+            let (text, rest) = plain_text(value)?;
+            if key == "role" {
+                role = Some(text);
+            }
+            rest
+        } else {
+            let (digits, rest) = value.split_at(value.find(|character: char| !character.is_ascii_digit())?);
+            let number: u64 = digits.parse().ok()?;
+            if key == "conn" {
+                conn = Some(number);
+            }
+            rest
+        };
+        let more = rest.strip_prefix(',');
+        if let (Some(conn), Some(role), true) = (conn, role, more.is_some() || rest.starts_with('}')) {
+            return Some(Party { conn, role: role.to_string() });
+        }
+        rest = more?;
+    }
+}
+
+/// A text without escapes, and what follows it.
+fn plain_text(text: &str) -> Option<(&str, &str)> {
+    let (text, rest) = text.strip_prefix('"')?.split_once('"')?;
+    (!text.contains('\\')).then_some((text, rest))
 }
 
 /// A name in the content of an event about a connection.
@@ -155,6 +199,9 @@ mod tests {
         for text in [
             r#"{"event":"a","payload":{"conn":7,"role":"node","rest":[{"a":1}]}}"#,
             r#"{"event":"a","payload":{"more":{"role":"x"},"role":"node","deep":[[]],"conn":7}}"#,
+            r#"{"event":"a","payload":{"name":"x\"role\"","role":"no\u0064e","conn":7}}"#,
+            r#"{"event":"a","payload":{"conn":7,"name":"role","number":1,"role":"node"}}"#,
+            r#"{"event":"a","payload":{ "conn": 7, "role": "node" }}"#,
         ] {
             assert_eq!(heard(text).party().unwrap(), party);
             assert_eq!(heard(text).payload::<Party>().unwrap(), party);
@@ -162,6 +209,8 @@ mod tests {
         for text in [
             r#"{"event":"a","payload":{"conn":7}}"#,
             r#"{"event":"a","payload":{"conn":"7","role":"node"}}"#,
+            r#"{"event":"a","payload":{"role":"node","conn":7.5}}"#,
+            r#"{"event":"a","payload":{"role":"node","conn":-7}}"#,
             r#"{"event":"a","payload":7}"#,
         ] {
             assert!(heard(text).party().is_err(), "{text}");

@@ -35,14 +35,17 @@ impl Wanting {
         if event.party()?.role != "operator" {
             return Ok(());
         }
-        if event.event == "host.connection.opened" {
+        // Hardly any connection wants it, so of most no more is read.
+        if event.event == "host.connection.closed" {
+            if !lock(&self.0).is_empty() {
+                let closed: ConnectionClosed = event.payload()?;
+                lock(&self.0).remove(&closed.conn_id);
+            }
+        } else if event.mentions(TOOL_EVENTS) {
             let Newcomer { conn, conn_id, protocol, caps } = event.payload()?;
             if is_wanting(protocol, &caps) {
                 lock(&self.0).insert(conn_id, conn);
             }
-        } else {
-            let closed: ConnectionClosed = event.payload()?;
-            lock(&self.0).remove(&closed.conn_id);
         }
         Ok(())
     }

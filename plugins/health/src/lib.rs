@@ -15,7 +15,6 @@
 mod run;
 mod summary;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,8 +67,6 @@ pub struct Health {
     state: Mutex<State>,
     /// Held while a summary goes out: they go out in order, and a request need not wait for that.
     publishing: Mutex<()>,
-    /// A refresh will follow when what is gathered now is complete.
-    gathering: AtomicBool,
     work: Mutex<Work>,
 }
 
@@ -79,6 +76,8 @@ struct State {
     running: Option<Arc<Run>>,
     /// Number of the run that was started last.
     started: u64,
+    /// The same as it was when something was heard last, while what is heard is gathered: a later run is to follow.
+    heard_at: Option<u64>,
 }
 
 struct Cached {
@@ -126,7 +125,6 @@ impl Plugin for Health {
             probe_timeout: Duration::from_millis(config.probe_timeout_ms),
             state: Mutex::default(),
             publishing: Mutex::default(),
-            gathering: AtomicBool::new(false),
             work: Mutex::default(),
         })
     }
@@ -215,7 +213,7 @@ impl Health {
 
     fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
         if event.event == "host.connection.opened" {
-            match event.payload::<Newcomer>() {
+            match newcomer(event) {
                 // It was here before this instance, and has heard of health already.
                 Ok(newcomer) if newcomer.replay => return,
                 Ok(newcomer) => self.greet(newcomer.conn),
@@ -234,17 +232,25 @@ impl Health {
         }
     }
 
-    /// A refresh for everything that happens within the next moment, unless another one begins in that time.
+    /// A refresh for everything that happens within the next moment, unless another one begins after the last of it.
     fn refresh_soon(self: &Arc<Self>) {
-        if self.gathering.swap(true, Ordering::AcqRel) {
+        let is_gathering = {
+            let mut state = lock(&self.state);
+            let started = state.started;
+            state.heard_at.replace(started).is_some()
+        };
+        if is_gathering {
             return;
         }
-        let begun = lock(&self.state).started;
         let health = self.clone();
         self.host.spawn(async move {
             health.host.sleep(GATHER).await;
-            health.gathering.store(false, Ordering::Release);
-            if lock(&health.state).started == begun {
+            let is_due = {
+                let mut state = lock(&health.state);
+                let started = state.started;
+                state.heard_at.take() == Some(started)
+            };
+            if is_due {
                 health.refresh(false);
             }
         });
@@ -339,6 +345,14 @@ struct Newcomer {
     conn: u64,
     #[serde(default)]
     replay: bool,
+}
+
+fn newcomer(event: &HeardEvent<'_>) -> Result<Newcomer, serde_json::Error> {
+    if event.mentions("\"replay\"") {
+        return event.payload();
+    }
+    // Only those that were here before are said to have been.
+    event.party().map(|party| Newcomer { conn: party.conn, replay: false })
 }
 
 /// Parameters of `health`: open.

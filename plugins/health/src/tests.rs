@@ -254,6 +254,21 @@ fn a_refresh_that_began_meanwhile_is_enough() {
 }
 
 #[test]
+fn what_changes_after_a_refresh_began_is_told_as_well() {
+    let health = harness(&[]).config(json!({ "refresh_ms": 1_000 })).start();
+    let change = |generation| {
+        health.publish("host.registry.changed", RegistryChanged { generation, plugins: Vec::new() });
+    };
+    health.advance(SECOND / 2);
+    change(2);
+    health.advance(3 * SECOND / 4);
+    assert_eq!(broadcasts(&health), 2, "the clock's");
+    change(3);
+    health.advance(SECOND / 2);
+    assert_eq!(broadcasts(&health), 3, "and one for the second change");
+}
+
+#[test]
 fn without_the_registry_it_is_healthy_all_the_same() {
     let mute = Harness::new::<Health>().answer_error("host.registry.list", ErrorShape::unavailable("starting"));
     let health = mute.start();

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plugin_api::catalogue::{ConnectionClosed, GatewayInfo};
+use plugin_api::catalogue::GatewayInfo;
 use plugin_api::{
     AnyParams, Call, CreateError, EventSpec, HeardEvent, Host, HostError, Manifest, Method, MethodError, Methods,
     NoParams, Plugin, Reply, Setup, Spawned, StartError, Subscription,
@@ -204,6 +204,14 @@ struct Opened {
     presence: Option<PresenceEntry>,
 }
 
+/// What is read of `host.connection.closed`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Closed {
+    conn: u64,
+    presence_key: Option<String>,
+}
+
 impl Presence {
     async fn system_presence(self: Arc<Self>, _: Call, _: AnyParams) -> Result<PresenceList, MethodError> {
         if lock(&self.own).is_none() {
@@ -264,7 +272,7 @@ impl Presence {
     fn heard(self: &Arc<Self>, event: &HeardEvent<'_>) {
         let changed = match &*event.event {
             "host.connection.opened" => event.payload::<Opened>().map(|opened| self.opened(opened)),
-            "host.connection.closed" => event.payload::<ConnectionClosed>().map(|closed| self.closed(closed)),
+            "host.connection.closed" => event.payload::<Closed>().map(|closed| self.closed(closed)),
             _ => Ok(false),
         };
         match changed {
@@ -283,7 +291,7 @@ impl Presence {
         true
     }
 
-    fn closed(&self, closed: ConnectionClosed) -> bool {
+    fn closed(&self, closed: Closed) -> bool {
         lock(&self.listeners).remove(&closed.conn);
         let Some(key) = closed.presence_key else { return false };
         lock(&self.rows).closed(&key, closed.conn, Instant::now(), schemas::now_ms())

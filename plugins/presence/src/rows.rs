@@ -168,14 +168,19 @@ impl Row {
 
     /// Roles and scopes of everything that is behind this row.
     fn unite(&mut self) {
-        let union = |own: &Vec<String>, of: fn(&PresenceEntry) -> &Option<Vec<String>>| {
-            let brought = self.newest.iter().flat_map(|(_, entry)| of(entry).iter().flatten());
-            let all: Vec<&String> = own.iter().chain(brought).collect();
-            (!all.is_empty()).then(|| normalized(&all))
-        };
-        let (roles, scopes) =
-            (union(&self.named.roles, |entry| &entry.roles), union(&self.named.scopes, |entry| &entry.scopes));
-        (self.shown.roles, self.shown.scopes) = (roles, scopes);
+        let Row { shown, newest, named, .. } = self;
+        unite(&mut shown.roles, &named.roles, newest.iter().filter_map(|(_, entry)| entry.roles.as_deref()));
+        unite(&mut shown.scopes, &named.scopes, newest.iter().filter_map(|(_, entry)| entry.scopes.as_deref()));
+    }
+}
+
+/// All of these together; it stays as it is if it is that already, as it is for the connections of one program.
+fn unite<'a>(shown: &mut Option<Vec<String>>, own: &'a [String], brought: impl Iterator<Item = &'a [String]>) {
+    let mut all: Vec<&str> = own.iter().chain(brought.flatten()).map(String::as_str).collect();
+    all.sort_unstable();
+    all.dedup();
+    if !shown.iter().flatten().eq(all.iter()) {
+        *shown = (!all.is_empty()).then(|| all.into_iter().map(str::to_string).collect());
     }
 }
 
