@@ -163,7 +163,7 @@ impl Config {
         differences("gateway", &before.shown["gateway"], &self.shown["gateway"], &mut keys);
         keys.retain(|key| !key.starts_with("gateway.methods") && !key.starts_with("gateway.plugins"));
         for key in self.other_secrets(before) {
-            if !keys.iter().any(|known| *known == key) {
+            if !keys.contains(&key) {
                 keys.push(key);
             }
         }
