@@ -354,7 +354,7 @@ async fn who_does_not_read_or_write_holds_back_and_is_cut() {
 /// The client has had its answer whole before the plugin ends it.
 #[tokio::test]
 async fn a_plugin_that_ends_late_keeps_no_socket_open_and_cuts_off_no_request() {
-    let limits = "[gateway.limits]\nhttp_stall_ms = 300\nhttp_keep_alive_ms = 300\n";
+    let limits = "[gateway.limits]\nhttp_stall_ms = 2000\nhttp_keep_alive_ms = 2000\n";
     let gateway = Gateway::builder().program(env!("CARGO_BIN_EXE_test_gateway")).config(limits).start().await;
     let bare = "GET /wires/bare?204 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let silent = open(&gateway, bare).await;
@@ -366,7 +366,7 @@ async fn a_plugin_that_ends_late_keeps_no_socket_open_and_cuts_off_no_request() 
     let next = b"GET /wires/left HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     busy.write_all(next).await.expect("the request is taken");
     // Longer than anybody has to read an answer: there is none yet.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(get(&gateway, "/wires/finish").await.body, "1");
     assert!(read_to_end(busy).await.ends_with("late, but whole"));
     gateway.stop().await;
