@@ -1,6 +1,7 @@
 //! A plugin with a database in a made-up gateway: crowds, jobs that fail, what is refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const SHAPE: Shape = Shape::new("notes.db", "notes", &["CREATE TABLE notes (text
 struct Notes {
     host: Host,
     db: Database,
+    /// Notes that were handed to the database.
+    queued: AtomicU64,
 }
 
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
@@ -32,6 +35,7 @@ struct Note {
 fn methods() -> Methods<Notes> {
     Methods::new()
         .add(Method::everyone("notes.add").effects(), Notes::add)
+        .add(Method::everyone("notes.queued"), Notes::queued)
         .add(Method::everyone("notes.list"), Notes::list)
 }
 
@@ -49,7 +53,7 @@ impl Plugin for Notes {
             Some(most) => SHAPE.max_queue(most, "max_queue"),
             None => SHAPE,
         };
-        Ok(Notes { host, db: Database::new(setup.data_dir()?, shape) })
+        Ok(Notes { host, queued: AtomicU64::new(0), db: Database::new(setup.data_dir()?, shape) })
     }
 
     fn call(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
@@ -95,7 +99,13 @@ impl Notes {
             drop(waits);
             assert!(!is_hasty, "as the test wants it");
         };
-        self.db.transaction_then(&self.host, job, after).await
+        let added = self.db.transaction_then(&self.host, job, after);
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        added.await
+    }
+
+    async fn queued(self: Arc<Self>, _: Call, _: plugin_api::NoParams) -> Result<u64, MethodError> {
+        Ok(self.queued.load(Ordering::SeqCst))
     }
 
     async fn list(self: Arc<Self>, _: Call, _: plugin_api::NoParams) -> Result<Value, MethodError> {
@@ -162,8 +172,8 @@ fn what_comes_after_a_commit_may_panic_and_the_others_are_answered() {
     let add = |text: &str| running.begin("notes.add", json!({ "text": text }));
     let hasty = add("hasty");
     let calls: Vec<_> = (1..50).map(|text| add(&text.to_string())).collect();
-    // Long enough that they wait for the disk together.
-    std::thread::sleep(Duration::from_millis(200));
+    let queued = |running: &Running| running.call("notes.queued", json!({})).payload() == json!(51);
+    running.wait_until("all of them wait for the disk", queued);
     other.execute_batch("ROLLBACK").expect("and lets go");
     calls.into_iter().for_each(|call| drop(call.wait().payload()));
     assert_eq!(hasty.wait().error().message, "a transaction ended without an answer");

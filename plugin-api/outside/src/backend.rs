@@ -1,12 +1,15 @@
 //! What agent backends have in common: how they tell of failures, and what of a conversation a model can be shown.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
-use plugin_api::MethodError;
 use plugin_api::contracts::backend::code;
 use plugin_api::contracts::{Message, Part, role};
+use plugin_api::{Host, MethodError};
 use serde_json::json;
 
 use crate::http::{Answer, Trouble, retry_after};
@@ -15,6 +18,8 @@ use crate::service::{Key, Service};
 /// Most that is read of the body of a refusal, and how much of it the log is told.
 const REFUSAL_BYTES: usize = 64 * 1024;
 const REFUSAL_FOR_LOG: usize = 2_000;
+/// How long a service may take to list its models: who lists models waits for three seconds, and a silent one costs its own.
+const MODELS_MAY_TAKE: Duration = Duration::from_millis(2_500);
 
 /// An error of a backend. Which codes are worth another try is the same everywhere.
 pub fn error(code: &str, retry_after: Option<Duration>, message: String) -> MethodError {
@@ -24,6 +29,23 @@ pub fn error(code: &str, retry_after: Option<Duration>, message: String) -> Meth
         (code::RATE_LIMIT | code::OVERLOADED | code::UNREACHABLE | code::BROKEN_STREAM, _) => error.retryable(),
         _ => error,
     }
+}
+
+/// The models of one service among others, or after a while that it does not tell them.
+pub async fn models_in_time<T>(
+    host: &Host,
+    service: &Service,
+    models: impl Future<Output = Result<T, MethodError>>,
+) -> Result<T, MethodError> {
+    let (mut models, mut too_late) = (pin!(models), pin!(host.sleep(MODELS_MAY_TAKE)));
+    poll_fn(|context| match models.as_mut().poll(context) {
+        Poll::Pending => too_late
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(MethodError::unavailable(format!("{} does not tell its models", service.name)))),
+        told => told,
+    })
+    .await
 }
 
 /// What a code means, for people.

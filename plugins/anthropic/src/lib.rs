@@ -6,11 +6,10 @@ mod answer;
 mod request;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use outside::backend;
 use outside::http::{Client, Limits, Trouble};
 use outside::hyper::header::HeaderValue;
@@ -35,8 +34,6 @@ const API_VERSION: &str = "2023-06-01";
 const MOST_PROVIDERS: usize = 32;
 /// Models that are taken over from one service.
 const MOST_MODELS: usize = 1_000;
-/// How long a service may take to list them: who lists models waits for three seconds, and a silent one costs its own.
-const MODELS_MAY_TAKE: Duration = Duration::from_millis(2_500);
 
 /// `[plugins.anthropic.config]`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -220,7 +217,8 @@ impl Anthropic {
 
     async fn list(self: Arc<Self>, call: Call, _: NoParams) -> Result<ModelsResult, MethodError> {
         let services = std::iter::once(&self.main).chain(self.others.values());
-        let asked = services.map(|service| self.models_in_time(call.host(), service));
+        let asked =
+            services.map(|service| backend::models_in_time(call.host(), service, self.models_of(call.host(), service)));
         let mut models = Vec::new();
         for answer in join_all(asked).await {
             match answer {
@@ -229,13 +227,6 @@ impl Anthropic {
             }
         }
         Ok(ModelsResult { models })
-    }
-
-    async fn models_in_time(&self, host: &Host, service: &Service) -> Result<Vec<Model>, MethodError> {
-        match select(pin!(self.models_of(host, service)), host.sleep(MODELS_MAY_TAKE)).await {
-            Either::Left((models, _)) => models,
-            Either::Right(_) => Err(MethodError::unavailable(format!("{} does not tell its models", service.name))),
-        }
     }
 
     async fn models_of(&self, host: &Host, service: &Service) -> Result<Vec<Model>, MethodError> {

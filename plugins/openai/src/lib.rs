@@ -9,11 +9,10 @@ mod answer;
 mod request;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use outside::backend;
 use outside::http::{Client, Limits, Trouble};
 use outside::service::{Key, Service, ServiceConfig, choose, secret_header};
@@ -35,8 +34,6 @@ const OPENAI_KEY: &str = "OPENAI_API_KEY";
 const MOST_PROVIDERS: usize = 32;
 /// Models that are taken over from one service.
 const MOST_MODELS: usize = 1_000;
-/// How long a service may take to list them: who lists models waits for three seconds, and a silent one costs its own.
-const MODELS_MAY_TAKE: Duration = Duration::from_millis(2_500);
 
 /// `[plugins.openai.config]`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -214,7 +211,8 @@ impl Openai {
 
     async fn list(self: Arc<Self>, call: Call, _: NoParams) -> Result<ModelsResult, MethodError> {
         let services = std::iter::once(&self.main).chain(self.others.values());
-        let asked = services.map(|service| self.models_in_time(call.host(), service));
+        let asked =
+            services.map(|service| backend::models_in_time(call.host(), service, self.models_of(call.host(), service)));
         let mut models = Vec::new();
         for answer in join_all(asked).await {
             match answer {
@@ -223,13 +221,6 @@ impl Openai {
             }
         }
         Ok(ModelsResult { models })
-    }
-
-    async fn models_in_time(&self, host: &Host, service: &Service) -> Result<Vec<Model>, MethodError> {
-        match select(pin!(self.models_of(host, service)), host.sleep(MODELS_MAY_TAKE)).await {
-            Either::Left((models, _)) => models,
-            Either::Right(_) => Err(MethodError::unavailable(format!("{} does not tell its models", service.name))),
-        }
     }
 
     async fn models_of(&self, host: &Host, service: &Service) -> Result<Vec<Model>, MethodError> {
