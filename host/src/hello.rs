@@ -32,7 +32,10 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     let snapshot = gateway.snapshot.read();
     let registry = gateway.registry.load();
     let connection = newcomer.connection;
-    let presence = snapshot.presence.as_deref().filter(|_| may_see_presence(connection)).unwrap_or("[]");
+    let (presence, row) = match may_see_presence(connection) {
+        true => (snapshot.presence.as_deref().unwrap_or("[]"), newcomer.presence),
+        false => ("[]", None),
+    };
     let health = snapshot.health.as_deref().unwrap_or("{}");
     let admin = connection.authority.is_admin();
     let shown_to_admins = |path: String| admin.then_some(path);
@@ -68,7 +71,7 @@ pub fn hello_ok(gateway: &Gateway, newcomer: &Newcomer<'_>) -> Vec<u8> {
     out.extend_from_slice(b",\"features\":");
     out.extend_from_slice(registry.features_json().as_bytes());
     out.extend_from_slice(b",\"snapshot\":{\"presence\":");
-    write_presence(&mut out, presence, newcomer.presence.filter(|_| may_see_presence(connection)));
+    write_presence(&mut out, presence, row);
     out.extend_from_slice(b",\"health\":");
     out.extend_from_slice(health.as_bytes());
     out.push(b',');
