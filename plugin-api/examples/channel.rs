@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use plugin_api::contracts::channel::{BAD_TARGET, Chat, Inbound, NOT_SENT, Query, Report, Send, Sender, Sent, Taken};
+use plugin_api::contracts::channel::{
+    BAD_TARGET, Chat, Inbound, NOT_SENT, Query, Report, Send, Sender, Sent, Taken, is_refused,
+};
 use plugin_api::{
     Call, CreateError, Host, Manifest, Method, MethodError, Methods, Plugin, Reply, Setup, Spawned, StartError,
 };
@@ -135,7 +137,7 @@ impl Mailbox {
     }
 
     /// Hands a letter over, and throws it away once it is kept elsewhere. What could not be handed over is tried again at
-    /// the next look.
+    /// the next look, but for one that is refused, which is laid aside.
     async fn take(&self, file: &Path, letter: Letter) {
         let (id, kind) = (letter.group.as_ref().unwrap_or(&letter.from), letter.group.as_ref().map(|_| "group"));
         let message = Inbound {
@@ -154,7 +156,14 @@ impl Mailbox {
                     self.host.warn(&format!("{} cannot be thrown away: {error}", file.display()));
                 }
             }
-            Err(error) => self.host.warn(&format!("a letter was not taken: {error}")),
+            Err(error) => {
+                self.host.warn(&format!("a letter was not taken: {error}"));
+                if is_refused(&error)
+                    && let Err(error) = std::fs::rename(file, file.with_extension("refused"))
+                {
+                    self.host.warn(&format!("{} cannot be laid aside: {error}", file.display()));
+                }
+            }
         }
     }
 }

@@ -14,8 +14,9 @@
 //! | `channel.<id>.start`, `channel.<id>.stop` | [`Account`] | anything |
 //!
 //! What comes in is handed to `channels.inbound` as [`Inbound`]; the channel confirms it to its service only after
-//! [`Taken`] came back, since then it is durable; an error means that it is to be handed over once more, after a while.
-//! Who may write to which agent is decided there, not in the channel.
+//! [`Taken`] came back, since then it is durable; an error means that it is to be handed over once more, after a while. Only
+//! a message that [`is_refused`] is logged and let go, so that it holds up nothing behind it. Who may write to which agent
+//! is decided there, not in the channel.
 //!
 //! Whoever has something to say to people (an agent's answer, a job's outcome) hands it to `send.deliver` as [`Deliver`],
 //! never to a channel: `send` keeps book of what went out, so that nothing goes out twice.
@@ -26,8 +27,11 @@
 //! messages; a rate limit is the channel's to wait for, within the call's deadline.
 
 use schemars::JsonSchema;
+use schemas::error::code;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::MethodError;
 
 /// `details.code` of an error after which nobody knows whether the message went out.
 pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
@@ -286,6 +290,14 @@ pub struct Taken {
     pub run_id: Option<String>,
 }
 
+/// Whether an error of `channels.inbound` says that the message is wrong, which no repetition changes.
+pub fn is_refused(error: &MethodError) -> bool {
+    let shape = error.shape();
+    // Whoever takes messages may be switched off for a while.
+    let is_away = shape.message.starts_with("unknown method: ");
+    shape.code == code::INVALID_REQUEST && shape.retryable != Some(true) && !is_away
+}
+
 /// Parameters of `channel.<id>.login` and `channel.<id>.login.wait`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -386,4 +398,22 @@ pub struct Delivered {
     /// What the channel said of it.
     #[serde(flatten)]
     pub sent: Sent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_repetition_changes_is_refused() {
+        let wrong = || MethodError::invalid_request("chat.id is missing");
+        assert!(is_refused(&wrong()));
+        for may_pass in [
+            wrong().retryable(),
+            MethodError::unavailable("the disk is full"),
+            MethodError::invalid_request("unknown method: channels.inbound"),
+        ] {
+            assert!(!is_refused(&may_pass), "{may_pass}");
+        }
+    }
 }

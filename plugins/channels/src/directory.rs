@@ -72,6 +72,12 @@ impl Directory {
         Ok(read)
     }
 
+    /// As it is now, whether or not anybody said that it has changed.
+    pub async fn read_anew(&self) -> Result<Arc<Channels>, MethodError> {
+        self.changed();
+        self.read().await
+    }
+
     /// The channel of this name, in any case of letters, and its id.
     pub async fn find(&self, name: &str) -> Result<Option<String>, MethodError> {
         let channels = self.read().await?;

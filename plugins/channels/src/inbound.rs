@@ -10,7 +10,7 @@ use plugin_api::{Call, MethodError};
 
 use crate::people::{Knock, Knocked, Person};
 use crate::rules::{self, DIRECT, Decision, Rule};
-use crate::{Channels, ChannelsConfig, book, lanes, people, words};
+use crate::{Channels, ChannelsConfig, book, directory, lanes, people, words};
 
 /// What was found to be done with a message.
 enum Found {
@@ -67,8 +67,11 @@ impl Channels {
     /// A channel speaks for itself only, and says what has to be said.
     async fn check_sender(&self, call: &Call, message: &Inbound) -> Result<(), MethodError> {
         let plugin = call.caller()?.plugin.unwrap_or_default();
-        let channels = self.directory.read().await?;
-        if !channels.get(&message.channel).is_some_and(|channel| channel.belongs_to(&plugin)) {
+        let is_its = |channels: Arc<directory::Channels>| {
+            channels.get(&message.channel).is_some_and(|channel| channel.belongs_to(&plugin))
+        };
+        // A channel that has just come may write before it is known here, and lets go of a message that is refused.
+        if !is_its(self.directory.read().await?) && !is_its(self.directory.read_anew().await?) {
             let why = format!("the plugin {plugin} is not the channel {:?}", message.channel);
             return Err(MethodError::invalid_request(why));
         }

@@ -2,13 +2,14 @@
 //!
 //! A message is written down as soon as it has been read, since the daemon does not tell of it again, and forgotten when it
 //! was taken. Messages of one chat are handed over one after another; one that is not taken holds up its own chat only,
-//! and is handed over again. Who hands over what may do so twice after a crash: `channels.inbound` knows what it has.
+//! and is handed over again, unless it is refused: then it is let go. Who hands over what may do so twice after a crash:
+//! `channels.inbound` knows what it has.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plugin_api::contracts::channel::{Inbound, Taken};
+use plugin_api::contracts::channel::{Inbound, Taken, is_refused};
 use plugin_api::{MethodError, Spawned};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -169,6 +170,10 @@ impl Signal {
         while let Some(waiting) = self.next_of(name) {
             let mut failures = 0;
             while let Err(error) = self.hand_over(&waiting.kept).await {
+                if is_refused(&error) {
+                    self.host.error(&format!("a message was refused, and is passed over: {error}"));
+                    break;
+                }
                 failures += 1;
                 if failures == 1 {
                     self.host.warn(&format!("a message was not taken and will be handed over again: {error}"));
@@ -180,7 +185,7 @@ impl Signal {
                 && let Err(error) = self.store.forget(&self.host, place).await
             {
                 self.host.warn(&format!(
-                    "a message that was taken could not be forgotten, and will be handed over once more: {error}"
+                    "a message that was handed over could not be forgotten, and will be handed over once more: {error}"
                 ));
             }
             let mut lanes = self.inbox.lanes();

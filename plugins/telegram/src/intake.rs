@@ -1,12 +1,12 @@
 //! How messages come in: asked for (`getUpdates`), or brought by Telegram (`setWebhook`). Either way an update counts as
-//! taken when `channels.inbound` has it, and is handed over again after a while when that failed.
+//! taken when `channels.inbound` has it, and is handed over again after a while when that failed. One that is refused, and
+//! would be again, is passed over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plugin_api::MethodError;
-use plugin_api::contracts::channel::{Inbound, Taken};
-use schemas::error::code;
+use plugin_api::contracts::channel::{Inbound, Taken, is_refused};
 use serde_json::{Value, json};
 
 use crate::account::Account;
@@ -17,8 +17,6 @@ use crate::{TO_TAKE, Telegram, webhook};
 
 /// An empty answer that came sooner than this is waited after, so that nobody is asked without a pause.
 const TOO_SOON_MS: u128 = 200;
-/// How often a message that is refused as wrong is handed over before it is passed over.
-const MOST_REFUSALS: u32 = 5;
 
 /// What comes after a failure.
 enum After {
@@ -174,15 +172,9 @@ impl Telegram {
             let mut failures = 0;
             while let Err(error) = self.hand_over(account, &inbound).await {
                 failures += 1;
-                let what = format!("message {} of chat {}", inbound.message_id, inbound.chat.id);
-                if error.shape().code == code::INVALID_REQUEST && failures >= MOST_REFUSALS {
-                    self.host.error(&format!("Telegram: {what} is refused again and again, and passed over: {error}"));
+                if !self.comes_again(account, &inbound, &error, failures == 1) {
                     break;
                 }
-                if failures == 1 {
-                    self.host.warn(&format!("Telegram: {what} could not be handed over yet: {error}"));
-                }
-                account.failed("a message could not be handed over yet".to_string());
                 let asked = Duration::from_millis(error.shape().retry_after_ms.unwrap_or(0));
                 self.host.sleep(self.config.backoff(failures).max(asked)).await;
             }
@@ -193,6 +185,22 @@ impl Telegram {
             // It comes again with the next answer, which nothing else would hold back.
             self.host.sleep(self.config.backoff(1)).await;
         }
+        true
+    }
+
+    /// Whether a message that was not taken is to be handed over again. If it is refused, that would change nothing, and
+    /// hold up everything behind it: it is passed over.
+    pub(crate) fn comes_again(&self, account: &Account, inbound: &Inbound, error: &MethodError, is_news: bool) -> bool {
+        let what = format!("message {} of chat {}", inbound.message_id, inbound.chat.id);
+        if is_refused(error) {
+            self.host.error(&format!("Telegram: {what} is refused, and passed over: {error}"));
+            account.failed("a message was refused, and passed over".to_string());
+            return false;
+        }
+        if is_news {
+            self.host.warn(&format!("Telegram: {what} could not be handed over yet: {error}"));
+        }
+        account.failed("a message could not be handed over yet".to_string());
         true
     }
 

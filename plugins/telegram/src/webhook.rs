@@ -1,5 +1,5 @@
-//! `/telegram/<path>`: Telegram brings a bot its messages. It shows a secret with each, and hears 200 only when the message
-//! is taken; after anything else it comes again.
+//! `/telegram/<path>`: Telegram brings a bot its messages. It shows a secret with each, and hears 200 when the message is
+//! taken, or never will be; after anything else it comes again, and all that is behind it waits.
 
 use std::sync::Arc;
 
@@ -62,15 +62,19 @@ impl Telegram {
             return exchange.respond(Response::status(503).header("retry-after", "5")).await;
         }
         let body = exchange.body().await?;
-        let Ok(update) = serde_json::from_slice::<Value>(&body) else {
-            return exchange.respond(Response::status(400)).await;
+        let update = match serde_json::from_slice::<Value>(&body) {
+            Ok(update) => update,
+            Err(error) => {
+                let (id, fault) = (account.id(), schemas::json::fault(&error));
+                let what = format!("Telegram account {id}: an update was not understood and is passed over");
+                self.host.warn(&format!("{what}: it {fault}"));
+                return exchange.respond(Response::status(200)).await;
+            }
         };
         if let Some(inbound) = self.read(account, &update).await
             && let Err(error) = self.hand_over(account, &inbound).await
+            && self.comes_again(account, &inbound, &error, true)
         {
-            let what = format!("message {} of chat {}", inbound.message_id, inbound.chat.id);
-            self.host.warn(&format!("Telegram: {what} could not be handed over yet: {error}"));
-            account.failed("a message could not be handed over yet".to_string());
             return exchange.respond(Response::status(503).header("retry-after", "5")).await;
         }
         exchange.respond(Response::status(200)).await

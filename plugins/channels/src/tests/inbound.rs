@@ -15,12 +15,16 @@ const METHODS: [(&str, &str); 4] = [
     ("fax", "channel.fax.send"),
 ];
 
-pub fn harness(config: Value) -> Harness {
+fn registry(methods: &[(&str, &str)]) -> Value {
     let row = |(plugin, name): &(&str, &str)| json!({ "kind": "method", "plugin": plugin, "spec": { "name": name, "params": {} } });
-    let methods: Vec<_> = METHODS.iter().map(row).collect();
+    let methods: Vec<_> = methods.iter().map(row).collect();
+    json!({ "plugins": [], "methods": methods, "events": [] })
+}
+
+pub fn harness(config: Value) -> Harness {
     Harness::new::<Channels>()
         .config(config)
-        .answer("host.registry.list", json!({ "plugins": [], "methods": methods, "events": [] }))
+        .answer("host.registry.list", registry(&METHODS))
         .answer("channel.post.typing", json!({}))
         .answer("channel.post.status", json!({ "label": "Post", "accounts": [{ "accountId": "default" }] }))
         .answer("send.deliver", json!({ "runId": "r", "channel": "post", "messageId": "1" }))
@@ -350,6 +354,20 @@ fn a_channel_speaks_for_itself_only() {
     assert_eq!(refused(Who::plugin("post"), unknown), "the plugin post is not the channel \"pigeon\"");
     assert_eq!(refused(Who::plugin("post"), message("", json!({}))), "messageId is missing");
     assert_eq!(refused(Who::plugin("post"), message("1", json!({ "from": { "id": " " } }))), "from.id is missing");
+}
+
+#[test]
+fn a_channel_is_heard_before_anybody_says_that_it_has_come() {
+    let reads = Mutex::new(0);
+    let plugin = with_echo(open_to_all())
+        .answer_with("host.registry.list", move |call| {
+            let mut reads = reads.lock().unwrap();
+            *reads += 1;
+            let without = if *reads == 1 { 3 } else { 0 };
+            call.finish(Ok(registry(&METHODS[without..])));
+        })
+        .start();
+    assert_eq!(takes(&plugin, message("1", json!({}))), "run");
 }
 
 #[test]

@@ -95,6 +95,38 @@ fn a_message_that_is_not_taken_is_handed_over_again_in_the_order_of_its_chat() {
 }
 
 #[test]
+fn a_message_that_is_wrong_for_good_holds_nobody_up() {
+    let daemon = Daemon::obliging(ME);
+    let failures = Mutex::new(2);
+    let plugin = Harness::registered("signal")
+        .config(config(&daemon.http, json!({})))
+        .answer_with("channels.inbound", move |call: StubCall| {
+            let mut left = failures.lock().unwrap();
+            call.finish(match call.params()["text"].as_str() {
+                Some("wrong") => Err(ErrorShape::invalid_request("no")),
+                Some("not yet") if *left > 0 => {
+                    *left -= 1;
+                    Err(ErrorShape::invalid_request("no").retryable())
+                }
+                _ => Ok(json!({ "verdict": "run" })),
+            });
+        })
+        .start();
+    daemon.wait_listener(1);
+    for (timestamp, text) in [(1, "wrong"), (2, "not yet"), (3, "right")] {
+        daemon.tell(&hello(timestamp, text));
+    }
+    plugin.wait_until("the last one", |plugin| taken(plugin).len() == 5);
+    assert_eq!(taken(&plugin), ["wrong", "not yet", "not yet", "not yet", "right"]);
+    plugin.wait_until("nothing waiting", |plugin| waiting(plugin) == 0);
+    let refused = plugin.logs().into_iter().filter(|line| line.message.contains("refused, and is passed over"));
+    assert_eq!(refused.count(), 1);
+    plugin.quiesce();
+    let again = harness(&daemon.http, json!({})).data_of(plugin.data_dir()).start();
+    assert_eq!((waiting(&again), taken(&again)), (0, vec![]), "it is forgotten");
+}
+
+#[test]
 fn what_was_not_taken_survives_a_restart() {
     for way in WAYS {
         let daemon = Daemon::obliging(ME);

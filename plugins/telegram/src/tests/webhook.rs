@@ -1,4 +1,4 @@
-//! What Telegram brings: only with the secret, and 200 only for what is taken.
+//! What Telegram brings: only with the secret, and 200 only for what shall not come again.
 
 use plugin_kit::http::Ask;
 use schemas::ErrorShape;
@@ -31,9 +31,11 @@ fn only_telegram_brings_messages_and_hears_when_they_are_taken() {
         harness(&api, json!({ "mode": "webhook", "webhook_url": "https://claw.example", "webhook_path": "in" }));
     let plugin = harness
         .answer_with("channels.inbound", |call| {
-            call.finish(match call.params()["text"] == "not yet" {
-                true => Err(ErrorShape::unavailable("the disk is full")),
-                false => Ok(json!({ "verdict": "run" })),
+            call.finish(match call.params()["text"].as_str() {
+                Some("not yet") => Err(ErrorShape::unavailable("the disk is full")),
+                Some("perhaps") => Err(ErrorShape::invalid_request("no").retryable()),
+                Some("never") => Err(ErrorShape::invalid_request("no")),
+                _ => Ok(json!({ "verdict": "run" })),
             });
         })
         .start();
@@ -49,13 +51,19 @@ fn only_telegram_brings_messages_and_hears_when_they_are_taken() {
         ("/telegram/in", Some(&secret[1..]), update("wrong secret"), 401),
         ("/telegram/other", right, update("wrong path"), 404),
         ("/telegram", right, update("wrong path"), 404),
-        ("/telegram/in", right, "{".to_string(), 400),
+        ("/telegram/in", right, "{".to_string(), 200),
         ("/telegram/in", right, json!({ "update_id": 2, "a_kind": {} }).to_string(), 200),
         ("/telegram/in", right, update("not yet"), 503),
+        ("/telegram/in", right, update("perhaps"), 503),
+        ("/telegram/in", right, update("never"), 200),
     ] {
         assert_eq!(bring(&plugin, path, shown, &text), status, "{path} {text}");
     }
-    assert_eq!(texts(&plugin), ["Hello", "not yet"]);
+    assert_eq!(texts(&plugin), ["Hello", "not yet", "perhaps", "never"]);
+    for passed_over in ["an update was not understood", "message 5 of chat 7 is refused"] {
+        assert!(plugin.logs().iter().any(|line| line.message.contains(passed_over)), "{passed_over}");
+    }
+    assert_eq!(account(&plugin)["lastError"], "a message was refused, and passed over");
     assert_eq!(api.asked("getUpdates").len(), 0);
 
     ask(&plugin, "stop", json!({})).payload();
