@@ -3,6 +3,7 @@
 mod anew;
 mod delivery;
 mod keys;
+mod panics;
 mod tools;
 
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::Agent;
 use crate::book;
+pub use panics::STUMBLES;
 
 const BACKEND: &str = "agent.backend.stub.run";
 const SECOND: Duration = Duration::from_secs(1);
