@@ -145,11 +145,20 @@ pub fn read(db: &Connection, conversation: &Conversation, window: Window) -> Res
         if bytes > window.max_bytes && !messages.is_empty() {
             break;
         }
-        messages.push(RawValue::from_string(json)?);
+        messages.push(message(json)?);
     }
     messages.reverse();
     let has_more = window.offset.saturating_add(messages.len() as u64) < conversation.total;
     Ok(Piece { messages, has_more })
+}
+
+/// A message as it is kept: an object, unless somebody else has written into the file.
+fn message(json: String) -> Result<Box<RawValue>, serde_json::Error> {
+    let message = RawValue::from_string(json)?;
+    match message.get().starts_with('{') {
+        true => Ok(message),
+        false => Err(serde::de::Error::custom("a message that is kept is no JSON object")),
+    }
 }
 
 /// Gives a conversation that is over the name under which it is kept.
