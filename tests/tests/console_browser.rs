@@ -119,6 +119,11 @@ fn turned_away() {
 }
 
 #[test]
+fn unread_history() {
+    run("unread_history");
+}
+
+#[test]
 fn each_scenario_is_run() {
     let mut written = Vec::new();
     for entry in std::fs::read_dir(folder().join("scenarios")).expect("the scenarios") {

@@ -58,6 +58,9 @@ export async function one_time_link({ gateway, visitor }) {
   await other.open(url);
   await other.heading('Sign in');
   await other.page.getByRole('alert').getByText('setup code invalid').waitFor();
+  // One that was damaged on its way is told apart from a password, and stops nothing.
+  await other.signIn(it.address, `${it.address}/#code=%E0%A4%A`);
+  await other.page.getByRole('alert').getByText('setup code invalid').waitFor();
   // The next one is pasted, into the page that is open already.
   const next = await it.command('dashboard', '--scopes', 'operator.read');
   await other.signIn(it.address, next.url);

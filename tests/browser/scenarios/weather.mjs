@@ -76,3 +76,42 @@ export async function lost_event({ gateway, visitor }) {
   await who.page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
   await way.close();
 }
+
+// What was heard stays for as long as the history cannot be read.
+export async function unread_history({ gateway, visitor }) {
+  const it = await gateway();
+  const who = await visitor();
+  let isUnread = false;
+  await who.page.routeWebSocket(/^ws:/, (socket) => {
+    const way = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, method } = JSON.parse(text);
+      if (!isUnread || method !== 'chat.history') return way.send(text);
+      const error = { code: 'UNAVAILABLE', message: 'the disk is away' };
+      socket.send(JSON.stringify({ type: 'res', id, ok: false, error }));
+    });
+  });
+  await who.open((await it.command('dashboard')).url);
+  await who.connected();
+  await who.sees('Nothing was said yet.');
+  isUnread = true;
+  const box = who.page.getByRole('textbox', { name: 'Message' });
+  const [said, alert] = [who.page.locator('.said'), who.page.getByRole('alert')];
+  for (const [at, text] of ['first', 'second'].entries()) {
+    await box.fill(text);
+    await box.press('Enter');
+    await who.page.locator('.said.assistant').getByText(text).waitFor();
+    await alert.getByText('The conversation could not be read: the disk is away.').waitFor();
+    await who.page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+    assert.equal(await said.count(), 2 * (at + 1), 'what was said is still there');
+  }
+  assert.ok(await who.page.getByRole('button', { name: 'Stop' }).isDisabled());
+  await who.shot('unread');
+  isUnread = false;
+  await who.page.getByRole('button', { name: 'Read it again' }).click();
+  await alert.waitFor({ state: 'detached' });
+  assert.deepEqual(
+    (await said.allInnerTexts()).map((text) => text.split('\n').at(-1)),
+    ['first', 'first', 'second', 'second'],
+  );
+}

@@ -14,11 +14,20 @@ export function linkOf(setupCode: string): string {
   return `${location.origin}${location.pathname}#code=${encodeURIComponent(token)}`;
 }
 
+/** A part of an address as it was meant. One that is badly written stays as it is, and whoever is asked for it says so. */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** What was pasted, if it is a setup code or a link with one: its token. */
 export function bootstrapToken(pasted: string): string | undefined {
   const text = pasted.trim();
   const link = /#(?:.*&)?code=([^&\s]+)/.exec(text);
-  if (link?.[1]) return decodeURIComponent(link[1]);
+  if (link?.[1]) return decoded(link[1]);
   try {
     const code: unknown = JSON.parse(atob(text.replaceAll('-', '+').replaceAll('_', '/')));
     const token = code !== null && typeof code === 'object' && 'bootstrapToken' in code && code.bootstrapToken;

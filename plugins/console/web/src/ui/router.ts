@@ -1,5 +1,6 @@
 /** Where one is: behind `#/` in the address, so that the page works below any path without the server's help. */
 import { signal } from '@preact/signals';
+import { decoded } from '../gateway/link';
 
 export interface Place {
   page: string;
@@ -24,12 +25,4 @@ export function go(page: string, rest = ''): void {
 function read(): Place {
   const [page = '', ...rest] = location.hash.replace(/^#\/?/, '').split('/');
   return { page, rest: decoded(rest.join('/')) };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

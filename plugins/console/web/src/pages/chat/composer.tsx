@@ -13,7 +13,8 @@ export function Composer() {
   const [problem, setProblem] = useState<string>();
   const box = useRef<HTMLTextAreaElement>(null);
   const busy =
-    runs.value.length > 0 || outgoing.value.some((one) => one.state === 'sent' && same(one.session, session.value));
+    runs.value.some(({ isWhole }) => !isWhole) ||
+    outgoing.value.some((one) => one.state === 'sent' && same(one.session, session.value));
   const ready = isOpen.value && (text.trim() !== '' || files.length > 0);
 
   const submit = () => {

@@ -19,13 +19,16 @@ export interface Outgoing {
   session: string;
   text: string;
   attachments: Attachment[];
-  state: 'sending' | 'sent' | 'unsure' | 'failed';
+  state: 'sending' | 'sent' | 'answered' | 'unsure' | 'failed';
   error?: string;
 }
 
+/** An answer as it was heard. */
 export interface Run {
   id: string;
   text: string;
+  /** Whether it has ended: then it is shown until the history has it. */
+  isWhole: boolean;
 }
 
 const LIMIT = 100;
@@ -36,12 +39,14 @@ export const session = computed(() => chosen.value ?? hello.value?.snapshot.sess
 export const history = signal<TranscriptMessage[]>([]);
 export const hasMore = signal(false);
 export const outgoing = signal<Outgoing[]>([]);
-/** Runs whose answers grow in this session. */
+/** Runs of this session whose answers grow, or are not read in the history yet. */
 export const runs = signal<Run[]>([]);
 /** What is about to be said: it stays while one looks at another page. */
 export const draft = signal('');
 /** What went wrong last, until something else is said. */
 export const trouble = signal<string | undefined>(undefined);
+/** Why the history could not be read the last time. */
+export const unread = signal<string | undefined>(undefined);
 /** What ended last, for those who listen. */
 export const spoken = signal('');
 
@@ -52,15 +57,22 @@ export async function load(): Promise<void> {
   if (!isOpen.value || !may('chat.history')) return;
   const mine = ++turn;
   const key = session.value;
+  // What ends while the answer is on its way may be missing in it.
+  const ended = new Set([
+    ...runs.value.filter(({ isWhole }) => isWhole).map(({ id }) => id),
+    ...outgoing.value.filter(({ state }) => state === 'answered').map((one) => one.key),
+  ]);
   try {
     const page = await gateway.call('chat.history', { sessionKey: key, limit });
     if (mine !== turn) return;
     history.value = page.messages ?? [];
     hasMore.value = page.hasMore === true;
-    const known = new Set(history.value.map((message) => message.runId));
+    unread.value = undefined;
+    const known = new Set([...ended, ...history.value.map((message) => message.runId)]);
+    runs.value = runs.value.filter(({ id }) => !ended.has(id));
     outgoing.value = outgoing.value.filter((one) => !(same(one.session, key) && known.has(one.key)));
   } catch (error) {
-    if (mine === turn && !(error instanceof Disconnected)) trouble.value = sentence(error);
+    if (mine === turn && !(error instanceof Disconnected)) unread.value = sentence(error);
   }
 }
 
@@ -75,6 +87,7 @@ export function choose(key: string): void {
   history.value = [];
   runs.value = [];
   trouble.value = undefined;
+  unread.value = undefined;
   void load();
 }
 
@@ -95,7 +108,7 @@ export async function deliver(key: string): Promise<void> {
     const params = { sessionKey, message, idempotencyKey: key, ...(attachments.length > 0 && { attachments }) };
     const answer = await gateway.call('chat.send', params);
     if (answer.status === 'started' || answer.status === 'in_flight') {
-      change(key, { state: 'sent' });
+      settle(key, { state: 'sent' });
       return;
     }
     // It stopped something, or was answered at once.
@@ -103,7 +116,7 @@ export async function deliver(key: string): Promise<void> {
     await load();
   } catch (error) {
     const state = error instanceof Disconnected ? 'unsure' : 'failed';
-    change(key, { state, error: sentence(error) });
+    settle(key, { state, error: sentence(error) });
   }
 }
 
@@ -117,6 +130,11 @@ export async function abort(): Promise<void> {
   } catch (error) {
     trouble.value = sentence(error);
   }
+}
+
+/** What the sending came to, unless its answer was heard before. */
+function settle(key: string, to: Partial<Outgoing>): void {
+  if (outgoing.value.some((one) => one.key === key && one.state === 'sending')) change(key, to);
 }
 
 function change(key: string, to: Partial<Outgoing>): void {
@@ -147,29 +165,32 @@ function hear(event: ChatEvent): void {
   if (event.state === 'delta') {
     const whole = event.message ? textOf(event.message) : undefined;
     const text = whole ?? (event.replace ? '' : (run?.text ?? '')) + (event.deltaText ?? '');
-    runs.value = [...others, { id: event.runId, text }];
+    runs.value = [...others, { id: event.runId, text, isWhole: false }];
     return;
   }
   if (event.state === 'error') trouble.value = event.errorMessage ?? 'The agent failed.';
   if (event.state === 'aborted') trouble.value = 'Stopped.';
-  spoken.value = textOf(event.message) || run?.text || '';
-  // Shown as it came until the history has it.
-  if (event.message) runs.value = [...others, { id: event.runId, text: textOf(event.message) }];
-  void load().then(() => {
-    runs.value = runs.value.filter(({ id }) => id !== event.runId);
-    drop(event.runId);
-  });
+  const text = textOf(event.message) || run?.text || '';
+  spoken.value = text;
+  // Shown as it came until the history was read, which may fail.
+  runs.value = text === '' ? others : [...others, { id: event.runId, text, isWhole: true }];
+  change(event.runId, { state: 'answered' });
+  void load();
+}
+
+/** Forgets what grows: whatever still goes on says its whole text again. */
+function forgetGrowing(): void {
+  runs.value = runs.value.filter(({ isWhole }) => isWhole);
 }
 
 gateway.on('chat', hear);
-// The end of a run may be among what was lost. Whatever still goes on says its whole text again; what has ended is in the
-// history.
+// The end of a run may be among what was lost: what has ended is in the history.
 gateway.on('gap', () => {
-  runs.value = [];
+  forgetGrowing();
   void load();
 });
 // What may not have arrived is sent again: by its key it counts once.
 gateway.on('open', () => {
-  runs.value = [];
+  forgetGrowing();
   for (const one of outgoing.value.filter(({ state }) => state === 'unsure')) void deliver(one.key);
 });

@@ -11,6 +11,7 @@ import {
   drop,
   hasMore,
   history,
+  load,
   loadMore,
   outgoing,
   runs,
@@ -18,6 +19,7 @@ import {
   session,
   spoken,
   trouble,
+  unread,
   type Outgoing,
 } from './model';
 
@@ -51,13 +53,21 @@ export function Transcript() {
             <Leaving key={one.key} one={one} />
           ))}
           {runs.value.map((run) => (
-            <li key={run.id} class="said assistant" aria-busy="true">
+            <li key={run.id} class="said assistant" aria-busy={!run.isWhole}>
               <Who name={agent()} />
               <Text text={run.text || '…'} />
             </li>
           ))}
         </ol>
         <Problem>{trouble.value}</Problem>
+        {unread.value && (
+          <Problem>
+            The conversation could not be read: {unread.value}.{' '}
+            <button type="button" onClick={() => void load()}>
+              Read it again
+            </button>
+          </Problem>
+        )}
       </div>
       <p class="hidden" role="log" aria-live="polite">
         {spoken.value}
