@@ -2,59 +2,20 @@
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use plugin_api::hosting::AnswerHead;
 
-/// Headers that are the connection's, not the answer's: the host writes them.
-const CONNECTION: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::SEC_WEBSOCKET_ACCEPT,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// Reads a status and `[["name","value"],…]`. Fails on a status that is none, 101 for a request that asked for no upgrade,
-/// headers that a plugin may not set, and a length that is none, or more than one.
+/// Reads a status and `[["name","value"],…]`. Fails on what no host takes, as [`AnswerHead::read`] says it.
 pub fn read(status: u32, headers: &[u8], upgrade: bool) -> Result<(StatusCode, HeaderMap), ()> {
-    let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()).ok_or(())?;
-    let takes_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
-    if (status.is_informational() && !takes_upgrade) || (takes_upgrade && !upgrade) || status.as_u16() > 599 {
-        return Err(());
-    }
+    let head = AnswerHead::read(status, headers, upgrade).map_err(drop)?;
+    let status = StatusCode::from_u16(head.status).map_err(drop)?;
     let mut map = HeaderMap::new();
-    if !headers.is_empty() {
-        let listed: Vec<(String, String)> = serde_json::from_slice(headers).map_err(|_| ())?;
-        for (name, value) in listed {
-            let name = HeaderName::try_from(name).map_err(|_| ())?;
-            if name == header::CONTENT_LENGTH {
-                let length = HeaderValue::from(length(&value).ok_or(())?);
-                if map.insert(name, length.clone()).is_some_and(|before| before != length) {
-                    return Err(());
-                }
-                continue;
-            }
-            let value = HeaderValue::try_from(value).map_err(|_| ())?;
-            // An answer of 426 has to say which protocol would do.
-            let says_which = status == StatusCode::UPGRADE_REQUIRED && name == header::UPGRADE;
-            if CONNECTION.contains(&name) && !says_which {
-                return Err(());
-            }
-            map.append(name, value);
-        }
-    }
-    if takes_upgrade {
-        map.remove(header::CONTENT_LENGTH);
-        map.remove(header::CONTENT_TYPE);
+    for (name, value) in head.headers {
+        let name = HeaderName::try_from(name).map_err(drop)?;
+        let value = HeaderValue::try_from(value).map_err(drop)?;
+        map.try_append(name, value).map_err(drop)?;
     }
     map.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     Ok((status, map))
-}
-
-/// A length, which is digits and nothing else.
-fn length(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

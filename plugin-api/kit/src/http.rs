@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::abi::*;
-use plugin_api::hosting::{HttpRequest, Instance};
+use plugin_api::hosting::{AnswerHead, HttpRequest, Instance};
 use plugin_api::http::{Head, Message};
 
 use crate::running::Running;
@@ -93,8 +93,12 @@ pub struct Asking {
 pub(crate) struct Live {
     plugin: usize,
     upgrade: bool,
-    answer: Option<(u32, Vec<(String, String)>)>,
+    /// The answer is whole without a body: what is written of one goes nowhere.
+    bodiless: bool,
+    answer: Option<AnswerHead>,
     body: Vec<u8>,
+    /// Bytes that were written of it, which may be more than were promised.
+    written: u64,
     messages: Vec<Message>,
     taken: usize,
     /// What is left of the request's body, until its end was told.
@@ -103,6 +107,8 @@ pub(crate) struct Live {
     credit: u64,
     /// Somebody hands it over.
     handed: bool,
+    /// What was written was refused for now, and whoever wrote it waits to be told that there is room.
+    was_full: bool,
     ended: bool,
     cut: bool,
     told: bool,
@@ -123,6 +129,27 @@ impl Live {
         self.credit -= count as u64;
         (count > 0).then(|| (GWP_HTTP_BODY, left.drain(..count).collect()))
     }
+
+    fn is_socket(&self) -> Option<bool> {
+        self.answer.as_ref().map(AnswerHead::takes_upgrade)
+    }
+
+    /// How many bytes the head promised, of a body that there is.
+    fn promised(&self) -> Option<u64> {
+        self.answer.as_ref().filter(|_| !self.bodiless).and_then(AnswerHead::promised)
+    }
+
+    /// A part of the body: the peer reads as much as it was promised.
+    fn take_part(&mut self, part: &[u8]) {
+        if self.bodiless {
+            return;
+        }
+        self.written += part.len() as u64;
+        self.body.extend_from_slice(part);
+        if let Some(promised) = self.promised() {
+            self.body.truncate(usize::try_from(promised).unwrap_or(usize::MAX));
+        }
+    }
 }
 
 impl Running {
@@ -135,7 +162,8 @@ impl Running {
         let (number, instance) = {
             let mut state = self.world.change();
             let number = state.next();
-            let live = Live { upgrade: ask.upgrade, to_come: Some(ask.body.clone()), ..Live::default() };
+            let (upgrade, bodiless) = (ask.upgrade, ask.verb == "HEAD");
+            let live = Live { upgrade, bodiless, to_come: Some(ask.body.clone()), ..Live::default() };
             state.exchanges.insert(number, live);
             (number, state.instances[0].instance.clone().expect("a running instance"))
         };
@@ -166,7 +194,8 @@ impl Asking {
         let number = self.number;
         let answer = self.world.wait("the end of an answer", |state| {
             let live = &state.exchanges[&number];
-            let (status, headers) = live.answer.clone().unwrap_or_default();
+            let (status, headers) =
+                live.answer.clone().map_or((0, Vec::new()), |head| (u32::from(head.status), head.headers));
             (live.ended || live.cut).then(|| Answer { status, headers, body: live.body.clone(), whole: live.ended })
         });
         self.close();
@@ -186,7 +215,7 @@ impl Asking {
     #[track_caller]
     pub fn upgraded(&self) {
         self.world.wait("an upgrade", |state| {
-            state.exchanges[&self.number].answer.as_ref().map(|(status, _)| assert_eq!(*status, 101, "an upgrade"))
+            state.exchanges[&self.number].answer.as_ref().map(|head| assert_eq!(head.status, 101, "an upgrade"))
         });
     }
 
@@ -240,35 +269,46 @@ fn tell(world: &Arc<World>, number: u64, kind: i32, data: Vec<u8>) {
 impl World {
     pub(crate) fn http_head(&self, plugin: usize, number: u64, status: u32, headers: &[u8]) -> i32 {
         let mut state = self.change();
-        let headers = match serde_json::from_slice(headers) {
-            _ if headers.is_empty() => Vec::new(),
-            Ok(headers) => headers,
-            Err(error) => {
-                state.blame(plugin, format_args!("headers that are no list of pairs: {error}"));
-                return GWP_INVALID;
-            }
+        let live = match offered(&mut state, plugin, number) {
+            Ok(live) => live,
+            Err(code) => return code,
         };
-        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
-        if live.answer.is_some() || !(100..600).contains(&status) || (status == 101 && !live.upgrade) {
-            state.blame(plugin, format_args!("began an answer that nobody waits for, with status {status}"));
-            return GWP_INVALID;
-        }
-        live.answer = Some((status, headers));
-        GWP_OK
+        let why = match AnswerHead::read(status, headers, live.upgrade) {
+            _ if live.answer.is_some() => "began an answer that had begun".to_string(),
+            Ok(head) => {
+                live.bodiless |= head.is_bodiless();
+                live.answer = Some(head);
+                return GWP_OK;
+            }
+            Err(why) => format!("began an answer with {why}"),
+        };
+        state.blame(plugin, why);
+        GWP_INVALID
     }
 
     pub(crate) fn http_write(&self, plugin: usize, number: u64, kind: i32, data: &[u8]) -> i32 {
         let mut state = self.change();
-        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
-        let is_socket = live.answer.as_ref().map(|(status, _)| *status == 101);
-        match (kind, is_socket) {
+        let live = match offered(&mut state, plugin, number) {
+            Ok(live) => live,
+            Err(code) => {
+                if let Some(live) = live(&mut state, plugin, number) {
+                    live.was_full = code == GWP_BUSY;
+                }
+                return code;
+            }
+        };
+        match (kind, live.is_socket()) {
             _ if live.ended => {}
             (GWP_HTTP_BODY, Some(false)) => {
-                live.body.extend_from_slice(data);
+                live.take_part(data);
                 return GWP_OK;
             }
             (GWP_HTTP_TEXT, Some(true)) => {
-                live.messages.push(Message::Text(String::from_utf8_lossy(data).into_owned()));
+                let Ok(text) = std::str::from_utf8(data) else {
+                    state.blame(plugin, "wrote a message of text that is not UTF-8");
+                    return GWP_INVALID;
+                };
+                live.messages.push(Message::Text(text.to_string()));
                 return GWP_OK;
             }
             (GWP_HTTP_BINARY, Some(true)) => {
@@ -283,15 +323,26 @@ impl World {
 
     pub(crate) fn http_end(&self, plugin: usize, number: u64, code: u32) -> i32 {
         let mut state = self.change();
-        let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
-        let is_socket = live.answer.as_ref().is_some_and(|(status, _)| *status == 101);
-        if is_socket && !matches!(code, 0 | 1000 | 1001 | 1003 | 1007..=1014 | 3000..=4999) {
+        let live = match offered(&mut state, plugin, number) {
+            Ok(live) => live,
+            Err(code) => return code,
+        };
+        if live.is_socket() == Some(true) && !matches!(code, 0 | 1000 | 1001 | 1003 | 1007..=1014 | 3000..=4999) {
             state.blame(plugin, format_args!("closed a WebSocket with code {code}, which none may be closed with"));
             return GWP_INVALID;
         }
-        if live.answer.is_none() || std::mem::replace(&mut live.ended, true) {
+        if live.answer.is_none() || live.ended {
             state.blame(plugin, "ended an answer that had not begun, or had ended");
             return GWP_INVALID;
+        }
+        let (promised, written) = (live.promised(), live.written);
+        // A peer that got less than it was promised sees that the answer is not whole.
+        (live.ended, live.cut) = match promised {
+            Some(promised) if written < promised => (false, true),
+            _ => (true, false),
+        };
+        if let Some(promised) = promised.filter(|promised| *promised != written) {
+            state.blame(plugin, format_args!("wrote {written} bytes of a body whose content-length is {promised}"));
         }
         GWP_OK
     }
@@ -299,7 +350,10 @@ impl World {
     pub(crate) fn http_read(self: &Arc<Self>, plugin: usize, number: u64, bytes: u64) -> i32 {
         let first = {
             let mut state = self.change();
-            let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
+            let live = match offered(&mut state, plugin, number) {
+                Ok(live) => live,
+                Err(code) => return code,
+            };
             live.credit = live.credit.saturating_add(bytes);
             !std::mem::replace(&mut live.handed, true)
         };
@@ -330,6 +384,24 @@ impl World {
         let Some(live) = live(&mut state, plugin, number) else { return GWP_GONE };
         live.cut = true;
         GWP_OK
+    }
+
+    /// Whoever was told to wait with what it writes is told that there is room.
+    pub(crate) fn http_writable(self: &Arc<Self>) {
+        let waiting: Vec<u64> = {
+            let mut state = self.change();
+            let open = state.exchanges.iter_mut().filter(|(_, live)| !live.told && !live.cut);
+            open.filter_map(|(number, live)| std::mem::take(&mut live.was_full).then_some(*number)).collect()
+        };
+        waiting.into_iter().for_each(|number| tell(self, number, GWP_HTTP_WRITABLE, Vec::new()));
+    }
+}
+
+/// An exchange that is not over, unless the test has the host refuse HTTP.
+fn offered(state: &mut State, plugin: usize, number: u64) -> Result<&mut Live, i32> {
+    match state.refused.get(extension::HTTP) {
+        Some(&code) => Err(code),
+        None => live(state, plugin, number).ok_or(GWP_GONE),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use plugin_api::Manifest;
+use plugin_api::abi::extension::HTTP;
 use plugin_api::catalogue::{ConnectionClosed, ConnectionOpened};
 use plugin_api::hosting::Instance;
 use serde::Serialize;
@@ -103,14 +104,17 @@ impl Running {
     }
 
     /// From now on an extension, or `emit`, `log` or `reply` (but for errors), answers with this code instead of doing
-    /// anything. What takes back (a timer, a subscription, an authority) still works.
+    /// anything. What takes back (a timer, a subscription, an authority) or cuts off (an exchange) still works.
     pub fn refuse(&self, extension: &str, code: i32) {
         self.world.change().refused.insert(extension.to_string(), code);
     }
 
-    /// Takes [`Running::refuse`] back.
+    /// Takes [`Running::refuse`] back. What an answer over HTTP could not write because the host was busy has room now.
     pub fn serve_again(&self, extension: &str) {
         self.world.change().refused.remove(extension);
+        if extension == HTTP {
+            self.world.http_writable();
+        }
     }
 
     /// From now on every write of key-value state fails with this reason, as on a full disk.

@@ -2,6 +2,7 @@
 //! running instance. The gateway and the test kit stand on this module, so what a plugin sees of either is one and the
 //! same table, and the pointers of the interface are touched here and in `glue` only.
 
+mod answer;
 mod instance;
 #[cfg(feature = "load")]
 mod library;
@@ -9,6 +10,7 @@ mod table;
 
 use std::ffi::c_void;
 
+pub use answer::AnswerHead;
 pub use instance::{EntryError, Instance, StartFailure, manifest};
 #[cfg(feature = "load")]
 pub use library::{OpenError, open};
