@@ -16,7 +16,7 @@ use crate::driver::{Driver, Outgoing};
 use crate::endpoint::Endpoint;
 use crate::handshake::{Established, establish};
 use crate::pending::Pending;
-use crate::{ClientError, ConnectOptions, EventStream, Hello, StoredToken, TokenKey, TokenStore};
+use crate::{ClientError, ConnectOptions, EventStream, Fingerprint, Hello, StoredToken, TokenKey, TokenStore};
 
 /// Frames that wait for the socket.
 const OUTGOING_BUFFER: usize = 256;
@@ -47,15 +47,23 @@ impl Connection {
     /// gateway refuses it and there is a shared secret, the token is dropped and the connection tried once more with
     /// that; a new device token is kept.
     ///
-    /// A setup code's token is presented alone. Without any secret, no more is asked for than the kept token is for.
+    /// A setup code's token is presented alone, and the pins that the options have beside it are kept with the device token:
+    /// later connections hold the gateway to them, unless their options have pins of their own. Without any secret, no more
+    /// is asked for than the kept token is for.
     pub async fn open(mut options: ConnectOptions) -> Result<Self, ClientError> {
         let endpoint = Endpoint::parse(&options.url)?;
         let shared = options.credentials(options.token.clone());
         let kept = KeptToken::find(&options, &endpoint).await?;
         options.scopes = within_reach(&options, kept.as_ref());
+        if let Some(kept) = &kept
+            && options.tls.pins.is_empty()
+            && options.bootstrap_token.is_none()
+        {
+            options.tls.pins.clone_from(&kept.pins);
+        }
         let established = match (options.invitation(), &kept) {
             (Some(invited), _) => establish(&endpoint, &options, invited).await?,
-            (None, Some(KeptToken { key, store, token: Some(token) })) => {
+            (None, Some(KeptToken { key, store, token: Some(token), .. })) => {
                 let first = establish(&endpoint, &options, options.credentials(Some(token.token.clone()))).await;
                 match first {
                     Err(error) if is_about_the_token(&error, options.has_shared_secret()) => {
@@ -73,7 +81,7 @@ impl Connection {
             _ => establish(&endpoint, &options, shared).await?,
         };
         if let Some(kept) = kept {
-            kept.renew(&established.hello).await;
+            kept.renew(&established.hello, &options).await;
         }
         Ok(Self::start(&options, established))
     }
@@ -272,6 +280,8 @@ struct KeptToken {
     key: TokenKey,
     store: TokenStore,
     token: Option<StoredToken>,
+    /// What the gateway's certificate has to match, as a setup code told it.
+    pins: Vec<Fingerprint>,
 }
 
 impl KeptToken {
@@ -283,7 +293,7 @@ impl KeptToken {
             role: options.role.clone(),
         };
         let (place, reader) = (key.clone(), store.clone());
-        let mut token = blocking(move || reader.load(&place)).await?;
+        let (mut token, pins) = blocking(move || reader.load_pinned(&place)).await?.unzip();
         // A token for less than is asked now would be refused; the shared secret gets one for all of it.
         let asked = options.scopes.clone().unwrap_or_default();
         if options.has_shared_secret()
@@ -291,17 +301,26 @@ impl KeptToken {
         {
             token = None;
         }
-        Ok(Some(KeptToken { key, store, token }))
+        Ok(Some(KeptToken { key, store, token, pins: pins.unwrap_or_default() }))
     }
 
-    /// Keeps the token of this hello-ok. The connection stands, so a full disk is worth a warning only.
-    async fn renew(self, hello: &Hello) {
+    /// Keeps the token of this hello-ok, which came over a connection with these options. The connection stands, so a full disk
+    /// is worth a warning only.
+    async fn renew(self, hello: &Hello, options: &ConnectOptions) {
         let Some(granted) = &hello.auth else { return };
         let Some(token) = granted.device_token.clone().filter(|token| !token.is_empty()) else { return };
         let key = TokenKey { role: granted.role.clone().unwrap_or(self.key.role), ..self.key };
         let token = StoredToken { token, scopes: granted.scopes.clone(), issued_at_ms: granted.issued_at_ms };
+        // A setup code tells which certificate it is, if any, from now on; whoever says so once says it for that once, unless
+        // there are pins that would stand against it the next time.
+        let is_told = options.bootstrap_token.is_some() || !self.pins.is_empty();
+        let pins = is_told.then(|| options.tls.pins.clone());
         let store = self.store;
-        if let Err(error) = blocking(move || store.save(&key, &token)).await {
+        let keep = move || match pins {
+            Some(pins) => store.save_pinned(&key, &token, &pins),
+            None => store.save(&key, &token),
+        };
+        if let Err(error) = blocking(keep).await {
             tracing::warn!(%error, "the device token could not be kept");
         }
     }

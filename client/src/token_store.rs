@@ -1,13 +1,13 @@
-//! Device tokens the gateway handed out, kept per gateway, device and role. Several processes of one user share the file,
-//! so each change reads it again under a lock, touches one row and replaces the whole in one step; what cannot be
-//! understood is an error and is never written over.
+//! Device tokens the gateway handed out, kept per gateway, device and role, with the pins of the gateway's certificate that
+//! a setup code told. Several processes of one user share the file, so each change reads it again under a lock, touches one
+//! row and replaces the whole in one step; what cannot be understood is an error and is never written over.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ClientError, private_file};
+use crate::{ClientError, Fingerprint, private_file};
 
 /// The file that keeps device tokens.
 #[derive(Debug, Clone)]
@@ -53,19 +53,24 @@ impl TokenStore {
 
     /// The token kept for `key`.
     pub fn load(&self, key: &TokenKey) -> Result<Option<StoredToken>, ClientError> {
-        Ok(self.read()?.tokens.into_iter().find(|row| row.key == *key).map(|row| row.token))
+        Ok(self.load_pinned(key)?.map(|(token, _)| token))
     }
 
-    /// Keeps `token` for `key`, in place of the one before.
+    /// The token kept for `key`, and the pins of which the gateway's certificate has to match one wherever the token is
+    /// shown. Without any, one that the system trusts will do.
+    pub fn load_pinned(&self, key: &TokenKey) -> Result<Option<(StoredToken, Vec<Fingerprint>)>, ClientError> {
+        let row = self.read()?.tokens.into_iter().find(|row| row.key == *key);
+        Ok(row.map(|row| (row.token, row.tls_pins)))
+    }
+
+    /// Keeps `token` for `key`, in place of the one before and with that one's pins.
     pub fn save(&self, key: &TokenKey, token: &StoredToken) -> Result<(), ClientError> {
-        let _lock = private_file::lock(&self.path)?;
-        let mut content = self.read()?;
-        match content.tokens.iter_mut().find(|row| row.key == *key) {
-            Some(row) if row.token == *token => return Ok(()),
-            Some(row) => row.token = token.clone(),
-            None => content.tokens.push(Row { key: key.clone(), token: token.clone(), extra: Map::new() }),
-        }
-        self.write(&content)
+        self.put(key, token, None)
+    }
+
+    /// Keeps `token` for `key`, in place of the one before, with these pins and no others.
+    pub fn save_pinned(&self, key: &TokenKey, token: &StoredToken, pins: &[Fingerprint]) -> Result<(), ClientError> {
+        self.put(key, token, Some(pins))
     }
 
     /// Drops the token of `key` if it still is `refused`: another process may have been given a new one meanwhile.
@@ -79,6 +84,25 @@ impl TokenStore {
             self.write(&content)?;
         }
         Ok(removed)
+    }
+
+    fn put(&self, key: &TokenKey, token: &StoredToken, pins: Option<&[Fingerprint]>) -> Result<(), ClientError> {
+        let _lock = private_file::lock(&self.path)?;
+        let mut content = self.read()?;
+        match content.tokens.iter_mut().find(|row| row.key == *key) {
+            Some(row) if row.token == *token && pins.is_none_or(|pins| row.tls_pins == pins) => return Ok(()),
+            Some(row) => {
+                row.token = token.clone();
+                if let Some(pins) = pins {
+                    row.tls_pins = pins.to_vec();
+                }
+            }
+            None => {
+                let tls_pins = pins.unwrap_or_default().to_vec();
+                content.tokens.push(Row { key: key.clone(), token: token.clone(), tls_pins, extra: Map::new() });
+            }
+        }
+        self.write(&content)
     }
 
     fn read(&self) -> Result<Content, ClientError> {
@@ -127,6 +151,8 @@ struct Row {
     key: TokenKey,
     #[serde(flatten)]
     token: StoredToken,
+    #[serde(rename = "tlsPins", default, skip_serializing_if = "Vec::is_empty")]
+    tls_pins: Vec<Fingerprint>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -159,6 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn pins_stay_with_their_token_until_there_are_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TokenStore::new(directory.path().join("tokens.json"));
+        let kept = || store.load_pinned(&key("operator")).unwrap();
+        let (old, new) = (Fingerprint::of(b"old"), Fingerprint::of(b"new"));
+        store.save(&key("node"), &token("two")).unwrap();
+        store.save_pinned(&key("operator"), &token("one"), &[old]).unwrap();
+        store.save(&key("operator"), &token("three")).unwrap();
+        assert_eq!(kept(), Some((token("three"), vec![old])));
+        store.save_pinned(&key("operator"), &token("three"), &[old, new]).unwrap();
+        assert_eq!(kept(), Some((token("three"), vec![old, new])));
+        assert_eq!(store.load_pinned(&key("node")).unwrap(), Some((token("two"), Vec::new())));
+        store.save_pinned(&key("operator"), &token("three"), &[]).unwrap();
+        assert_eq!(kept(), Some((token("three"), Vec::new())));
+    }
+
+    #[test]
     fn what_is_not_understood_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens.json");
@@ -170,7 +213,9 @@ mod tests {
         assert_eq!(content["tokens"][0]["note"], "mine");
         assert_eq!(content["later"]["x"], 1);
 
-        for text in ["", "[]", r#"{"version":2,"tokens":[]}"#, r#"{"version":1,"tokens":[{"token":"s3cret"}]}"#] {
+        let unpinned = format!(r#"{{"version":1,"tokens":[{}]}}"#, row.replace('}', r#","tlsPins":["s3cret"]}"#));
+        let wrong = [r#"{"version":2,"tokens":[]}"#, r#"{"version":1,"tokens":[{"token":"s3cret"}]}"#, &unpinned];
+        for text in ["", "[]"].into_iter().chain(wrong) {
             std::fs::write(&path, text).unwrap();
             let error = store.save(&key("operator"), &token("one")).expect_err(text).to_string();
             assert!(error.contains("tokens.json") && !error.contains("s3cret"), "{error}");

@@ -4,7 +4,8 @@ mod support;
 
 use std::sync::Arc;
 
-use client::{ClientError, ConnectOptions, Connection, Fingerprint, TlsOptions};
+use client::{ClientError, ConnectOptions, Connection, Fingerprint, Identity, TlsOptions, TokenStore};
+use serde_json::json;
 use support::{Gateway, Peer, soon};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -102,4 +103,75 @@ async fn a_pin_needs_wss() {
     let options = ConnectOptions::new("ws://127.0.0.1:1").tls(TlsOptions::pinned([Fingerprint::of(b"x")]));
     let refused = soon(Connection::open(options)).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Options(problem) if problem.contains("wss://")), "{refused:?}");
+}
+
+/// A gateway that hands out device tokens, and shows the certificate that the test chooses.
+struct Granting {
+    gateway: Gateway,
+    identity: Identity,
+    store: TokenStore,
+    _directory: tempfile::TempDir,
+}
+
+impl Granting {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TokenStore::new(directory.path().join("tokens.json"));
+        let identity = Identity::generate().unwrap();
+        Granting { gateway: Gateway::listen().await, identity, store, _directory: directory }
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let options = ConnectOptions::new(self.gateway.url().replace("ws://", "wss://"));
+        options.identity(self.identity.clone()).token_store(self.store.clone())
+    }
+
+    async fn connect(&self, certificate: &Certificate, options: ConnectOptions) -> Result<Connection, ClientError> {
+        let granted = json!({"auth": {"deviceToken": "device", "role": "operator", "scopes": []}});
+        let script = async {
+            if let Ok(stream) = certificate.acceptor().accept(self.gateway.tcp().await).await {
+                Peer::challenge(stream).await.welcome_with(granted).await;
+            }
+        };
+        soon(async { tokio::join!(Connection::open(options), script) }).await.0
+    }
+}
+
+fn is_mismatch(opened: &Result<Connection, ClientError>) -> bool {
+    matches!(opened, Err(ClientError::PinMismatch { .. }))
+}
+
+#[tokio::test]
+async fn the_pin_of_a_setup_code_is_kept_with_the_token_that_came_of_it() {
+    let granting = Granting::new().await;
+    let (first, second) = (Certificate::new(), Certificate::new());
+    let pinned = |options: ConnectOptions, pin| options.tls(TlsOptions::pinned([pin]));
+    let invited = pinned(granting.options().bootstrap_token("code"), first.pin());
+    granting.connect(&first, invited).await.unwrap();
+
+    granting.connect(&first, granting.options()).await.unwrap();
+    let impostor = granting.connect(&second, granting.options()).await;
+    assert!(is_mismatch(&impostor), "{impostor:?}");
+
+    // What is said now comes first, and is kept, since the pin before would stand against it.
+    granting.connect(&second, pinned(granting.options(), second.pin())).await.unwrap();
+    granting.connect(&second, granting.options()).await.unwrap();
+    let old = granting.connect(&first, granting.options()).await;
+    assert!(is_mismatch(&old), "{old:?}");
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(granting.store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_pin_that_was_said_without_a_setup_code_is_not_kept() {
+    let granting = Granting::new().await;
+    let certificate = Certificate::new();
+    let pinned = granting.options().token("shared").tls(TlsOptions::pinned([certificate.pin()]));
+    granting.connect(&certificate, pinned).await.unwrap();
+    let unsigned = granting.connect(&certificate, granting.options()).await;
+    assert!(matches!(unsigned, Err(ClientError::Tls(_))), "{unsigned:?}");
 }

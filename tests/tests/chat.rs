@@ -303,6 +303,26 @@ fn scripts_are_told_of_a_run_that_was_stopped() {
 }
 
 #[test]
+fn ctrl_c_says_of_a_run_that_nobody_stopped_that_it_goes_on() {
+    let home = Home::default();
+    home.configure(&format!("[plugins.chat]\nenabled = false\n{SLOW}"));
+    let _gateway = home.start();
+    let mut command = home.command(["agent", "one two", "--session", "left"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let asked = std::time::Instant::now();
+    while !home.json("sessions list").to_string().contains("agent:main:left") {
+        assert!(asked.elapsed() < PATIENCE, "no run has begun");
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("not stopped: ") && said.contains("unknown method: chat.abort"), "{said}");
+    assert!(said.contains("the run goes on in the gateway: `clawhost sessions show agent:main:left`"), "{said}");
+}
+
+#[test]
 fn ctrl_c_stops_the_run_of_any_agent() {
     let home = Home::default();
     home.configure("[plugins.agents.config]\nagents = [{ id = \"main\" }, { id = \"ops\" }]\n[plugins.echo.config]\nword_ms = 10_000\n");

@@ -2,6 +2,7 @@
 
 use clawhost_tests::program::Home;
 use clawhost_tests::support::{Connect, Gateway, Key};
+use client::{ConnectOptions, Connection};
 use serde_json::{Value, json};
 
 fn operator(protocol: u32) -> Connect {
@@ -107,4 +108,34 @@ fn jobs_as_their_user_has_them() {
     assert_eq!(home.run("cron rm tea --json").code, Some(1));
     let odd = clawhost_tests::program::Outcome::of(home.command(["cron", "add", "tea", "--text", "t"]), "cron add");
     assert_eq!(odd.code, Some(2), "{odd:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn jobs_are_listed_and_found_however_many_there_are() {
+    const JOBS: u64 = 203;
+    let home = Home::default();
+    let gateway = home.start();
+    let added = async {
+        let options = ConnectOptions::new(&gateway.url).token(home.token()).client("cli", "cli");
+        let client = Connection::open(options.scopes(["operator.admin"])).await.expect("it is let in");
+        let soon = schemas::now_ms() + 3_600_000;
+        for number in 0..JOBS {
+            let job = json!({ "name": format!("job {number}"), "schedule": { "kind": "at", "atMs": soon + number },
+                              "sessionTarget": "main", "wakeMode": "next-heartbeat",
+                              "payload": { "kind": "systemEvent", "text": "it is time" } });
+            client.request::<Value>("cron.add", job).await.expect("an answer");
+        }
+        client.close().await;
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(added);
+    let list = home.json("cron list");
+    let jobs = list["jobs"].as_array().expect("jobs");
+    let last = jobs.last().expect("a job");
+    assert_eq!((jobs.len() as u64, &jobs[0]["name"], &last["name"]), (JOBS, &json!("job 0"), &json!("job 202")));
+    let last = last["id"].as_str().expect("an id");
+    let removed = home.run(&format!("cron rm {last}"));
+    assert!(removed.code == Some(0) && removed.out.contains("removed"), "{removed:?}");
+    let shown = home.run("cron list");
+    assert!(shown.out.contains("job 201") && !shown.out.contains("job 202"), "{shown:?}");
 }

@@ -265,6 +265,42 @@ fn a_gateway_that_runs_is_asked_and_its_failed_plugins_are_told() {
     assert!(apart && visit.has("pairing", "ok"), "{:#}", visit.report);
 }
 
+#[test]
+fn it_is_said_when_the_gateway_that_runs_reads_another_file() {
+    let home = Home::default();
+    home.configure("");
+    let _gateway = home.start();
+    for file in ["other.toml", "broken.toml"] {
+        fs::write(home.path().join(file), if file == "other.toml" { "" } else { "[gatewya]\n" }).expect("a file");
+        let visit = Visit::to(&home, &format!("--config {file}"));
+        let other = visit.the("config", "warning");
+        let what = other["what"].as_str().expect("a sentence");
+        assert!(what.contains("/config.toml, and what") && what.ends_with(&format!("/{file}")), "{what}");
+        let remedy = other["remedy"]["run"].as_str().expect("a command");
+        assert!(remedy.starts_with("clawhost doctor --config /") && remedy.ends_with("/config.toml"), "{remedy}");
+        let checked = home.run(&format!("config check --config {file}"));
+        let first = checked.err.lines().next().unwrap_or_default();
+        assert!(first.contains(&format!("/{file}; the gateway that runs reads /")), "{checked:?}");
+    }
+    symlink("config.toml", home.path().join("linked.toml")).expect("a link can be made");
+    for same in ["", "--config linked.toml"] {
+        assert!(!Visit::to(&home, same).has("config", "warning"), "{same}");
+        let checked = home.run(&format!("config check {same}"));
+        assert!(checked.err.is_empty() && checked.out.ends_with(".toml: nothing is wrong\n"), "{checked:?}");
+        assert!(checked.out.starts_with('/'), "from everywhere it is the same file: {checked:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_where_it_was_looked_for() {
+    let home = Home::default();
+    let visit = Visit::to(&home, "");
+    let what = visit.the("config", "ok")["what"].as_str().expect("a sentence").to_string();
+    assert!(what.contains("/config.toml nor /") && what.contains(".clawhost/config.toml"), "{what}");
+    let checked = home.run("config check");
+    assert_eq!((checked.code, checked.out.as_str()), (Some(0), "no configuration file: nothing is wrong\n"));
+}
+
 #[tokio::test]
 async fn who_waits_to_be_approved_is_told() {
     let home = Home::default();

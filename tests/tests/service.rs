@@ -102,6 +102,37 @@ fn a_node_is_a_service_of_its_own_with_its_flags() {
 }
 
 #[test]
+fn the_password_of_a_camera_is_for_its_owner_alone() {
+    let world = World::new();
+    let file = world.home.path().join("kept/node-cameras");
+    let unit = world.home.path().join(".config/systemd/user/clawhost-node.service");
+    let camera = "rtsp://me:s3cret@camera/1";
+    let outcome = world.run(&format!("node install --state-dir kept --camera {camera} --camera test"));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let text = std::fs::read_to_string(&unit).expect("a unit");
+    let flags = format!("\"--camera\" \"test\" \"--camera-file\" \"{}\"\n", file.display());
+    assert!(text.contains(&flags) && !text.contains("s3cret"), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).expect("the cameras"), format!("{camera}\n"));
+    assert_eq!(std::fs::metadata(&file).expect("the cameras").permissions().mode() & 0o777, 0o600);
+
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("a mode can be changed");
+    let run = format!("node run --state-dir kept --url ws://127.0.0.1:1 --camera-file {}", file.display());
+    let outcome = world.run(&run);
+    assert!(outcome.code == Some(2) && outcome.err.contains("others can read it"), "{outcome:?}");
+    std::fs::write(&file, "test\n\n# none: s3cret\nfile:///s3cret\n").expect("a file can be written");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("a mode can be changed");
+    let outcome = world.run(&run);
+    assert!(outcome.code == Some(2) && outcome.err.contains("line 4 is no camera"), "{outcome:?}");
+    assert!(!outcome.err.contains("s3cret"), "{outcome:?}");
+
+    assert_eq!(world.run("node install --state-dir kept --camera test").code, Some(0));
+    assert!(!file.exists(), "what no service needs is not kept");
+    let outcome = world.run("node install --url wss://me:s3cret@gateway:1");
+    assert!(outcome.code == Some(2) && !outcome.err.contains("s3cret"), "{outcome:?}");
+    assert!(!std::fs::read_to_string(&unit).expect("a unit").contains("s3cret"));
+}
+
+#[test]
 fn a_secret_is_not_written_into_a_unit() {
     let world = World::new();
     let outcome = world.run("service install --token of-this-gateway");

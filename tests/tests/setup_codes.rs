@@ -252,3 +252,21 @@ fn the_command_line_makes_a_code_and_comes_in_by_one() {
     let again = away.run(&format!("status --setup-code {code}"));
     assert!(again.code == Some(1) && again.err.contains("setup code invalid"), "{again:?}");
 }
+
+#[test]
+fn the_certificate_that_a_code_names_is_held_to_afterwards() {
+    let (home, away) = (Home::default(), Home::default());
+    home.configure("[gateway.tls]\nenabled = true\n");
+    let gateway = home.start();
+    let made = home.json(&format!("pair --scopes operator.read --reach {}", gateway.url));
+    let code = made["setupCode"].as_str().expect("a code");
+    let first = away.run(&format!("status --setup-code {code}"));
+    assert_eq!(first.code, Some(0), "{first:?}");
+    // No authority vouches for it, and nobody names it again.
+    let later = away.run(&format!("status --url {}", gateway.url));
+    assert_eq!(later.code, Some(0), "{later:?}");
+    let other = away.run(&format!("status --url {} --tls-fingerprint {}", gateway.url, "ab".repeat(32)));
+    assert!(other.code == Some(1) && other.err.contains("matches no pin"), "{other:?}");
+    let again = away.run(&format!("status --url {}", gateway.url));
+    assert_eq!(again.code, Some(0), "one that did not let in is not kept: {again:?}");
+}

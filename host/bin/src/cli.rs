@@ -75,8 +75,8 @@ struct Reach {
     /// Talk to the gateway at this address (ws://HOST:PORT or wss://HOST:PORT) instead of this machine's
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// Pair with the gateway of this setup code, as `clawhost pair` there shows it; afterwards --url is enough, with
-    /// --tls-fingerprint if `clawhost pair` names a certificate
+    /// Pair with the gateway of this setup code, as `clawhost pair` there shows it; afterwards --url is enough, and the
+    /// certificate has to be the one that the code names, if any
     #[arg(long, global = true, value_name = "CODE", value_parser = invitation)]
     setup_code: Option<Invitation>,
     /// Trust the certificate with this SHA-256, or with a public key of this SHA-256, and no other; may be given twice
@@ -98,7 +98,7 @@ pub enum Command {
     Run(RunArgs),
     /// Call a method and print its answer
     Call(CallArgs),
-    /// Say something to an agent, and print its answer as it comes
+    /// Say something to an agent, and print its answer as it comes; Ctrl-C stops the run
     Agent(AgentArgs),
     /// Talk to an agent, a line at a time
     Chat(ChatArgs),

@@ -77,6 +77,11 @@ impl Failure {
             Failure::Usage(sentence) | Failure::Failed(sentence) => sentence.clone(),
             Failure::Client(error) => match &**error {
                 ClientError::Refused { error, .. } => format!("the gateway refused the connection: {error}"),
+                ClientError::PinMismatch { .. } => {
+                    format!(
+                        "{error}\nif its certificate was changed on purpose, name the new one with --tls-fingerprint"
+                    )
+                }
                 error => error.to_string(),
             },
             Failure::Said(_) => String::new(),
@@ -143,6 +148,13 @@ mod tests {
         assert_eq!(Failure::from(ClientError::Options("x".into())).code(), 2);
         assert_eq!(Failure::from(ClientError::Io("x".into())).code(), 1);
         assert_eq!(Failure::NobodyReads.code(), 0);
+    }
+
+    #[test]
+    fn a_certificate_that_was_changed_can_be_named() {
+        let mismatch = ClientError::PinMismatch { certificate: "ab".into(), key: "cd".into() };
+        let said = Failure::from(mismatch).sentence();
+        assert!(said.contains("sha256:ab") && said.ends_with("name the new one with --tls-fingerprint"), "{said}");
     }
 
     #[test]

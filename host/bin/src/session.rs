@@ -125,7 +125,8 @@ pub async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) 
     }
 }
 
-fn read<T: DeserializeOwned>(method: &str, answer: &RawValue) -> Result<T, Failure> {
+/// Reads an answer of this method.
+pub fn read<T: DeserializeOwned>(method: &str, answer: &RawValue) -> Result<T, Failure> {
     serde_json::from_str(answer.get()).map_err(|error| {
         Failure::from(ClientError::Shape {
             method: method.to_string(),

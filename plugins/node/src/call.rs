@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugin_api::{Call, MethodError, lenient};
+use plugin_api::{Call, Caller, MethodError, lenient};
 use schemars::JsonSchema;
 use schemas::scope::{self, APPROVALS};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ struct AsOperator<'a> {
 }
 
 /// Checks that a caller of `node.invoke` may ask that at all. Other methods of this plugin are plugins' own affair.
-pub fn check_wish(call: &Call, command: &str, params: Option<&RawValue>) -> Result<(), MethodError> {
+pub fn check_wish(call: &Call, caller: &Caller, command: &str, params: Option<&RawValue>) -> Result<(), MethodError> {
     if call.method() != "node.invoke" {
         return Ok(());
     }
@@ -76,7 +76,6 @@ pub fn check_wish(call: &Call, command: &str, params: Option<&RawValue>) -> Resu
         let why = "node.invoke does not allow system.execApprovals.*; use exec.approvals.node.*";
         return Err(MethodError::invalid_request(why));
     }
-    let caller = call.caller()?;
     if command == "system.run"
         && params.is_some_and(claims_approval)
         && caller.role != "plugin"

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use plugin_api::{Call, Host, MethodError};
+use plugin_api::{Call, Caller, Host, MethodError};
 use schemas::bounds;
 use schemas::scope::ADMIN;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::call::check_wish;
 use crate::invokes::{Outcome, Slot, parsed};
@@ -42,16 +42,17 @@ impl Node {
         if node_id.is_empty() || command.is_empty() {
             return Err(MethodError::invalid_request("nodeId and command required"));
         }
-        if is_for_admins(command) && !call.is_admin() && call.caller()?.role != "plugin" {
+        let caller = call.caller()?;
+        if is_for_admins(command) && !call.is_admin() && caller.role != "plugin" {
             return Err(MethodError::missing_scope(ADMIN));
         }
-        check_wish(&call, command, params.params.as_deref())?;
+        check_wish(&call, &caller, command, params.params.as_deref())?;
         self.settled(Some(node_id)).await;
         if let Some(ticket) = self.absent(&call, &params, deadline).await? {
             let (node_id, command) = (node_id.to_string(), command.to_string());
             return Ok(Invoked { ok: true, node_id, command, payload: None, payload_json: None, queued: Some(ticket) });
         }
-        let id = uuid::Uuid::new_v4().to_string();
+        let (id, asker) = (uuid::Uuid::new_v4().to_string(), asker(caller));
         let asking = {
             let State { sessions, invokes, book, .. } = &mut *self.state();
             if self.has_quiesced() {
@@ -60,11 +61,11 @@ impl Node {
             let session = sessions.of_node(node_id).ok_or_else(not_connected)?;
             let withheld = book.withheld(node_id);
             self.check_allowed_by(session.class, &session.effective, &session.declared, withheld, command)?;
-            if invokes.len() >= self.max_open {
+            if !invokes.has_room(&asker, self.max_open) {
                 return Err(too_many());
             }
             let (conn, understands_cancel) = (session.conn, session.protocol >= 4);
-            Asking { conn, slot: invokes.ask(&id, conn), understands_cancel }
+            Asking { conn, slot: invokes.ask(&id, conn, Some(asker)), understands_cancel }
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let asked = Asked {
@@ -92,7 +93,12 @@ impl Node {
                 Err(MethodError::unavailable(format!("Error: node disconnected ({})", cut(command))))
             }
             Some(Outcome::Revoked) => Err(revoked()),
-            Some(Outcome::Stopped) => Err(unknown()),
+            Some(Outcome::Unreadable) => {
+                Err(unknown("node invoke failed: the node answered, and did not say whether it did it"))
+            }
+            Some(Outcome::Stopped) => {
+                Err(unknown("nodes were reloaded while the node was asked, and nobody knows what came of it"))
+            }
             None => Err(timed_out()),
         }
     }
@@ -138,8 +144,15 @@ impl Node {
     pub(crate) async fn result(self: Arc<Self>, call: Call, said: InvokeResult) -> Result<Heard, MethodError> {
         let conn = self.is_of_caller(&call, &said.node_id)?;
         let answered = self.state().invokes.answered(&said.id, conn);
+        let Value::Bool(ok) = said.ok else {
+            // Whoever asked would wait until the deadline for what has come.
+            if let Some(slot) = answered {
+                slot.fill(Outcome::Unreadable);
+            }
+            return Err(MethodError::invalid_request("invalid node.invoke.result params: at /ok: must be boolean"));
+        };
         let Some(slot) = answered else { return Ok(Heard { ok: true, ignored: true }) };
-        let outcome = match said.ok {
+        let outcome = match ok {
             true => {
                 let as_text = said.payload_json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
                 let payload = said.payload.or(if as_text.is_none() { said.payload_json } else { None });
@@ -230,17 +243,21 @@ pub fn reloading() -> MethodError {
     MethodError::unavailable("nodes are being reloaded; ask again in a moment").retryable()
 }
 
+/// Who has a share of the open questions: a device, a plugin, or a connection that is neither's.
+fn asker(caller: Caller) -> String {
+    caller.device_id.or(caller.plugin).or(caller.conn_id).unwrap_or_default()
+}
+
 fn too_many() -> MethodError {
-    let message = "too many questions to nodes wait for an answer (plugins.node.config.max_open)";
+    let message = "too many questions to nodes, or of one caller, wait for an answer (plugins.node.config.max_open)";
     MethodError::unavailable(message).with_details(json!({ "limit": "max_open" })).retryable()
 }
 
 /// Not to be tried again: the node may have done it.
-fn unknown() -> MethodError {
-    const MESSAGE: &str = "nodes were reloaded while the node was asked, and nobody knows what came of it";
+fn unknown(message: &str) -> MethodError {
     let code = "OUTCOME_UNKNOWN";
-    let details = json!({ "code": code, "nodeError": { "code": code, "message": MESSAGE } });
-    MethodError::unavailable(MESSAGE).with_details(details)
+    let details = json!({ "code": code, "nodeError": { "code": code, "message": message } });
+    MethodError::unavailable(message).with_details(details)
 }
 
 pub fn timed_out() -> MethodError {

@@ -16,6 +16,8 @@ pub enum Outcome {
     Done { payload: Option<Box<RawValue>>, payload_json: Option<String> },
     /// The node did not.
     Failed(Option<NodeError>),
+    /// The node answered, and did not say whether it did it.
+    Unreadable,
     /// The connection has gone.
     Disconnected,
     /// What was approved of the node was taken back.
@@ -56,7 +58,16 @@ impl Slot {
 
 /// Open questions by id.
 #[derive(Default)]
-pub struct Invokes(HashMap<String, (u64, Arc<Slot>)>);
+pub struct Invokes(HashMap<String, Open>);
+
+/// An open question.
+struct Open {
+    /// The connection that is asked.
+    conn: u64,
+    /// Who asks; nobody in particular what was left for a node.
+    asker: Option<String>,
+    slot: Arc<Slot>,
+}
 
 impl Invokes {
     /// How many are open.
@@ -64,16 +75,25 @@ impl Invokes {
         self.0.len()
     }
 
-    /// This connection is asked.
-    pub fn ask(&mut self, id: &str, conn: u64) -> Arc<Slot> {
+    /// Whether somebody may ask one more. Of so many places a quarter is kept from whoever has the others, so that no one
+    /// caller keeps all the others from asking.
+    pub fn has_room(&self, asker: &str, places: usize) -> bool {
+        let share = places - places / 4;
+        let of_asker = || self.0.values().filter(|open| open.asker.as_deref() == Some(asker)).count();
+        // While there are fewer than that at all, they need not be told apart.
+        self.len() < places && (self.len() < share || of_asker() < share)
+    }
+
+    /// This connection is asked, by whoever that is.
+    pub fn ask(&mut self, id: &str, conn: u64, asker: Option<String>) -> Arc<Slot> {
         let slot = Arc::<Slot>::default();
-        self.0.insert(id.to_string(), (conn, slot.clone()));
+        self.0.insert(id.to_string(), Open { conn, asker, slot: slot.clone() });
         slot
     }
 
     /// Whether this connection was asked that and has not answered.
     pub fn is_open(&self, id: &str, conn: u64) -> bool {
-        self.0.get(id).is_some_and(|(asked, _)| *asked == conn)
+        self.0.get(id).is_some_and(|open| open.conn == conn)
     }
 
     /// Takes the question that this connection answers; `None` when it was never asked that, or has answered, or is late.
@@ -81,7 +101,7 @@ impl Invokes {
         if !self.is_open(id, conn) {
             return None;
         }
-        self.0.remove(id).map(|(_, slot)| slot)
+        self.0.remove(id).map(|open| open.slot)
     }
 
     /// Nobody waits for the answer any more; false when it was there already.
@@ -91,7 +111,7 @@ impl Invokes {
 
     /// Takes every question to a connection that has gone, or that may not be asked any more.
     pub fn take_all_of(&mut self, conn: u64) -> Vec<(String, Arc<Slot>)> {
-        self.0.extract_if(|_, (asked, _)| *asked == conn).map(|(id, (_, slot))| (id, slot)).collect()
+        self.0.extract_if(|_, open| open.conn == conn).map(|(id, open)| (id, open.slot)).collect()
     }
 }
 
@@ -144,13 +164,30 @@ mod tests {
     }
 
     #[test]
+    fn a_quarter_of_the_places_is_for_others() {
+        let mut invokes = Invokes::default();
+        invokes.ask("left", 1, None);
+        for id in 0..6 {
+            assert!(invokes.has_room("greedy", 8), "{id}");
+            invokes.ask(&id.to_string(), 1, Some("greedy".to_string()));
+        }
+        assert!(!invokes.has_room("greedy", 8) && invokes.has_room("other", 8));
+        invokes.ask("last", 1, Some("other".to_string()));
+        assert!(!invokes.has_room("other", 8));
+        invokes.give_up("0");
+        assert!(invokes.has_room("greedy", 8), "it has less than its share again");
+        let few = Invokes::default();
+        assert!(few.has_room("anybody", 1) && !few.has_room("anybody", 0));
+    }
+
+    #[test]
     fn only_who_was_asked_answers_and_only_once() {
         let mut invokes = Invokes::default();
-        invokes.ask("i", 1);
+        invokes.ask("i", 1, None);
         assert!(invokes.answered("i", 2).is_none() && invokes.answered("other", 1).is_none());
         assert!(invokes.answered("i", 1).is_some() && invokes.answered("i", 1).is_none());
-        invokes.ask("j", 1);
-        invokes.ask("k", 2);
+        invokes.ask("j", 1, None);
+        invokes.ask("k", 2, None);
         assert_eq!(invokes.take_all_of(1).len(), 1);
         assert!(!invokes.give_up("j") && invokes.give_up("k") && invokes.len() == 0);
     }

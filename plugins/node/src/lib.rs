@@ -12,6 +12,7 @@ mod handoff;
 mod invoke;
 mod invokes;
 mod listing;
+mod locked;
 mod params;
 mod policy;
 mod queue;
@@ -22,8 +23,8 @@ mod surface;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use plugin_api::abi::extension;
@@ -41,6 +42,7 @@ use approval::{REQUESTED, RESOLVED};
 use book::{Book, Devices, Request};
 use invoke::{ASK, CANCEL};
 use invokes::{Invokes, Outcome};
+use locked::Locked;
 use params::{Asked, Bins, Cancelled, Heard, Inventory, NodeEvent, Progress, Resolved, Ticket};
 use policy::Policy;
 use queue::{Queue, Room, Status};
@@ -52,9 +54,8 @@ const MAX_STATS: usize = 4096;
 /// How often the host is asked for its devices when a node has connected, and the pause in between.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often it is looked, before another instance takes over, whether nodes have answered, and the pause in between.
-const LAST_LOOKS: u32 = 20;
-const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// How long nodes may still answer before another instance takes over.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// `[plugins.node.config]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -64,7 +65,7 @@ pub struct NodeConfig {
     pub allow_commands: Vec<String>,
     /// Commands that no node may offer, even if they are allowed above.
     pub deny_commands: Vec<String>,
-    /// Most questions to nodes that wait for an answer at once.
+    /// Most questions to nodes that wait for an answer at once. A quarter of the places is kept from whoever has the others.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_open: usize,
     /// Commands that may wait for a node that is approved and away, with the milliseconds that they may wait: `node.invoke`
@@ -120,6 +121,15 @@ struct State {
     /// Connections of which it is not asked yet what is approved, and whether somebody is about to ask.
     unsettled: Vec<u64>,
     is_settling: bool,
+    /// Who waits until nodes have answered all that they were asked.
+    resting: Option<Waker>,
+}
+
+impl State {
+    /// Whether a node was asked something and has not answered.
+    fn is_asking(&self) -> bool {
+        self.invokes.len() > 0 || self.queue.items().any(|(_, item)| item.status == Status::Sent)
+    }
 }
 
 static METHODS: LazyLock<Methods<Node>> = LazyLock::new(|| {
@@ -283,8 +293,8 @@ impl Plugin for Node {
 plugin_api::plugin!(Node);
 
 impl Node {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Locked<'_> {
+        Locked::new(&self.state)
     }
 
     /// Whether nothing is asked any more. Looked at under the lock of the state.
@@ -299,16 +309,21 @@ impl Node {
 
     /// Waits a moment for what nodes still answer: the host brings answers here until this instance has quiesced.
     async fn last_answers(&self) {
-        for _ in 0..LAST_LOOKS {
-            let is_asking = {
-                let state = self.state();
-                state.invokes.len() > 0 || state.queue.items().any(|(_, item)| item.status == Status::Sent)
-            };
-            if !is_asking {
-                return;
+        let mut end = std::pin::pin!(self.host.sleep(LAST_MOMENT));
+        std::future::poll_fn(|context| {
+            {
+                let mut state = self.state();
+                if !state.is_asking() {
+                    return Poll::Ready(());
+                }
+                state.resting = Some(context.waker().clone());
             }
-            self.host.sleep(LAST_PAUSE).await;
-        }
+            end.as_mut().poll(context)
+        })
+        .await;
+        let waker = self.state().resting.take();
+        // Out of the lock, as everywhere.
+        drop(waker);
     }
 
     /// Most connections are nobody's node, so who it is comes first.

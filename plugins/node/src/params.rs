@@ -230,8 +230,10 @@ pub struct InvokeResult {
     /// The node.
     #[schemars(length(min = 1))]
     pub node_id: String,
-    /// Whether the command succeeded.
-    pub ok: bool,
+    /// Whether the command succeeded: true or false. What is neither is refused, and ends the question all the same.
+    #[serde(default)]
+    #[schemars(extend("examples" = [true, false]))]
+    pub ok: Value,
     /// What came of it.
     #[serde(default)]
     #[schemars(with = "Value")]

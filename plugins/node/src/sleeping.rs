@@ -237,7 +237,7 @@ impl Node {
                 return self.end(state, number, Status::Failed, None, Some(error));
             }
             let (conn, understands_cancel) = (session.conn, session.protocol >= 4);
-            (Asking { conn, slot: state.invokes.ask(&id, conn), understands_cancel }, item)
+            (Asking { conn, slot: state.invokes.ask(&id, conn, None), understands_cancel }, item)
         };
         let conn = asking.conn;
         if let Err(error) = self.send(&id, &asking, &item, Duration::from_millis(item.timeout_ms)) {
@@ -280,7 +280,7 @@ impl Node {
                 let failed = failed.map(invoke::clipped).unwrap_or_default();
                 self.end(&mut state, number, Status::Failed, None, Some(failed));
             }
-            Some(Outcome::Disconnected | Outcome::Revoked) => {
+            Some(Outcome::Unreadable | Outcome::Disconnected | Outcome::Revoked) => {
                 self.end(&mut state, number, Status::Unknown, None, Some(unknown_outcome()));
             }
             // The instance that takes over says so.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use plugin_kit::{Harness, Running};
+use plugin_kit::{Harness, Running, Who};
 use serde_json::{Value, json};
 
 use super::Node;
@@ -200,6 +200,19 @@ fn a_node_that_was_not_ready_is_asked_again_when_it_is_back() {
     let asked = plugin.wait_event("node.invoke.request").payload;
     answer(&plugin, &awake, &asked["id"], json!({}));
     assert_eq!(plugin.wait_event("node.queue.done").payload["status"], "done");
+}
+
+#[test]
+fn an_answer_that_is_none_leaves_an_outcome_that_nobody_knows() {
+    let plugin = away();
+    leave(&plugin, "k1");
+    let back = node(3, &["system.which"]);
+    plugin.open_connection(&back);
+    let asked = plugin.wait_event("node.invoke.request").payload;
+    let said = json!({ "id": asked["id"], "nodeId": "d1", "ok": "yes" });
+    assert_eq!(plugin.call_as(Who::of(&back), "node.invoke.result", said).error().code, "INVALID_REQUEST");
+    let done = plugin.wait_event("node.queue.done").payload;
+    assert_eq!((&done["status"], &done["error"]["code"]), (&json!("unknown"), &json!("OUTCOME_UNKNOWN")));
 }
 
 #[test]

@@ -147,6 +147,32 @@ fn why_a_node_failed_is_heard_whatever_else_it_says() {
 }
 
 #[test]
+fn an_answer_that_is_none_is_refused_and_ends_the_question() {
+    let (plugin, opened) = connected(&["system.which"]);
+    for ok in [json!("yes"), json!(1), Value::Null] {
+        let (call, asked) = ask(&plugin, json!({}));
+        let said = json!({ "id": asked["id"], "nodeId": "d1", "ok": ok });
+        for _ in 0..2 {
+            let refused = plugin.call_as(Who::of(&opened), "node.invoke.result", said.clone()).error();
+            let words = "invalid node.invoke.result params: at /ok: must be boolean";
+            assert_eq!((refused.code.as_str(), refused.message.as_str()), ("INVALID_REQUEST", words));
+        }
+        let failed = call.wait().error();
+        assert!(failed.code == "UNAVAILABLE" && failed.message.starts_with("node invoke failed"), "{failed:?}");
+        // It may have done it.
+        assert_eq!((failed.retryable, &failed.details.unwrap()["code"]), (None, &json!("OUTCOME_UNKNOWN")));
+    }
+    // Who was not asked ends nothing.
+    let (call, asked) = ask(&plugin, json!({}));
+    let other = node(3, &["system.which"]);
+    plugin.open_connection(&other);
+    let foreign = json!({ "id": asked["id"], "nodeId": "d1", "ok": "yes" });
+    assert_eq!(plugin.call_as(Who::of(&other), "node.invoke.result", foreign).error().code, "INVALID_REQUEST");
+    answer(&plugin, &opened, &asked["id"], json!({ "payload": 7 }));
+    assert_eq!(call.wait().payload()["payload"], 7);
+}
+
+#[test]
 fn failures_deadlines_and_ends_are_told_in_the_words_of_the_protocol() {
     let (plugin, opened) = connected(&["system.which"]);
     let (call, asked) = ask(&plugin, json!({}));
@@ -336,6 +362,27 @@ fn only_so_many_questions_are_open() {
     let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
     let error = plugin.call("node.invoke", params).error();
     assert_eq!((error.retryable, error.details), (Some(true), Some(json!({ "limit": "max_open" }))));
+}
+
+#[test]
+fn a_caller_leaves_places_for_others_whatever_its_connections() {
+    let harness = Harness::new::<Node>().answer("host.pairing.list", device(5));
+    let plugin = harness.config(json!({ "max_open": 4 })).start();
+    plugin.open_connection(&node(2, &["system.which"]));
+    approve(&plugin);
+    let params = json!({ "nodeId": "d1", "command": "system.which", "idempotencyKey": "k" });
+    let begin = |who: Who| {
+        let call = plugin.begin_as(who, "node.invoke", params.clone());
+        plugin.wait_event("node.invoke.request");
+        call
+    };
+    let refused = |who: Who| plugin.call_as(who, "node.invoke", params.clone()).error().details;
+    let phone = |conn: u64| Who::admin().conn(conn).device("phone");
+    let limit = Some(json!({ "limit": "max_open" }));
+    let _open: Vec<_> = (10..13).map(|conn| begin(phone(conn))).collect();
+    assert_eq!(refused(phone(13)), limit);
+    let _last = begin(Who::admin().conn(14));
+    assert_eq!(refused(Who::admin().conn(15)), limit, "there is no place left");
 }
 
 #[test]

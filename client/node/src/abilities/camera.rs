@@ -60,6 +60,13 @@ impl FromStr for Source {
     }
 }
 
+impl Source {
+    /// Whether it is an address, which may hold a password.
+    pub fn is_address(&self) -> bool {
+        matches!(self.input.format, "rtsp" | "mpjpeg")
+    }
+}
+
 /// Takes pictures.
 pub struct Camera {
     ffmpeg: Ffmpeg,
@@ -196,6 +203,9 @@ mod tests {
         assert_eq!("/dev/video7".parse::<Source>().unwrap().input.format, "v4l2");
         let network: Source = "rtsp://user:pass@camera/1".parse().unwrap();
         assert!(network.input.format == "rtsp" && !network.id.contains("pass") && !network.name.contains("pass"));
+        let is_address = |text: &str| text.parse::<Source>().unwrap().is_address();
+        assert!(is_address("rtsp://camera/1") && is_address("https://camera/?key=1"));
+        assert!(!is_address("/dev/video0") && !is_address("test"));
         for wrong in ["", "video0", "/etc/passwd", "file:///etc/passwd", "concat:a"] {
             assert!(wrong.parse::<Source>().is_err(), "{wrong}");
         }

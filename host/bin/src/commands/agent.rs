@@ -1,12 +1,14 @@
-//! `clawhost agent`: one message to an agent, and its answer as it comes. Ctrl-C stops the run.
+//! `clawhost agent`: one message to an agent, and its answer as it comes. Ctrl-C stops the run; where the gateway does not
+//! stop it, it is said that it goes on. A second Ctrl-C waits for nothing more.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
 use client::{Connection, EventStream};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::signal::ctrl_c;
+use tokio::sync::SetOnce;
 
 use super::answer::{Ended, Text, follow, stop};
 use crate::cli::Context;
@@ -51,35 +53,55 @@ pub fn run(args: AgentArgs, context: &Context) -> Result<(), Failure> {
     }
     context.with_gateway(async |connection| {
         let mut events = connection.events();
-        let session = OnceLock::new();
+        let taken = SetOnce::new();
         let question = Question::new("agent", "agent").with(params);
         question.check(connection)?;
+        let asking = ask(connection, &mut events, &question, (&run_id, &taken), limit + GRACE, context.json);
+        tokio::pin!(asking);
         tokio::select! {
-            done = ask(connection, &mut events, &question, (&run_id, &session), limit + GRACE, context.json) => done,
-            _ = tokio::signal::ctrl_c() => {
-                // Before the gateway has said which session it is, there is nothing else to go by.
-                let key = session.get().or(args.session.as_ref()).map_or("main", String::as_str);
-                stop(connection, key, Some(&run_id)).await?;
-                Err(Failure::failed("stopped"))
-            }
+            done = &mut asking => return done,
+            _ = ctrl_c() => {}
         }
+        let said = args.session.as_deref().unwrap_or("main");
+        // What the gateway has not taken yet, it would not find to stop.
+        let key = tokio::select! {
+            done = &mut asking => return done,
+            key = taken.wait() => key.as_deref().unwrap_or(said),
+            _ = ctrl_c() => return Err(goes_on(&run_id, said, "the gateway has not taken it yet")),
+        };
+        let stopped = tokio::select! {
+            stopped = stop(connection, key, Some(&run_id)) => stopped,
+            _ = ctrl_c() => return Err(goes_on(&run_id, key, "the gateway has not said that it stopped it")),
+        };
+        Err(match stopped {
+            Ok(stopped) if stopped["aborted"] == true => Failure::failed("stopped"),
+            Ok(_) => goes_on(&run_id, key, "the gateway found nothing to stop"),
+            Err(failure) => goes_on(&run_id, key, &failure.sentence()),
+        })
     })
+}
+
+/// A run that this program leaves behind.
+fn goes_on(run_id: &str, key: &str, why: &str) -> Failure {
+    let stop = json!({ "sessionKey": key, "runId": run_id });
+    Failure::failed(format!(
+        "not stopped: {why}\nunless it has ended, the run goes on in the gateway: `clawhost sessions show {key}` shows what \
+         comes of it, `clawhost call chat.abort --params '{stop}'` stops it"
+    ))
 }
 
 async fn ask(
     connection: &Connection,
     events: &mut EventStream,
     question: &Question<'_>,
-    (run_id, session): (&str, &OnceLock<String>),
+    (run_id, taken): (&str, &SetOnce<Option<String>>),
     limit: Duration,
     as_json: bool,
 ) -> Result<(), Failure> {
     let params = serde_json::value::to_raw_value(&question.params).expect("a JSON value is serialisable");
     let answer = connection.request_final(question.method, Some(&params), Some(limit), |accepted: &RawValue| {
-        let accepted = understood(accepted);
-        if let Some(key) = accepted["sessionKey"].as_str() {
-            let _ = session.set(key.to_string());
-        }
+        // With the session, where the gateway says which it is.
+        let _ = taken.set(understood(accepted)["sessionKey"].as_str().map(str::to_string));
     });
     if as_json {
         let answer = answer.await?;

@@ -1,14 +1,15 @@
 //! `clawhost config`: what a gateway started here would take from file, environment and flags; none has to run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use clawhost::config::{Config, ConfigError, Issue, suggest};
 use clawhost::plugins;
+use clawhost::state::{LocalGateway, read_gateway_json};
 use serde_json::{Value, json};
 
 use crate::builtin;
-use crate::cli::Context;
+use crate::cli::{Context, absolute};
 use crate::failure::Failure;
 use crate::show::{json_text, print, remark};
 
@@ -30,16 +31,44 @@ pub fn run(command: ConfigCommand, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Reads the configuration as a start would, and tells all that is wrong with it at once.
+/// Reads the configuration as a start would, and tells all that is wrong with it at once. Its file is named so that it can be
+/// found from everywhere.
 pub(super) fn load(context: &Context, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     match Config::load(context.target.overrides(), env) {
-        Ok(config) => config.check_plugin_ids(builtin::EXPECTED).map(|()| config),
+        Ok(mut config) => {
+            if let Some(file) = &mut config.file {
+                file.path = absolute(std::mem::take(&mut file.path));
+            }
+            config.check_plugin_ids(builtin::EXPECTED).map(|()| config)
+        }
         Err(mut error) => {
             let text = error.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
             error.issues.extend(text.iter().flat_map(|text| unknown_plugins(text)));
+            error.file = error.file.map(absolute);
             Err(error)
         }
     }
+}
+
+/// The state folder as far as it can be known: with a broken configuration, the usual one.
+pub(super) fn state_dir(context: &Context, config: Option<&Config>) -> PathBuf {
+    let said = || context.target.state_dir().ok();
+    let configured = config.map(|config| config.gateway.state_dir.clone());
+    configured.or_else(said).unwrap_or_else(|| Config::default().gateway.state_dir)
+}
+
+/// The file that was read, or that a start would have read if it were there; unknown where none could be read at all.
+pub(super) fn looked_at(loaded: &Result<Config, ConfigError>) -> Option<PathBuf> {
+    match loaded {
+        Ok(config) => Some(absolute(config.followed())),
+        Err(error) => error.file.clone(),
+    }
+}
+
+/// The file that a gateway which runs reads, if that is another one.
+pub(super) fn read_instead(looked_at: &Path, running: &LocalGateway) -> Option<PathBuf> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    running.config.clone().filter(|followed| whole(followed) != whole(looked_at))
 }
 
 /// The same with what the plugins say of their tables. A gateway would start without such a plugin, so only whoever asks
@@ -78,6 +107,13 @@ fn check(loaded: Result<Config, ConfigError>, context: &Context) -> Result<(), F
     if context.json {
         print(&format!("{}\n", verdict(&loaded)))?;
     }
+    let looked_at = looked_at(&loaded);
+    let running = read_gateway_json(&state_dir(context, loaded.as_ref().ok()));
+    if let (Some(file), Some(running)) = (&looked_at, &running)
+        && let Some(other) = read_instead(file, running)
+    {
+        remark(&format!("note: this is about {}; the gateway that runs reads {}", file.display(), other.display()));
+    }
     let config = match loaded {
         Ok(config) => config,
         Err(error) => {
@@ -85,7 +121,8 @@ fn check(loaded: Result<Config, ConfigError>, context: &Context) -> Result<(), F
             remark(&error.to_string());
             let things = if count == 1 { "1 thing is".to_string() } else { format!("{count} things are") };
             // For scripts everything is said; a second object would be one too many.
-            let sentence = format!("{things} wrong with the configuration");
+            let place = looked_at.map(|file| format!(" in {}", file.display())).unwrap_or_default();
+            let sentence = format!("{things} wrong with the configuration{place}");
             return Err(if context.json { Failure::Said(2) } else { Failure::usage(sentence) });
         }
     };

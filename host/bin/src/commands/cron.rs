@@ -1,19 +1,24 @@
 //! `clawhost cron`: jobs that run at a time, or again and again. A job is named by its id, a beginning of it, or its name.
 
+use std::collections::HashSet;
+
 use clap::{ArgGroup, Args, Subcommand};
-use serde::Deserialize;
+use client::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::devices::{short, whole};
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::session::Question;
+use crate::session::{Question, read};
 use crate::show::{Style, Table, ago, clean, span};
 
 /// The plugin that runs jobs.
 const PLUGIN: &str = "cron";
-/// The most jobs and runs that are asked for at once.
-const PAGE: u64 = 200;
+const LIST: &str = "cron.list";
+/// The most jobs that are asked for at once: all of them may be too much for a frame.
+const PAGE: usize = 200;
 
 /// What to do about jobs.
 #[derive(Debug, Subcommand)]
@@ -190,8 +195,8 @@ pub fn run(command: CronCommand, context: &Context) -> Result<(), Failure> {
     let now = schemas::now_ms();
     match command {
         CronCommand::List { all } => {
-            let asked = Question::new("cron.list", PLUGIN).with(json!({ "includeDisabled": all, "limit": PAGE }));
-            context.show(&asked, |list: Jobs| Ok(list_text(&list.jobs, context.style, now)))
+            let answer = context.with_gateway(async |connection| all_jobs(connection, all).await)?;
+            context.print_answer(LIST, &answer, |list: Jobs| Ok(list_text(&list.jobs, context.style, now)))
         }
         CronCommand::Add(args) => {
             let mut job = args.change.fields(now);
@@ -250,12 +255,23 @@ fn ask<T: serde::de::DeserializeOwned>(
     render: impl FnOnce(T) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let answer = context.with_gateway(async |connection| {
-        let listed = json!({ "includeDisabled": true, "limit": PAGE });
-        let list: Jobs = Question::new("cron.list", PLUGIN).with(listed).ask_for(connection).await?;
+        let list: Jobs = read(LIST, &all_jobs(connection, true).await?)?;
         params["id"] = json!(pick(&list.jobs, typed)?);
         Question::new(method, PLUGIN).with(params).ask(connection).await
     })?;
     context.print_answer(method, &answer, render)
+}
+
+/// The list of all jobs, which is asked for a page after the other.
+async fn all_jobs(connection: &Connection, include_disabled: bool) -> Result<Box<RawValue>, Failure> {
+    let mut all = All::default();
+    loop {
+        let params = json!({ "includeDisabled": include_disabled, "limit": PAGE, "offset": all.seen });
+        let page: Page = Question::new(LIST, PLUGIN).with(params).ask_for(connection).await?;
+        if !all.take(page) {
+            return Ok(to_raw_value(&all).expect("what was JSON is serialisable"));
+        }
+    }
 }
 
 fn pick(jobs: &[Job], typed: &str) -> Result<String, Failure> {
@@ -273,6 +289,45 @@ fn spelled_span(text: &str) -> Result<u64, String> {
     let read =
         units.iter().find_map(|(unit, ms)| text.strip_suffix(*unit)?.trim().parse::<u64>().ok()?.checked_mul(*ms));
     read.filter(|ms| *ms > 0).ok_or_else(|| "write it as 90s, 30m, 2h or 1d".to_string())
+}
+
+/// Some of the jobs, as they came.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    jobs: Vec<Box<RawValue>>,
+    /// Whether there are more; gateways do not say so in protocol 3.
+    has_more: Option<bool>,
+}
+
+/// All of them, as they came.
+#[derive(Default, Serialize)]
+struct All {
+    jobs: Vec<Box<RawValue>>,
+    #[serde(skip)]
+    ids: HashSet<String>,
+    /// How many rows came: where the next page begins.
+    #[serde(skip)]
+    seen: usize,
+}
+
+impl All {
+    /// Takes a page in; whether another one is to be asked for.
+    fn take(&mut self, page: Page) -> bool {
+        let (rows, before) = (page.jobs.len(), self.jobs.len());
+        self.seen += rows;
+        for job in page.jobs {
+            // One whose time changes meanwhile may come on two pages.
+            let is_new = match serde_json::from_str(job.get()) {
+                Ok(Job { id, .. }) => self.ids.insert(id),
+                Err(_) => true,
+            };
+            if is_new {
+                self.jobs.push(job);
+            }
+        }
+        page.has_more.unwrap_or(rows >= PAGE) && self.jobs.len() > before
+    }
 }
 
 /// Jobs, as far as they are shown.
@@ -391,6 +446,27 @@ mod tests {
             [90_000, 1_800_000, 7_200_000, 86_400_000]
         );
         assert_eq!([read("0m"), read("5"), read("m"), read("-1m")], [None; 4]);
+    }
+
+    fn page(numbers: std::ops::Range<usize>, has_more: Option<bool>) -> Page {
+        let job = |number: usize| to_raw_value(&json!({ "id": number.to_string() })).unwrap();
+        Page { jobs: numbers.map(job).collect(), has_more }
+    }
+
+    #[test]
+    fn pages_are_asked_for_until_there_are_no_more() {
+        let mut all = All::default();
+        assert!(all.take(page(0..PAGE, None)), "there may be more");
+        assert!(all.take(page(PAGE - 1..2 * PAGE - 1, None)), "one came again, with others");
+        assert!(!all.take(page(2 * PAGE - 1..2 * PAGE, None)));
+        assert_eq!((all.seen, all.jobs.len()), (2 * PAGE + 1, 2 * PAGE));
+        let list: Jobs = read(LIST, &to_raw_value(&all).unwrap()).unwrap();
+        assert_eq!(list.jobs[2 * PAGE - 1].id, (2 * PAGE - 1).to_string());
+
+        let mut all = All::default();
+        assert!(all.take(page(0..2, Some(true))));
+        assert!(!all.take(page(0..2, Some(true))), "whoever knows no pages is not asked for ever");
+        assert!(!All::default().take(page(0..PAGE, Some(false))));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! `clawhost node`: this machine as a headless node of a gateway, here or elsewhere. What it may be asked for is decided
 //! twice: an operator approves it at the gateway, and its user says which programs may run.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use clawhost::state::write_private;
 use client::ClientError;
 use node::abilities::{Chosen, Known, Location, Program, Source, of_this_machine};
 use node::approvals::Approvals;
@@ -13,13 +16,15 @@ use node::{Desk, Gateway, session};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::service::{Job, words};
-use crate::cli::Context;
+use crate::cli::{Context, absolute};
 use crate::failure::Failure;
 use crate::session::block_on;
 use crate::show::{clean, print, remark};
 
 /// What the node's user allows, in the state folder.
 const APPROVALS: &str = "exec-approvals.json";
+/// Addresses of the service's cameras, in the state folder.
+const CAMERAS: &str = "node-cameras";
 
 /// What to do as a node.
 #[derive(Debug, Subcommand)]
@@ -50,6 +55,10 @@ pub struct RunArgs {
     /// given more than once
     #[arg(long, value_name = "CAMERA")]
     camera: Vec<Source>,
+    /// A file with one more camera a line, which nobody but its owner can read: for addresses with a password, which others
+    /// would see on the command line
+    #[arg(long, value_name = "FILE")]
+    camera_file: Vec<PathBuf>,
     /// Let the screen be recorded
     #[arg(long)]
     screen: bool,
@@ -94,7 +103,10 @@ pub fn run(command: NodeCommand, context: &Context) -> Result<(), Failure> {
                      `clawhost node run --setup-code CODE`, and install it with --url afterwards",
                 ));
             }
-            job(&args, context)?.install(context)
+            if context.target.url.as_ref().is_some_and(|url| url.contains('@')) {
+                return Err(Failure::usage("the gateway's address holds credentials, which do not belong there"));
+            }
+            job(&with_addresses_aside(args, context)?, context)?.install(context)
         }
         NodeCommand::Uninstall => job(&RunArgs::default(), context)?.uninstall(context),
         NodeCommand::Status => job(&RunArgs::default(), context)?.status(context),
@@ -108,7 +120,7 @@ fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
         let chosen = Chosen {
             approvals: approvals(context)?,
             approvals_may_be_changed: args.let_gateway_approve,
-            cameras: args.camera.clone(),
+            cameras: cameras(args)?,
             screen: args.screen,
             location: location(args).await,
             browser: browser(args)?,
@@ -118,6 +130,58 @@ fn be(args: &RunArgs, context: &Context) -> Result<(), Failure> {
         remark(&format!("abilities: {}", desk.commands().join(", ")));
         Ok(session::run(options, desk, (gateway, line), asked_to_stop()?, Arc::new(tell)).await?)
     })
+}
+
+/// The cameras that were named.
+fn cameras(args: &RunArgs) -> Result<Vec<Source>, Failure> {
+    let mut cameras = args.camera.clone();
+    for file in &args.camera_file {
+        cameras.extend(listed(file)?);
+    }
+    Ok(cameras)
+}
+
+/// The cameras of a file. What stands there is not repeated: it may be a secret.
+fn listed(file: &Path) -> Result<Vec<Source>, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("--camera-file {}: {why}", file.display()));
+    let mode = fs::metadata(file).map_err(|error| wrong(&error))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(wrong(&"others can read it, and an address may hold a password; `chmod 600` takes that from them"));
+    }
+    let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(at, line)| line.parse::<Source>().map_err(|_| wrong(&format!("line {} is no camera", at + 1))))
+        .collect()
+}
+
+/// The same cameras, with their addresses in a file of the state folder: everybody can read a service's own file, and the
+/// command line of whatever runs.
+fn with_addresses_aside(mut args: RunArgs, context: &Context) -> Result<RunArgs, Failure> {
+    let folder = absolute(context.target.state_dir()?);
+    let file = folder.join(CAMERAS);
+    let failed = |error: std::io::Error| Failure::failed(format!("{}: cannot be written: {error}", file.display()));
+    let (mut addresses, others): (Vec<_>, Vec<_>) = args.camera.into_iter().partition(Source::is_address);
+    args.camera = others;
+    if args.camera_file.contains(&file) {
+        addresses.splice(0..0, listed(&file)?);
+        args.camera_file.retain(|named| *named != file);
+    }
+    if addresses.iter().any(|camera| camera.said.contains(char::is_control)) {
+        return Err(Failure::usage("a camera's address is one line of plain text"));
+    }
+    if addresses.is_empty() {
+        // Those of the service before are nobody's any more.
+        return match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(args),
+        };
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+    let lines: String = addresses.iter().map(|camera| format!("{}\n", camera.said)).collect();
+    write_private(&file, lines.as_bytes()).map_err(failed)?;
+    args.camera_file.push(file);
+    Ok(args)
 }
 
 /// Who tells where this machine stands, if that can be told now.
@@ -208,6 +272,9 @@ fn job(args: &RunArgs, context: &Context) -> Result<Job<'static>, Failure> {
     }
     if let Some(known) = args.location {
         flag("--location", &known.to_string());
+    }
+    for file in &args.camera_file {
+        line.extend([PathBuf::from("--camera-file"), absolute(file.clone())]);
     }
     if let Some(browser) = &args.browser {
         let browser = std::path::absolute(browser).unwrap_or_else(|_| browser.clone());

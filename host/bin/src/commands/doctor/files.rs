@@ -15,11 +15,12 @@ const CHECK: &str = "permissions";
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 /// Files of the state folder that let in whoever reads them.
-const SECRET: [&str; 8] = [
+const SECRET: [&str; 9] = [
     "cli-device.json",
     "cli-tokens.json",
     "gateway.json",
     "gateway.key",
+    "node-cameras",
     "node-device.json",
     "node-tokens.json",
     "tls.key",

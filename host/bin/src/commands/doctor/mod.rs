@@ -9,6 +9,7 @@ use clawhost::config::Config;
 use clawhost::state::{LocalGateway, read_gateway_json};
 
 use crate::cli::Context;
+use crate::commands::config;
 use crate::failure::Failure;
 use crate::show::print;
 use crate::target::Target;
@@ -26,6 +27,7 @@ mod service;
 mod settings;
 
 use finding::{Finding, Level, Report};
+use settings::Looked;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -66,11 +68,14 @@ pub fn run(args: DoctorArgs, context: &Context) -> Result<(), Failure> {
 }
 
 fn local(context: &Context, report: &mut Report) -> Result<(), Failure> {
-    let (config, findings) = settings::examine(context)?;
+    let Looked { config, file, findings } = settings::examine(context);
     report.extend(findings);
-    let state_dir = state_dir(context, config.as_ref());
+    let state_dir = config::state_dir(context, config.as_ref());
     let target = Target { state_dir: Some(state_dir.clone()), ..context.target.clone() };
     let patient = Patient { running: read_gateway_json(&state_dir), target, state_dir, config };
+    if let (Some(file), Some(running)) = (&file, &patient.running) {
+        report.extend(settings::other(file, running).into_iter().collect());
+    }
 
     report.extend(secrets::examine(&patient));
     report.extend(files::examine(&patient));
@@ -86,13 +91,6 @@ fn local(context: &Context, report: &mut Report) -> Result<(), Failure> {
     }
     report.push(service::examine());
     Ok(())
-}
-
-/// The state folder as far as it can be known: with a broken configuration, the usual one.
-fn state_dir(context: &Context, config: Option<&Config>) -> PathBuf {
-    let said = || context.target.state_dir().ok();
-    let configured = config.map(|config| config.gateway.state_dir.clone());
-    configured.or_else(said).unwrap_or_else(|| Config::default().gateway.state_dir)
 }
 
 fn not_running(patient: &Patient) -> Finding {
