@@ -103,7 +103,7 @@ pub enum Asker {
         /// The connection.
         connection: Arc<Connection>,
         /// The frame's id.
-        id: Box<str>,
+        id: Arc<str>,
     },
     /// Another plugin.
     Plugin {
@@ -142,6 +142,18 @@ impl Asker {
             }
             Asker::Shared(run) => run.hear(answer),
             Asker::Once(_) | Asker::Nobody => {}
+        }
+    }
+
+    /// Whoever hears what is not the last word, to be told while the call goes on.
+    pub fn for_more(&self) -> Asker {
+        match self {
+            Asker::Frame { connection, id } => Asker::Frame { connection: connection.clone(), id: id.clone() },
+            Asker::Plugin { mailbox, gateway, number } => {
+                Asker::Plugin { mailbox: mailbox.clone(), gateway: gateway.clone(), number: *number }
+            }
+            Asker::Shared(run) => Asker::Shared(run.clone()),
+            Asker::Once(_) | Asker::Nobody => Asker::Nobody,
         }
     }
 

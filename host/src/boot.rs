@@ -246,9 +246,9 @@ pub(crate) fn description(gateway: &Gateway) -> Result<LocalGateway, StartError>
     })
 }
 
-/// The same file for who looks from another folder.
+/// The same file for who looks from another folder. Links on the way to it stay what they are: they may lead elsewhere later.
 fn whole_path(file: &Path) -> PathBuf {
-    file.canonicalize().or_else(|_| std::path::absolute(file)).unwrap_or_else(|_| file.to_path_buf())
+    std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf())
 }
 
 fn scheme(gateway: &Gateway) -> &'static str {

@@ -8,12 +8,15 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use plugin_api::abi::GWP_GONE;
+use schemas::ErrorShape;
 use tokio::sync::Notify;
 
-use crate::answer::Asker;
+use crate::answer::{Answer, Asker};
 use crate::authority::Authority;
 use crate::plugin::RunningPlugin;
-use crate::registry::{Handler, MethodEntry};
+use crate::registry::{Handler, MethodEntry, Registry};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -25,6 +28,8 @@ pub struct OpenCall {
     pub method: Arc<MethodEntry>,
     /// Who hears the answer.
     pub asker: Asker,
+    /// Keeps its answers in order, if it may have several.
+    pub order: Option<Arc<Order>>,
     /// With whose rights it runs.
     pub authority: Arc<Authority>,
     /// How many calls deep it is; 0 came from a socket.
@@ -37,8 +42,6 @@ pub struct OpenCall {
     pub is_timed: bool,
     /// Where it stands with the plugin.
     pub stage: Stage,
-    /// When the plugin got it.
-    pub handed_over: Instant,
     /// What it is called with, until a thread of the plugin takes it. It goes with the call: one that ends while it waits
     /// for a thread is never made.
     pub waiting: Option<Arc<Waiting>>,
@@ -63,13 +66,41 @@ impl OpenCall {
             self.in_flight = true;
         }
     }
+
+    /// When its time is up, if it ever is.
+    pub fn ends_at(&self) -> Option<Instant> {
+        self.started.checked_add(Duration::from_millis(self.deadline_ms)).filter(|_| self.deadline_ms > 0)
+    }
+
+    /// When [`crate::deadlines`] ends it unanswered, if that does.
+    pub fn times_out_at(&self) -> Option<tokio::time::Instant> {
+        self.ends_at().filter(|_| self.is_timed).map(Into::into)
+    }
+
+    /// Lets whoever asked hear the last word: behind what is being said, and nothing is heard behind it.
+    pub fn hear_last(&mut self, answer: Answer<'_>) {
+        let order = self.order.take();
+        let is_over = order.as_ref().map(|order| order.lock());
+        self.asker.hear(answer);
+        if let Some(mut is_over) = is_over {
+            *is_over = true;
+        }
+    }
+
+    /// As [`OpenCall::hear_last`], of an error of the host's own.
+    pub fn refuse(&mut self, error: &ErrorShape) {
+        self.hear_last(Answer::Error(&serde_json::to_vec(error).unwrap_or_default()));
+    }
 }
 
-impl OpenCall {
-    /// When it ends unanswered, if it does.
-    pub fn times_out_at(&self) -> Option<tokio::time::Instant> {
-        let at = self.started.checked_add(Duration::from_millis(self.deadline_ms)).filter(|_| self.is_timed)?;
-        Some(at.into())
+/// Keeps the answers of one call in order, without a lock that other calls wait for. It is held while one of them is
+/// heard, and knows whether the last one was.
+#[derive(Default)]
+pub struct Order(Mutex<bool>);
+
+impl Order {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,10 +122,18 @@ pub enum Stage {
     Queued,
     /// The plugin has the thread.
     HandingOver,
-    /// The same, for so long that the watchdog has said so.
-    Stalled,
     /// The plugin gave the thread back and answers later.
     Waiting,
+}
+
+/// Where a call went that was entered.
+pub enum Entered {
+    /// To the instance that it was entered for.
+    Here,
+    /// Back: that instance takes none any more. Whoever has its method in this table answers it, if anybody has.
+    TooLate(Box<OpenCall>, Arc<Registry>),
+    /// Nowhere: it has ended meanwhile.
+    Over,
 }
 
 /// One of a connection's requests in flight, until dropped.
@@ -154,11 +193,17 @@ impl Calls {
         self.shard(number).insert(number, call);
     }
 
-    /// Enters a call for this instance. False if the instance takes none any more: whoever ends it retires it first and looks
-    /// for its calls then, so either that one sees the call, or this one sees that it came too late.
-    pub fn enter(&self, number: u64, call: OpenCall, plugin: &RunningPlugin) -> bool {
+    /// Enters a call for this instance. Whoever ends an instance retires it first and looks for its calls then, so either
+    /// that one sees the call, or this one sees that it came too late, and gives it back with the table that is in force now.
+    pub fn enter(&self, number: u64, call: OpenCall, plugin: &RunningPlugin, registry: &ArcSwap<Registry>) -> Entered {
         self.open(number, call);
-        !plugin.is_retired()
+        if !plugin.is_retired() {
+            return Entered::Here;
+        }
+        match self.take(number) {
+            Some(call) => Entered::TooLate(Box::new(call), registry.load_full()),
+            None => Entered::Over,
+        }
     }
 
     /// Takes a call out: the one who gets it answers it.
@@ -202,18 +247,45 @@ impl Calls {
         }
     }
 
+    /// Lets whoever made a call hear something that is not the last word, if the call is so. They hear it while nobody is
+    /// kept from other calls: what comes of one call is in order all the same, and nothing comes behind its last word.
+    pub fn hear_more(
+        &self,
+        number: u64,
+        answer: Answer<'_>,
+        condition: impl FnOnce(&OpenCall) -> Result<(), i32>,
+    ) -> Result<(), i32> {
+        let found = self.with(number, |call| condition(call).map(|()| (call.asker.for_more(), call.order.clone())));
+        let (mut asker, order) = found.ok_or(GWP_GONE)??;
+        let is_over = order.as_ref().map(|order| order.lock());
+        if is_over.as_deref() == Some(&true) {
+            return Err(GWP_GONE);
+        }
+        asker.hear(answer);
+        Ok(())
+    }
+
     /// Looks at a call.
     pub fn with<T>(&self, number: u64, look: impl FnOnce(&mut OpenCall) -> T) -> Option<T> {
         self.shard(number).get_mut(&number).map(look)
     }
 
+    /// Looks at each call.
+    pub fn each(&self, mut look: impl FnMut(u64, &OpenCall)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.iter().for_each(|(number, call)| look(*number, call));
+        }
+    }
+
     /// Numbers of the calls for which this holds.
     pub fn numbers(&self, mut condition: impl FnMut(&OpenCall) -> bool) -> Vec<u64> {
         let mut numbers = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            numbers.extend(shard.iter().filter(|(_, call)| condition(call)).map(|(number, _)| *number));
-        }
+        self.each(|number, call| {
+            if condition(call) {
+                numbers.push(number);
+            }
+        });
         numbers
     }
 

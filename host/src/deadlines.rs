@@ -1,6 +1,7 @@
 //! Ends calls whose time is up. One task sees to all of them: it sleeps until the first deadline it was told of, so a call
 //! with a deadline costs neither a task nor a timer of its own, and one that is answered in time costs nothing more: the task
-//! sleeps on, and is not told of later ones.
+//! sleeps on, and is not told of later ones. It runs on the workers: where all of them are held, the watchdog ends what it
+//! does not come to ([`crate::handover::watch`]).
 
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::dispatch;
+use crate::dispatch::{self, Tell};
 use crate::gateway::Gateway;
 
 /// When the next look is due.
@@ -81,7 +82,7 @@ pub async fn keep(gateway: Weak<Gateway>) {
         for number in due {
             // On a task each: a plugin that is slow to hear of one end does not delay another.
             let gateway = there.clone();
-            there.runtime.spawn(async move { dispatch::time_out(&gateway, number) });
+            there.runtime.spawn(async move { dispatch::time_out(&gateway, number, Tell::Here) });
         }
         // Also that of a call that has been answered by now: others are likely to come, and until then none has to tell.
         let told = deadlines.instant(told).filter(|told| *told > now);

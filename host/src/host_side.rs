@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 use crate::answer::Asker;
 use crate::dispatch::{self, Start};
 use crate::gateway::Gateway;
+use crate::handover::Kind;
+use crate::holdings::{Held, Holdings};
 use crate::plugin::RunningPlugin;
 use crate::plugin_books::{Account, Invoked, Retained};
 use crate::registry::Handler;
@@ -25,6 +27,10 @@ use crate::{events, frames, grants, handover, plugins};
 /// The target in the log of what plugins say.
 pub const LOG: &str = "clawhost::plugin";
 
+/// What a plugin names as the target of a line that says that it panicked: its glue does so where a panic is caught, and in
+/// a library where it happens.
+const PANIC: &str = "panic";
+
 /// How many calls made for one call are noted before those that are over are forgotten.
 const CHILDREN: usize = 256;
 
@@ -33,6 +39,8 @@ pub struct HostSide {
     /// Behind an atomic pointer rather than two weak ones: looking at it touches no count that all workers share.
     link: ArcSwapOption<Link>,
     timers: Arc<Timers>,
+    /// What is kept for the instance.
+    holdings: Holdings,
     /// Whether `create` has returned. Before that an instance has no effects, and none of its jobs runs.
     is_created: AtomicBool,
     /// Jobs that wait for that.
@@ -51,6 +59,7 @@ impl HostSide {
         Arc::new(HostSide {
             link: ArcSwapOption::from_pointee(Link { gateway: gateway.clone(), plugin: plugin.clone() }),
             timers: Arc::default(),
+            holdings: Holdings::new(gateway.limits(), &gateway.metrics),
             is_created: AtomicBool::new(false),
             waiting: Mutex::default(),
         })
@@ -122,14 +131,18 @@ impl HostSide {
             let (authority, depth) = (plugin.authority.clone(), handover::ambient_depth());
             return Ok(Account { authority, depth, parent: None, traceparent: None });
         }
-        let retained = lock(&gateway.plugin_books.principals).get(&principal).cloned();
-        let retained = retained.filter(|retained| retained.plugin == plugin.number).ok_or(GWP_GONE)?;
+        let principals = lock(&gateway.plugin_books.principals);
+        let retained =
+            principals.get(&principal).filter(|retained| retained.plugin == plugin.number).ok_or(GWP_GONE)?;
         if retained.authority.is_revoked() {
             return Err(GWP_DENIED);
         }
-        let authority = if own_grants { plugin.authority.clone() } else { retained.authority };
-        let Retained { call, depth, traceparent, .. } = retained;
-        Ok(Account { authority, depth: depth + 1, parent: Some(call), traceparent })
+        Ok(Account {
+            authority: if own_grants { plugin.authority.clone() } else { retained.authority.clone() },
+            depth: retained.depth + 1,
+            parent: Some(retained.call),
+            traceparent: retained.traceparent.clone(),
+        })
     }
 
     /// Checks a call of the plugin's and makes it on a task of its own.
@@ -145,10 +158,12 @@ impl HostSide {
         let params = if invocation.params.is_empty() { b"{}" } else { invocation.params };
         let params = std::str::from_utf8(params).map_err(|_| GWP_INVALID)?;
         serde_json::from_str::<&RawValue>(params).map_err(|_| GWP_INVALID)?;
+        let held = self.holdings.invokes.one_more(&plugin.id)?;
 
         let number = gateway.calls.next_number();
         tell(number);
         let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
+        mailbox.count(held);
         lock(&gateway.plugin_books.invocations)
             .insert(number, Invoked { plugin: plugin.number, mailbox: mailbox.clone(), is_over: false });
         if let Some(parent) = parent {
@@ -179,7 +194,7 @@ impl HostSide {
                 traceparent,
             };
             if gateway.plugin_books.is_wanted(number) {
-                start_invocation(&gateway, start);
+                dispatch::start_invocation(&gateway, start);
             } else {
                 let mut asker = start.asker;
                 asker.refuse(&dispatch::ended());
@@ -216,6 +231,9 @@ impl HostServices for HostSide {
         let Some(plugin) = link.as_ref().map(|link| &*link.plugin.id) else { return GWP_GONE };
         let [target, message, fields] = [target, message, fields].map(frames::one_line);
         let (target, fields) = (&*target, &*fields);
+        if level == 1 && target == PANIC {
+            handover::panic_said();
+        }
         match level {
             1 => tracing::error!(target: LOG, plugin, about = target, fields, "{message}"),
             2 => tracing::warn!(target: LOG, plugin, about = target, fields, "{message}"),
@@ -228,19 +246,27 @@ impl HostServices for HostSide {
 
     fn soon(&self, job: Job) -> i32 {
         let Some((_, plugin)) = self.both() else { return GWP_GONE };
+        let held = match self.holdings.jobs.one_more(&plugin.id) {
+            Ok(held) => held,
+            Err(code) => return code,
+        };
         self.when_created(move || {
             let place = plugin.place.clone();
-            place.run(move || run_for(plugin, job));
+            place.run(move || run_for(plugin, Kind::Job, job, held));
         });
         GWP_OK
     }
 
     fn after(&self, ms: u64, job: Job, tell: Told<'_>) -> i32 {
         let Some((gateway, plugin)) = self.both() else { return GWP_GONE };
+        let held = match self.holdings.timers.one_more(&plugin.id) {
+            Ok(held) => held,
+            Err(code) => return code,
+        };
         let number = gateway.calls.next_number();
         tell(number);
         let (place, instance) = (plugin.place.clone(), plugin.clone());
-        let due = Box::new(move || instance.place.clone().run_here(move || run_for(instance, job)));
+        let due = Box::new(move || instance.place.clone().run_here(move || run_for(instance, Kind::Timer, job, held)));
         // Looked at with the timers locked: whoever cuts the instance off does that first, and clears the timers then.
         if !self.timers.set(number, Duration::from_millis(ms), due, || self.link.load().is_some()) {
             tell(0);
@@ -260,9 +286,13 @@ impl HostServices for HostSide {
         if !plugin.place.can_block() {
             return GWP_BUSY;
         }
+        let held = match self.holdings.blocking.one_more(&plugin.id) {
+            Ok(held) => held,
+            Err(code) => return code,
+        };
         self.when_created(move || {
             let place = plugin.place.clone();
-            place.run_blocking(move || run_for(plugin, job));
+            place.run_blocking(move || run_for(plugin, Kind::Blocking, job, held));
         });
         GWP_OK
     }
@@ -323,7 +353,12 @@ impl HostServices for HostSide {
                 (false, None) => write,
             }
         });
+        let held = match self.holdings.jobs.one_more(&plugin.id) {
+            Ok(held) => held,
+            Err(code) => return code,
+        };
         let mailbox = gateway.plugin_books.mailbox(durable, &plugin);
+        mailbox.count(held);
         let told = mailbox.clone();
         let written = gateway.kv.write(
             &plugin.id,
@@ -356,9 +391,14 @@ impl HostServices for HostSide {
             tracing::warn!(plugin = &*plugin.id, pattern, "a subscription that the plugin is not granted");
             return GWP_DENIED;
         }
+        let held = match self.holdings.subscriptions.one_more(&plugin.id) {
+            Ok(held) => held,
+            Err(code) => return code,
+        };
         let number = gateway.calls.next_number();
         tell(number);
         let mailbox = gateway.plugin_books.mailbox(sink, &plugin);
+        mailbox.count(held);
         gateway.subscriptions.add(&gateway.connections, number, plugin.number, pattern, mailbox);
         GWP_OK
     }
@@ -383,22 +423,17 @@ impl HostServices for HostSide {
     fn retain(&self, call: gwp_call) -> Result<gwp_principal, i32> {
         let (gateway, plugin) = self.both().ok_or(GWP_GONE)?;
         let found = gateway.calls.with(call, |open| {
-            is_theirs(open, &plugin).then(|| Retained {
-                plugin: plugin.number,
-                authority: open.authority.clone(),
-                call,
-                depth: open.depth,
-                traceparent: open.traceparent.clone(),
-            })
+            is_theirs(open, &plugin).then(|| (open.authority.clone(), open.depth, open.traceparent.clone()))
         });
-        let retained = found.flatten().ok_or(GWP_GONE)?;
+        let (authority, depth, traceparent) = found.flatten().ok_or(GWP_GONE)?;
+        let held = self.holdings.principals.one_more(&plugin.id)?;
         let number = gateway.calls.next_number();
         let mut principals = lock(&gateway.plugin_books.principals);
         if principals.len() >= gateway.limits().max_principals {
             gateway.metrics.limit_hit("max_principals");
             return Err(GWP_BUSY);
         }
-        principals.insert(number, retained);
+        principals.insert(number, Retained { plugin: plugin.number, authority, call, depth, traceparent, held });
         Ok(number)
     }
 
@@ -461,33 +496,12 @@ impl HostServices for HostSide {
     }
 }
 
-/// Runs a job of an instance, which is freed after it at the earliest.
-fn run_for(plugin: Arc<RunningPlugin>, job: Job) {
-    job.run();
+/// Runs a job of an instance, which is freed after it at the earliest. It counts until now: whoever sets the next one from
+/// within it has room.
+fn run_for(plugin: Arc<RunningPlugin>, kind: Kind, job: Job, held: Held) {
+    drop(held);
+    plugin.visit(kind, || job.run());
     drop(plugin);
-}
-
-/// Makes a plugin's call, if the caller's rights and the depth allow it.
-fn start_invocation(gateway: &Arc<Gateway>, mut start: Start<'_>) {
-    let limit = gateway.limits().invoke_depth;
-    if start.depth > limit {
-        gateway.metrics.limit_hit("invoke_depth");
-        let error = ErrorShape::unavailable(format!("calls are nested more than {limit} deep"));
-        return start.asker.refuse(&error.with_details(json!({ "limit": "invoke_depth" })));
-    }
-    // With a caller's rights, methods of sockets ask for that caller's scopes; internal ones are a matter of grants.
-    if !start.authority.is_plugin() && !start.method.access.is_internal() {
-        let name = start.method.spec.name.clone();
-        let checked = start
-            .method
-            .access
-            .check(&name, &start.authority)
-            .and_then(|()| dispatch::check_rules(&gateway.registry.load(), start.authority.role(), &name));
-        if let Err(error) = checked {
-            return start.asker.refuse(&error);
-        }
-    }
-    dispatch::start(gateway, start);
 }
 
 fn is_theirs(call: &crate::calls::OpenCall, plugin: &RunningPlugin) -> bool {

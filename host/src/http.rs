@@ -11,14 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1::{Builder, Parts};
 use hyper::service::service_fn;
-use hyper::upgrade::{OnUpgrade, Parts};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use schemas::connect::Credentials;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::{self, BearerRefused};
 use crate::connection::{self, Upgraded};
@@ -26,15 +25,18 @@ use crate::doorkeeper::{Open, Pending, Sender};
 use crate::doors;
 use crate::doorway::{Doorway, Holding};
 use crate::exchange::serve::{self, Accepted, Claimed, Served};
-use crate::exchange::{Body, Exchange};
+use crate::exchange::{Arriving, Body, Exchange, Rest};
 use crate::failures::Guesser;
 use crate::gateway::Gateway;
+use crate::lingering::{self, Patience};
 use crate::listener::Listener;
 use crate::locality::Peer;
 use crate::metrics;
 use crate::own_ports::OwnPort;
+use crate::socket::Stream as _;
 use crate::tailscale::Claim;
 use crate::tls::Transport;
+use crate::upgrade;
 
 /// Accepts sockets until the gateway stops or the port is closed.
 pub async fn accept(gateway: Arc<Gateway>, listener: Arc<Listener>) {
@@ -89,9 +91,19 @@ struct Visit {
 /// A granted upgrade on its way.
 enum Granted {
     /// To the gateway's own protocol.
-    Gateway { upgrade: OnUpgrade, peer: Peer, pending: Pending, accepted_at: Instant },
+    Gateway { peer: Peer, pending: Pending, accepted_at: Instant },
     /// To a plugin.
     Plugin(Box<Accepted>),
+}
+
+/// How a socket came to the end of its HTTP.
+enum End {
+    /// With its last answer written.
+    Orderly,
+    /// By a request that is none, or because the peer went.
+    Early,
+    /// Its time was over.
+    Cut,
 }
 
 /// What a socket is about while it speaks HTTP.
@@ -110,6 +122,8 @@ struct DeskState {
     granted: Option<Granted>,
     /// The request that a plugin is answering.
     exchange: Option<Arc<Exchange>>,
+    /// What is left of the body of its last request.
+    rest: Rest,
 }
 
 impl Desk {
@@ -154,6 +168,7 @@ impl Visit {
             first: Some(self.accepted_at),
             granted: None,
             exchange: None,
+            rest: Rest::default(),
         };
         let desk = Desk { state: Mutex::new(state), holding: holding.clone() };
         let service = service_fn(|request| async {
@@ -167,44 +182,62 @@ impl Visit {
         });
         // Until a plugin answers a request of it, a socket has the time of a handshake: a place at the door is kept for no one
         // who goes on talking, or who does not read.
-        let connection = hyper::server::conn::http1::Builder::new()
+        let mut connection = Builder::new()
             .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(Doorway::new(stream, holding)), service)
-            .with_upgrades();
-        self.until_cut(connection, |connection| connection.graceful_shutdown(), &desk, deadline).await;
-        let DeskState { granted, .. } = desk.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let gateway = self.gateway;
-        // On a task of its own, so that what HTTP needed is given back.
-        match granted {
-            Some(Granted::Gateway { upgrade, peer, pending, accepted_at }) => {
-                gateway.runtime.clone().spawn(async move {
-                    let Some((stream, read_ahead, held)) = socket_of(upgrade).await else { return };
-                    let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
-                    connection::run(gateway, upgraded).await;
-                });
+            .serve_connection(TokioIo::new(Doorway::new(stream, holding)), service);
+        let end = self
+            .until_cut(Pin::new(&mut connection), |connection| connection.graceful_shutdown(), &desk, deadline)
+            .await;
+        // HTTP's own buffers end here.
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let (stream, held) = io.into_inner().into_parts();
+        let state = desk.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // What goes on does so on a task of its own, so that what HTTP needed is given back.
+        match (state.granted, end) {
+            (Some(Granted::Gateway { peer, pending, accepted_at }), End::Orderly) => {
+                let read_ahead = read_buf.to_vec();
+                let upgraded = Upgraded { stream, read_ahead, held, peer, accepted_at, pending, open };
+                self.gateway.runtime.clone().spawn(connection::run(self.gateway, upgraded));
             }
-            Some(Granted::Plugin(accepted)) => {
-                gateway.runtime.spawn(async move {
+            (Some(Granted::Plugin(accepted)), End::Orderly) => {
+                let read_ahead = read_buf.to_vec();
+                self.gateway.runtime.spawn(async move {
                     let _open = open;
-                    accepted.run().await;
+                    accepted.run(stream, read_ahead).await;
                 });
             }
-            None => {}
+            (Some(Granted::Plugin(accepted)), _) => accepted.give_up(),
+            (None, End::Orderly) if read_buf.is_empty() && !state.rest.is_coming() && stream.unread() == 0 => {}
+            (None, End::Orderly | End::Early) => self.see_off(stream, open, state.place),
+            (Some(Granted::Gateway { .. }), _) | (None, End::Cut) => {}
         }
+    }
+
+    /// Ends a socket whose peer may still be sending. It keeps its place at the door meanwhile, or takes one: where there is
+    /// none it is closed at once.
+    fn see_off(&self, stream: Transport, open: Open, place: Option<Pending>) {
+        let (gateway, limits) = (&self.gateway, self.gateway.limits());
+        let sender = Sender::before_head(self.address.ip(), &gateway.config.gateway.trusted_proxies);
+        let Some(place) = place.or_else(|| gateway.doorkeeper.before_head(sender, limits).ok()) else { return };
+        let patience = Patience::of(limits);
+        gateway.runtime.spawn(async move {
+            let _places = (open, place);
+            lingering::see_off(stream, patience).await;
+        });
     }
 
     /// Lets HTTP run to its end, or to the moment at which the socket is cut. `wind_up` lets no more requests come.
     async fn until_cut<C: Future<Output = Result<T, E>>, T, E: std::fmt::Display>(
         &self,
-        connection: C,
+        mut connection: Pin<&mut C>,
         wind_up: impl Fn(Pin<&mut C>),
         desk: &Desk,
         deadline: Instant,
-    ) {
+    ) -> End {
         let limits = self.gateway.limits();
         let stall = Duration::from_millis(limits.http_stall_ms);
         let idle = Duration::from_millis(limits.http_keep_alive_ms);
-        let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(deadline)));
+        let mut timer = pin!(sleep_until(deadline));
         let mut closed = pin!(async {
             match &self.own {
                 Some(port) => port.closed().await,
@@ -237,13 +270,17 @@ impl Visit {
             }
         });
         match ended.await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => tracing::trace!(%error, "an HTTP connection ended early"),
+            Some(Ok(_)) => End::Orderly,
+            Some(Err(error)) => {
+                tracing::trace!(%error, "an HTTP connection ended early");
+                End::Early
+            }
             None => {
                 if desk.lock().exchange.is_some() {
                     self.gateway.metrics.limit_hit("http_stall_ms");
                 }
                 tracing::trace!("an HTTP connection took too long");
+                End::Cut
             }
         }
     }
@@ -262,15 +299,20 @@ impl Visit {
         None
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, desk: &Desk) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, desk: &Desk) -> Answer {
         let gateway = &self.gateway;
-        let accepted_at = desk.lock().first.take().unwrap_or_else(Instant::now);
+        let request = request.map(Arriving::new);
+        let accepted_at = {
+            let mut state = desk.lock();
+            state.rest = request.body().rest();
+            state.first.take().unwrap_or_else(Instant::now)
+        };
         let mut peer = Peer::from_request(self.address, request.headers(), &gateway.config.gateway.trusted_proxies);
-        let is_upgrade = asks_for_websocket(request.headers());
+        let is_upgrade = upgrade::is_asked_for(request.headers());
         match serve::claim(gateway, &request, self.own.as_deref()) {
             Err(turned) => return serve::answer(turned),
             // Upgrades of all paths are the gateway's own protocol, but for those whose plugin takes them.
-            Ok(Some(claimed)) if !is_upgrade || claimed.takes_upgrades() => {
+            Ok(Some(claimed)) if !is_upgrade || claimed.has_upgrades() => {
                 return match self.check_doors(request.headers(), &peer) {
                     Ok(()) => self.served(claimed, request, &peer, desk).await,
                     Err(turned) => *turned,
@@ -289,11 +331,9 @@ impl Visit {
             if gateway.tailscale.is_some() {
                 peer.tailscale_claim = Claim::read(self.address, request.headers(), &peer).map(Box::new);
             }
-            return match self.upgrade(&mut request, &peer) {
+            return match self.upgrade(&request, &peer) {
                 Ok((answer, pending)) => {
-                    let upgrade = hyper::upgrade::on(&mut request);
-                    let mut state = desk.lock();
-                    state.granted = Some(Granted::Gateway { upgrade, peer, pending, accepted_at });
+                    desk.lock().granted = Some(Granted::Gateway { peer, pending, accepted_at });
                     desk.holding.begin();
                     answer
                 }
@@ -310,9 +350,13 @@ impl Visit {
     }
 
     /// A request that a plugin answers.
-    async fn served(&self, claimed: Claimed, request: Request<Incoming>, peer: &Peer, desk: &Desk) -> Answer {
+    async fn served(&self, claimed: Claimed, request: Request<Arriving>, peer: &Peer, desk: &Desk) -> Answer {
         let (gateway, limits) = (&self.gateway, self.gateway.limits());
-        let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+        let is_upgrade = claimed.is_asked_to_upgrade(request.headers());
+        let granting = match is_upgrade.then(|| upgrade::granting(&request)).transpose() {
+            Ok(granting) => granting,
+            Err(refused) => return *refused,
+        };
         let admitted = claimed.admit(gateway, request.method(), || self.shows_secret(request.headers(), peer));
         let admitted = match admitted {
             Ok(admitted) => admitted,
@@ -334,7 +378,7 @@ impl Visit {
             // Its plugin may end the request before this one only now: that sets this one no deadline.
             (state.place, state.deadline, state.exchange) = (None, None, None);
         }
-        let served = claimed.serve(gateway, request, peer, admitted, place).await;
+        let served = claimed.serve(gateway, request, peer, admitted, granting, place).await;
         match served {
             Served::Answer(answer) => {
                 desk.lock().deadline = Some(Instant::now() + Duration::from_millis(limits.close_grace_ms));
@@ -354,15 +398,7 @@ impl Visit {
                 (state.place, state.exchange) = (place, Some(exchange));
                 answer
             }
-            Served::Upgrade(accepted) => {
-                let Some(answer) = key.as_ref().and_then(switching) else {
-                    accepted.give_up();
-                    return text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing, or not a key");
-                };
-                let mut answer = answer;
-                let own = std::mem::take(answer.headers_mut());
-                *answer.headers_mut() = accepted.headers.clone();
-                answer.headers_mut().extend(own);
+            Served::Upgrade(accepted, answer) => {
                 let mut state = desk.lock();
                 state.deadline = Some(Instant::now() + Duration::from_millis(limits.close_grace_ms));
                 state.granted = Some(Granted::Plugin(accepted));
@@ -371,25 +407,9 @@ impl Visit {
         }
     }
 
-    fn upgrade(&self, request: &mut Request<Incoming>, peer: &Peer) -> Result<(Answer, Pending), Box<Answer>> {
-        let headers = request.headers();
-        if request.method() != Method::GET {
-            return Err(Box::new(text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")));
-        }
-        if request.version() < Version::HTTP_11 {
-            let sentence = "a WebSocket takes HTTP/1.1; in nginx that is proxy_http_version 1.1";
-            return Err(Box::new(text(StatusCode::UPGRADE_REQUIRED, sentence)));
-        }
-        let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
-        if version != Some(b"13") {
-            let mut answer = text(StatusCode::UPGRADE_REQUIRED, "this gateway speaks WebSocket version 13");
-            answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            return Err(Box::new(answer));
-        }
-        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-            return Err(Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is missing")));
-        };
-        self.check_doors(headers, peer)?;
+    fn upgrade(&self, request: &Request<Arriving>, peer: &Peer) -> Result<(Answer, Pending), Box<Answer>> {
+        let granting = upgrade::granting(request)?;
+        self.check_doors(request.headers(), peer)?;
         let pending =
             self.gateway.doorkeeper.before_connect(Sender::of(peer), self.gateway.limits()).map_err(|limit| {
                 self.gateway.metrics.limit_hit(limit);
@@ -398,8 +418,7 @@ impl Visit {
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 Box::new(answer)
             })?;
-        let no_key = || Box::new(text(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not a key"));
-        Ok((switching(key).ok_or_else(no_key)?, pending))
+        Ok((granting, pending))
     }
 
     fn check_doors(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Box<Answer>> {
@@ -414,9 +433,9 @@ impl Visit {
     }
 
     /// `/metrics`, for whoever shows the shared secret as a bearer.
-    fn metrics(&self, request: &Request<Incoming>, peer: &Peer) -> Answer {
+    fn metrics(&self, request: &Request<Arriving>, peer: &Peer) -> Answer {
         if request.method() != Method::GET {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            return wrong_verb("GET");
         }
         match self.shows_secret(request.headers(), peer) {
             Ok(()) => {
@@ -457,39 +476,10 @@ impl Visit {
     }
 }
 
-/// The socket of a granted upgrade, what was read beyond it, and the grant itself, which is yet to be written. HTTP's own
-/// buffers end here.
-pub async fn socket_of(upgrade: OnUpgrade) -> Option<(Transport, Vec<u8>, Vec<u8>)> {
-    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<Doorway<Transport>>>().ok()?;
-    let (stream, held) = io.into_inner().into_parts();
-    Some((stream, read_buf.to_vec(), held))
-}
-
 /// What `Authorization: Bearer …` holds; the name of a scheme may be written in any case.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
-}
-
-/// Whether a request asks for a WebSocket.
-pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
-}
-
-/// The answer that grants an upgrade; `None` for what is not a key.
-fn switching(key: &HeaderValue) -> Option<Answer> {
-    let mut answer = Response::new(Body::from(Bytes::new()));
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?);
-    Some(answer)
 }
 
 /// A short answer of the host's own.
@@ -501,5 +491,15 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// The answer to a verb that there is no other answer to; these would do.
+pub fn wrong_verb(allowed: &str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    // Verbs are tokens.
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        answer.headers_mut().insert(header::ALLOW, allowed);
+    }
     answer
 }

@@ -78,6 +78,8 @@ pub enum Decision {
     Run(Arc<Run>, Option<InFlight>),
     /// It has been answered, or will be.
     Settled,
+    /// It has been answered with an error that says why it is not run, nor is another one like it.
+    Refused,
 }
 
 impl Idempotency {
@@ -128,9 +130,9 @@ impl Idempotency {
                     &ErrorShape::invalid_request("idempotencyKey was used for another request")
                         .with_details(json!({ "code": "IDEMPOTENCY_KEY_REUSED" })),
                 );
-            } else {
-                run.join(asker, slot);
+                return Decision::Refused;
             }
+            run.join(asker, slot);
             return Decision::Settled;
         }
         if runs.len() >= self.limits.entries && !evict(&mut runs, now_ms, self.limits.ttl_ms) {
@@ -141,7 +143,7 @@ impl Idempotency {
                     .with_details(json!({ "limit": "idempotency_entries" }))
                     .retry_after(1000),
             );
-            return Decision::Settled;
+            return Decision::Refused;
         }
         let run = self.run(method, key, fingerprint, identity.to_string(), Outcome::Running, now_ms);
         run.lock().askers.push((asker, None));

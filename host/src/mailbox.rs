@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Counter;
-use plugin_api::abi::{GWP_BUSY, GWP_GONE, GWP_INTERIM, GWP_OK, GWP_SINK_EVENT};
+use plugin_api::abi::*;
 use plugin_api::hosting::{HttpRequest, Sink};
 use tokio::sync::oneshot;
 
 use crate::config::Limits;
+use crate::handover::Kind;
+use crate::holdings::Held;
 use crate::metrics::Metrics;
 use crate::plugin::RunningPlugin;
 
@@ -75,7 +77,7 @@ pub const REQUEST: i32 = 0;
 impl Ear {
     fn tell(&self, owner: &RunningPlugin, kind: i32, content: &[u8]) {
         match self {
-            Ear::Sink(sink) => sink.send(kind, content),
+            Ear::Sink(sink) => owner.visit(Kind::Listener, || sink.send(kind, content)),
             Ear::Exchange(asked) if kind == REQUEST => owner.http_request(&HttpRequest {
                 exchange: asked.exchange,
                 flags: asked.flags,
@@ -141,6 +143,8 @@ struct Queue {
     closed: bool,
     /// Whose sink it is; let go of when nothing more is delivered.
     owner: Option<Arc<RunningPlugin>>,
+    /// What counts it among all that its plugin has.
+    held: Option<Held>,
 }
 
 impl Queue {
@@ -171,8 +175,14 @@ impl Mailbox {
             overflowed: false,
             closed: false,
             owner: Some(owner),
+            held: None,
         };
         Arc::new(Mailbox { ear, room, queue: Mutex::new(queue), running: Mutex::new(()) })
+    }
+
+    /// Counts among what its plugin has for as long as it is there, or until a last word is delivered.
+    pub fn count(&self, held: Held) {
+        self.lock().held = Some(held);
     }
 
     /// Queues a value.
@@ -325,6 +335,12 @@ impl Mailbox {
         if let (Some(letter), Some(owner)) = (queue.letters.pop_front(), owner) {
             queue.bytes -= letter.json.len();
             queue.scheduled = Some(Instant::now());
+            // Whoever hears the last word of a call or a write may begin another from within it.
+            if matches!(letter.kind, GWP_FINAL | GWP_ERROR | GWP_ERROR_PAYLOAD)
+                || matches!(letter.kind, GWP_SINK_DURABLE | GWP_SINK_CONFLICT | GWP_SINK_FAILED)
+            {
+                drop(queue.held.take());
+            }
             return Some((letter, owner));
         }
         queue.scheduled = None;

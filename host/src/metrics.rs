@@ -2,8 +2,8 @@
 //! makes the text of `/metrics` of it, together with what is only looked at then.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
@@ -55,9 +55,12 @@ pub struct Metrics {
     /// By the first digit of the status, from 1 on.
     http_answers: [Counter; 5],
     in_flight: Gauge,
-    /// By plugin and method. A method keeps its counters when its plugin is made anew.
-    methods: Mutex<BTreeMap<(String, String), Arc<MethodMetrics>>>,
+    /// By plugin and method, which is empty for what a plugin does beside its calls. A method keeps its counters when its
+    /// plugin is made anew.
+    methods: Mutex<Methods>,
 }
+
+type Methods = BTreeMap<(String, String), Arc<MethodMetrics>>;
 
 const METADATA: Metadata<'static> = Metadata::new("clawhost", Level::INFO, None);
 
@@ -117,9 +120,28 @@ impl Metrics {
 
     /// The counters of this method of this plugin.
     pub fn of_method(&self, method: &str, plugin: &str) -> Arc<MethodMetrics> {
-        let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut methods = self.methods();
         let of_method = methods.entry((plugin.to_string(), method.to_string()));
         of_method.or_insert_with(|| Arc::new(MethodMetrics::new(self, method, plugin))).clone()
+    }
+
+    /// The counters of what this plugin does beside its calls: stalls and panics.
+    pub fn of_plugin(&self, plugin: &str) -> Arc<MethodMetrics> {
+        let mut methods = self.methods();
+        let beside = methods.entry((plugin.to_string(), String::new()));
+        beside.or_insert_with(|| Arc::new(MethodMetrics::beside_calls(self, plugin))).clone()
+    }
+
+    /// The plugin and the method whose counters have this number, and the counters.
+    pub fn numbered(&self, number: u32) -> Option<(String, String, Arc<MethodMetrics>)> {
+        let methods = self.methods();
+        let found = methods.iter().find(|(_, counts)| counts.number == number);
+        found.map(|((plugin, method), counts)| (plugin.clone(), method.clone(), counts.clone()))
+    }
+
+    /// Shows each plugin, each of its methods, and how often that panicked.
+    fn panics(&self, mut show: impl FnMut(&str, &str, u64)) {
+        self.methods().iter().for_each(|((plugin, method), counts)| show(plugin, method, counts.panics()));
     }
 
     /// Counts a limit that was hit, under the limit's name in the configuration.
@@ -158,9 +180,13 @@ impl Metrics {
     /// What was counted, in Prometheus' text form.
     fn counted(&self, calls_in_flight: usize) -> String {
         self.in_flight.set(calls_in_flight as f64);
-        self.methods.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|method| method.show());
+        self.methods().values().for_each(|method| method.show());
         self.render.run_upkeep();
         self.render.render()
+    }
+
+    fn methods(&self) -> MutexGuard<'_, Methods> {
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,37 +196,71 @@ impl Default for Metrics {
     }
 }
 
-/// The counters of one method.
+/// The counters of one method, or of what a plugin does beside its calls.
 pub struct MethodMetrics {
-    /// Calls started.
+    /// What the watchdog knows it by; never used for another one in a process.
+    pub number: u32,
+    /// Calls that were asked for, whatever became of them.
     pub calls: Striped,
     /// Microseconds from start to final answer, added up.
     pub microseconds: Striped,
-    /// Microseconds that calls waited for a thread of their plugin's, added up; only loaded plugins have threads of their own.
+    /// Microseconds that calls waited for a thread of their plugin's, added up; without threads of its own none waits.
     pub queued: Counter,
     /// Calls answered with an error.
     pub errors: Counter,
-    /// Calls that kept a worker longer than `worker_stall_ms`.
-    pub stalls: Counter,
+    /// What kept a thread longer than `worker_stall_ms`, and that limit.
+    stalls: [Counter; 2],
+    panics: AtomicU64,
     shown: [Counter; 2],
 }
 
 impl MethodMetrics {
     fn new(metrics: &Metrics, method: &str, plugin: &str) -> Self {
         let labels = [("method", method), ("plugin", plugin)];
-        // There from the start, so that the first panic is a difference.
-        let _ = metrics.counter("clawhost_panics_total", &labels[1..]);
         MethodMetrics {
-            calls: Striped::default(),
-            microseconds: Striped::default(),
             queued: metrics.counter("clawhost_call_queue_microseconds_total", &labels),
             errors: metrics.counter("clawhost_call_errors_total", &labels),
-            stalls: metrics.counter("clawhost_worker_stalls_total", &labels),
             shown: [
                 metrics.counter("clawhost_calls_total", &labels),
                 metrics.counter("clawhost_call_microseconds_total", &labels),
             ],
+            ..MethodMetrics::uncalled(metrics, method, plugin)
         }
+    }
+
+    fn beside_calls(metrics: &Metrics, plugin: &str) -> Self {
+        MethodMetrics::uncalled(metrics, "", plugin)
+    }
+
+    /// What is counted of anything that runs; nothing of calls.
+    fn uncalled(metrics: &Metrics, method: &str, plugin: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let stalls = metrics.counter("clawhost_worker_stalls_total", &[("method", method), ("plugin", plugin)]);
+        MethodMetrics {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            calls: Striped::default(),
+            microseconds: Striped::default(),
+            queued: Counter::noop(),
+            errors: Counter::noop(),
+            stalls: [stalls, metrics.limit("worker_stall_ms")],
+            panics: AtomicU64::new(0),
+            shown: [Counter::noop(), Counter::noop()],
+        }
+    }
+
+    /// Counts something that keeps a thread, or has kept one, for too long.
+    pub fn stalled(&self) {
+        self.stalls.iter().for_each(|counter| counter.increment(1));
+    }
+
+    /// Counts a panic.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Panics so far.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Brings what is shown up to date with what was counted.

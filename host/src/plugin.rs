@@ -11,6 +11,7 @@ use plugin_api::hosting::{CallRequest, HttpRequest, Instance};
 use tokio::sync::{oneshot, watch};
 
 use crate::authority::Authority;
+use crate::handover::{Beside, Kind, Visit};
 use crate::host_side::HostSide;
 use crate::place::Place;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -98,6 +99,8 @@ pub struct RunningPlugin {
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
     recent_panics: Mutex<VecDeque<Instant>>,
+    /// What counts what it does beside its calls.
+    beside: OnceLock<Beside>,
     /// Exchanges that it has heard of, and has not heard the end of.
     exchanges: watch::Sender<HashSet<u64>>,
     freeing: Freeing,
@@ -138,10 +141,26 @@ impl RunningPlugin {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             recent_panics: Mutex::default(),
+            beside: OnceLock::new(),
             exchanges: watch::Sender::default(),
             freeing,
             instance: OnceLock::new(),
         }
+    }
+
+    /// Says what counts what it does beside its calls, before it does anything.
+    pub fn count_beside(&self, beside: Beside) {
+        // It is said once, where plugins are made.
+        let _ = self.beside.set(beside);
+    }
+
+    /// Runs code of it on this thread, beside its calls, where the watchdog sees it.
+    pub fn visit(&self, kind: Kind, body: impl FnOnce()) {
+        let Some(Beside { counts, patience }) = self.beside.get() else { return body() };
+        let (has_own_thread, plugin, patience) = (self.place.is_pool(), &*self.id, *patience);
+        let may_block = kind == Kind::Blocking || self.manifest.blocking;
+        let visit = Visit { kind, counts, method: None, plugin, has_own_thread, may_block, patience };
+        visit.run(Instant::now(), body);
     }
 
     /// Gives it its instance, and the instance's view of the host.
@@ -177,14 +196,16 @@ impl RunningPlugin {
             self.exchanges.send_modify(|open| {
                 open.insert(request.exchange);
             });
-            instance.http_request(request);
+            self.visit(Kind::Http, || {
+                instance.http_request(request);
+            });
         }
     }
 
     /// `[worker]` Says what happens to an exchange.
     pub fn http_event(&self, exchange: u64, kind: i32, content: &[u8]) {
         if let Some(instance) = self.instance().filter(|_| !self.is_ending()) {
-            instance.http_event(exchange, kind, content);
+            self.visit(Kind::Http, || instance.http_event(exchange, kind, content));
         }
         if kind == GWP_HTTP_CLOSED {
             self.exchanges.send_modify(|open| {
@@ -202,7 +223,7 @@ impl RunningPlugin {
             }
         };
         // Not behind the calls: one of them may be waiting for just this.
-        if aside || self.place.is_pool() { self.place.run_aside(tell) } else { tell() }
+        if aside || self.place.is_pool() { self.place.run_aside(tell) } else { self.visit(Kind::Cancel, tell) }
     }
 
     /// `[control]` Lets it end its own work, once, for at most `patience`. False if it did not say done in time.

@@ -10,6 +10,7 @@ use crate::authority::Authority;
 use crate::calls::Traceparent;
 use crate::dispatch;
 use crate::gateway::Gateway;
+use crate::holdings::Held;
 use crate::host_side::lock;
 use crate::mailbox::{Ear, Mailbox, Room};
 use crate::plugin::RunningPlugin;
@@ -25,7 +26,6 @@ pub struct Invoked {
 }
 
 /// A caller's authority that a plugin keeps.
-#[derive(Clone)]
 pub struct Retained {
     /// The number of the instance.
     pub plugin: u64,
@@ -37,6 +37,8 @@ pub struct Retained {
     pub depth: usize,
     /// The trace of that.
     pub traceparent: Option<Traceparent>,
+    /// Counts it.
+    pub held: Held,
 }
 
 /// What an invocation stands on.

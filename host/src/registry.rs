@@ -453,3 +453,62 @@ fn event_row(entry: &EventEntry) -> RegistryEntry {
         spec: serde_json::to_value(&entry.spec).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::{NoParams, schema_of};
+    use schemas::frame::Request;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A method with these parameters, which nobody has called yet.
+    fn method(params: Value) -> MethodEntry {
+        let service = HostService::all().next().expect("the host has some");
+        let spec = MethodSpec { params: params.into(), ..service.spec() };
+        let access = Access::new(spec.role, &spec.scopes).expect("a few scopes");
+        let metrics = Metrics::new().of_method(&spec.name, "host");
+        MethodEntry { spec, handler: Handler::Host(service), access, metrics, params: OnceLock::new() }
+    }
+
+    /// Whether the validator that finds the words was made.
+    fn has_words(method: &MethodEntry) -> bool {
+        matches!(method.params.get(), Some(ParamsCheck::Schema { whole, .. }) if whole.get().is_some())
+    }
+
+    #[test]
+    fn empty_parameters_that_are_known_to_be_valid_are_looked_at_by_nobody() {
+        let demands = json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] });
+        let shape = Shape::of(&demands).expect("it has a shape");
+        assert!(!shape.admits("{}"));
+        // Whoever asks the shape is refused, and so is whoever asks for words: there are none.
+        let rigged = |empty_is_valid| {
+            let (method, whole) = (method(demands.clone()), OnceLock::from(None));
+            let check = ParamsCheck::Schema { shape: Some(shape.clone()), whole, empty_is_valid };
+            assert!(method.params.set(check).is_ok(), "nobody has called it");
+            method
+        };
+        let known = rigged(true);
+        assert_eq!(known.params_fault("{}"), None);
+        assert_eq!(known.params_fault("{ }").as_deref(), Some(CANNOT_CHECK), "any other text is looked at");
+        assert_eq!(rigged(false).params_fault("{}").as_deref(), Some(CANNOT_CHECK));
+        // That is what a request without parameters has.
+        let request = Request::parse(r#"{"type":"req","id":"1","method":"health"}"#).expect("a request");
+        assert_eq!(request.params_text(), "{}");
+    }
+
+    #[test]
+    fn words_are_looked_for_when_there_is_something_wrong_and_not_before() {
+        let none = schema_of::<NoParams>();
+        let some = json!({ "type": "object", "properties": { "a": { "type": "string" } } });
+        for (schema, valid, wrong) in [(none, "{}", r#"{"a":1}"#), (some, r#"{"a":"b"}"#, r#"{"a":1}"#)] {
+            let method = method(schema);
+            assert!(method.params.get().is_none(), "a schema is read when it is first needed");
+            for _ in 0..2 {
+                assert_eq!(method.params_fault(valid), None);
+            }
+            assert!(!has_words(&method), "{valid} took the whole of JSON Schema");
+            assert!(method.params_fault(wrong).is_some() && has_words(&method), "{wrong}");
+        }
+    }
+}

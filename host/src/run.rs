@@ -125,6 +125,10 @@ fn serve_logged(
         // SIGHUP would end the process; from here on it is a wish to read the configuration again.
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
+        // A file that may not grow any more is an error of whoever writes into it, as a full disk is. As long as nobody hears
+        // its signal it ends the process; once somebody has, the runtime hears it for good.
+        let _heard = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
+            .map_err(|error| StartError::Failed(format!("cannot wait for signals: {error}")))?;
         let overrides = args.overrides();
         let reread: Reread = Box::new(move || Config::load(overrides.clone(), |name| std::env::var(name).ok()));
         let mut running = boot::start(config, state, expected_plugins, log_file, Some(reread)).await?;

@@ -343,13 +343,75 @@ mod tests {
     /// A masked text frame of two bytes.
     const FRAME: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
 
+    /// A socket over this stream, which held something back to be written first.
+    fn over<S: Stream>(stream: S, held: &[u8]) -> Socket<S> {
+        let limits = OutboxLimits { buffered: 1 << 20, buffered_hard: 1 << 20, buffered_total: 1 << 20 };
+        let outbox = Arc::new(Outbox::new(Arc::new(Shared::new(limits, &Metrics::new()))));
+        Socket::new(stream, (Vec::new(), held.to_vec()), outbox, 1 << 16, (Counter::noop(), Counter::noop()))
+    }
+
     async fn connected() -> (Socket<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (server, _) = listener.accept().await.expect("it came");
-        let limits = OutboxLimits { buffered: 1 << 20, buffered_hard: 1 << 20, buffered_total: 1 << 20 };
-        let outbox = Arc::new(Outbox::new(Arc::new(Shared::new(limits, &Metrics::new()))));
-        (Socket::new(server, Default::default(), outbox, 1 << 16, (Counter::noop(), Counter::noop())), client)
+        (over(server, b""), client)
+    }
+
+    /// Takes whatever it is given, and keeps what came in which write.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncRead for Writes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Writes {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Stream for Writes {
+        fn unread(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn all_that_is_queued_leaves_in_one_write() {
+        const QUEUED: usize = 64;
+        let answer = b"{\"type\":\"res\"}";
+        let mut context = Context::from_waker(Waker::noop());
+        let mut socket = over(Writes::default(), b"granted");
+        for batch in 1..=3 {
+            for _ in 0..QUEUED {
+                socket.outbox.response(|out| out.extend_from_slice(answer)).expect("room");
+            }
+            if batch == 2 {
+                // A pong goes along.
+                socket.frames.get_mut().write_all(&[0x8a, 0]).expect("room");
+            }
+            assert!(matches!(socket.poll_write(&mut context), Poll::Ready(Ok(()))));
+            // Nothing more is queued, so nothing more is written.
+            assert!(matches!(socket.poll_write(&mut context), Poll::Ready(Ok(()))));
+            let writes = &socket.frames.get_ref().stream.0;
+            assert_eq!(writes.len(), batch, "a write for each batch");
+            let before = [0, 7, 2, 0][batch];
+            assert_eq!(writes[batch - 1].len(), before + QUEUED * (2 + answer.len()), "and all of it in that one");
+        }
+        let writes = &socket.frames.get_ref().stream.0;
+        assert!(writes[0].starts_with(b"granted") && writes[1].starts_with(&[0x8a, 0]));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! The `tick` event, the only sign of life that clients accept, the ping, by which the gateway finds clients that are gone
-//! without a word, and the watchdog over calls. They have a thread of their own, so no plugin that blocks a worker can
+//! without a word, and the watchdog over plugins. They have a thread of their own, so no plugin that blocks a worker can
 //! delay them.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

@@ -131,7 +131,7 @@ impl Host {
     pub fn blocking<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
         let slot: Arc<Slot<T>> = Arc::default();
         let out = OnDrop(slot.clone());
-        let Some(working) = self.instance.spawned.work() else { return Blocking(slot) };
+        let Some(working) = self.instance.spawned.work() else { return Blocking { slot, none: HostError::Gone } };
         let started = self.raw.blocking(move || {
             // Declared first, so dropped last: the end of the instance waits until the closure is gone too.
             let _working = working;
@@ -139,10 +139,8 @@ impl Host {
             let value = job();
             out.0.fill(Some(value));
         });
-        if started.is_err() {
-            slot.fill(None);
-        }
-        Blocking(slot)
+        // Where the host did not take it, the slot was filled with nothing.
+        Blocking { slot, none: started.err().map_or(HostError::Gone, HostError::from_code) }
     }
 
     /// Writes to the host's log: 1 error … 5 trace.
@@ -181,7 +179,7 @@ pub enum HostError {
     Unsupported,
     /// The call, connection or instance is no more.
     Gone,
-    /// Too much at once.
+    /// Too much at once: the host keeps so much for one plugin.
     Busy,
     /// Not granted.
     Denied,
@@ -384,14 +382,19 @@ impl<T> Drop for OnDrop<T> {
     }
 }
 
-/// The outcome of [`Host::blocking`]; `Err` when the closure panicked or the host took no more work.
-pub struct Blocking<T>(Arc<Slot<T>>);
+/// The outcome of [`Host::blocking`]; `Err` when the closure panicked or the host took no more work, [`HostError::Busy`] when
+/// as much of this plugin's waits as may.
+pub struct Blocking<T> {
+    slot: Arc<Slot<T>>,
+    /// Why there may be no value.
+    none: HostError,
+}
 
 impl<T> Future for Blocking<T> {
     type Output = Result<T, HostError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(context).map(|value| value.ok_or(HostError::Gone))
+        self.slot.poll(context).map(|value| value.ok_or(self.none))
     }
 }
 

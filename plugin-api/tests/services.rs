@@ -31,6 +31,7 @@ static METHODS: LazyLock<Methods<Tenant>> = LazyLock::new(|| {
         .add(Method::operator("ask.twice", &[]), Tenant::ask_twice)
         .add(Method::operator("everything", &[]), Tenant::everything)
         .add(Method::operator("nap", &[]), Tenant::nap)
+        .add(Method::operator("blink", &[]), Tenant::blink)
         .add(Method::operator("folder", &[]), Tenant::folder)
 });
 
@@ -144,6 +145,11 @@ impl Tenant {
 
     async fn nap(self: Arc<Self>, _: Call, _: NoParams) -> Answer<()> {
         self.host.sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    async fn blink(self: Arc<Self>, _: Call, _: NoParams) -> Answer<()> {
+        self.host.sleep(Duration::from_millis(1)).await;
         Ok(())
     }
 
@@ -291,12 +297,35 @@ fn a_busy_host_costs_an_answer_and_no_more() {
         assert_ne!(answers["invoke"], "done");
         extensions.iter().for_each(|name| plugin.serve_again(name));
     }
-    let nap = plugin.begin("nap", json!({}));
+    plugin.refuse(extension::EXEC, GWP_BUSY);
+    assert_eq!(plugin.call("compute", json!({})).error().code, "UNAVAILABLE");
+    assert_eq!(plugin.logs().pop().unwrap().message, "the host is busy");
+    plugin.serve_again(extension::EXEC);
+    assert_eq!(plugin.call("compute", json!({})).payload(), true);
+}
+
+#[test]
+fn whoever_waits_is_not_forgotten_by_a_busy_host() {
+    let plugin = Harness::new::<Tenant>().start();
+    let naps: Vec<_> = (0..10).map(|_| plugin.begin("nap", json!({}))).collect();
     plugin.settle();
     plugin.refuse(extension::EXEC, GWP_BUSY);
+    // Their timers are due, and no wake is taken; nor is the timer of one that comes now.
+    plugin.advance(Duration::from_secs(1));
+    naps.into_iter().for_each(|nap| assert_eq!(nap.wait().payload(), Value::Null));
+    assert_eq!(plugin.call("blink", json!({})).payload(), Value::Null);
+    plugin.serve_again(extension::EXEC);
+    assert_eq!(plugin.call("compute", json!({})).payload(), true);
+}
+
+#[test]
+fn what_waits_is_dropped_when_the_host_is_no_more() {
+    let plugin = Harness::new::<Tenant>().start();
+    let nap = plugin.begin("nap", json!({}));
+    plugin.settle();
+    plugin.refuse(extension::EXEC, GWP_GONE);
     plugin.advance(Duration::from_secs(1));
     assert_eq!(nap.wait().error().details.unwrap()["code"], "METHOD_STOPPED");
-    assert_eq!(plugin.call("compute", json!({})).error().code, "UNAVAILABLE");
     plugin.serve_again(extension::EXEC);
     assert_eq!(plugin.call("compute", json!({})).payload(), true);
 }

@@ -5265,9 +5265,10 @@ data class NodeInvokeResultParams (
     val nodeId: String,
 
     /**
-     * Whether the command succeeded.
+     * Whether the command succeeded: true or false. What is neither is refused, and ends the
+     * question all the same.
      */
-    val ok: Boolean,
+    val ok: Boolean? = null,
 
     /**
      * What came of it.
@@ -7916,7 +7917,7 @@ data class LimitCount (
 @Serializable
 data class MethodCount (
     /**
-     * Calls that were begun.
+     * Calls that were asked for.
      */
     val calls: Long,
 

@@ -3952,8 +3952,9 @@ struct GatewayNodeInvokeResultParams: Codable {
     let id: String
     /// The node.
     let nodeId: String
-    /// Whether the command succeeded.
-    let ok: Bool
+    /// Whether the command succeeded: true or false. What is neither is refused, and ends the
+    /// question all the same.
+    let ok: Bool?
     /// What came of it.
     let payload: JSONAny?
     /// The same as JSON text. What is not text counts as `payload`, unless that is there.
@@ -5997,7 +5998,7 @@ struct GatewayLimitCount: Codable {
 /// What was counted of a method.
 // MARK: - GatewayMethodCount
 struct GatewayMethodCount: Codable {
-    /// Calls that were begun.
+    /// Calls that were asked for.
     let calls: Int
     /// Calls that were answered with an error.
     let errors: Int

@@ -4353,9 +4353,10 @@ export interface NodeInvokeResultParams {
      */
     nodeId: string;
     /**
-     * Whether the command succeeded.
+     * Whether the command succeeded: true or false. What is neither is refused, and ends the
+     * question all the same.
      */
-    ok: boolean;
+    ok?: boolean;
     /**
      * What came of it.
      */
@@ -6556,7 +6557,7 @@ export interface LimitCount {
  */
 export interface MethodCount {
     /**
-     * Calls that were begun.
+     * Calls that were asked for.
      */
     calls: number;
     /**

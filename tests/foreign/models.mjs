@@ -174,7 +174,9 @@ function plainness({ description: _, type, properties = {}, additionalProperties
  */
 function tidy(schema, name) {
   if (!isObject(schema)) return schema;
-  const { title: _, default: __, format: ___, minItems: ____, ...kept } = schema;
+  const { title: _, default: __, format: ___, minItems: ____, examples = [], ...kept } = schema;
+  // What a method looks at by itself, its schema takes as it comes; the examples say what it should be.
+  if (examples.length > 0 && examples.every((example) => typeof example === "boolean")) kept.type = "boolean";
   const below = (value, key) => {
     if (key === "properties") return mapped(value, (part, field) => tidy(part, name + pascal(field)));
     if (["anyOf", "oneOf", "allOf"].includes(key)) {

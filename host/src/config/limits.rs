@@ -76,8 +76,19 @@ limits! {
     plugin_backlog_events: usize = 16_384, 1..=1_000_000;
     /// The same in bytes.
     plugin_backlog_bytes: usize = 16 * MIB, KIB..=4096 * MIB;
+    /// Timers of one plugin that wait for their time.
+    max_plugin_timers: usize = 65_536, 1..=10_000_000;
+    /// Jobs of one plugin that wait for a thread, and writes to its state that it has heard no outcome of; as many more of the
+    /// jobs that may block.
+    max_plugin_jobs: usize = 65_536, 1..=10_000_000;
+    /// Calls that one plugin makes at once, of other plugins and of the gateway.
+    max_plugin_invokes: usize = 32_768, 1..=1_000_000;
+    /// Subscriptions of one plugin to events.
+    max_plugin_subscriptions: usize = 1_024, 1..=1_000_000;
     /// Callers' rights that plugins keep beyond the calls, all together.
     max_principals: usize = 65_536, 1..=10_000_000;
+    /// Of these, those of one plugin.
+    max_plugin_principals: usize = 16_384, 1..=10_000_000;
     /// Largest part of the snapshot in hello-ok that a plugin may publish, in bytes.
     max_snapshot_bytes: usize = MIB, KIB..=64 * MIB;
     /// Refused calls, and calls with wrong parameters, that drain away within refused_window_ms. A connection with half as
@@ -127,7 +138,7 @@ limits! {
     close_grace_ms: u64 = 1_000, 0..=60_000;
     /// Time that one who fell behind has to take what is queued for it, and its close.
     slow_close_ms: u64 = 15_000, 0..=600_000;
-    /// Time without progress after which the log names the method that blocks a worker.
+    /// Time after which the log names what of a plugin keeps a worker, or a thread of its own.
     worker_stall_ms: u64 = 100, 10..=60_000;
     /// How deep calls between plugins may nest.
     invoke_depth: usize = DEEPEST_INVOKE, 1..=DEEPEST_INVOKE;

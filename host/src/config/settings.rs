@@ -258,6 +258,13 @@ impl Assembly<'_> {
 
     fn bind(&mut self) -> Bind {
         let text = self.values.text("gateway.bind").unwrap_or_default();
+        // What stands above the file in rank displaces both.
+        let is_files = matches!(self.values.origin("gateway.bind"), Some(Origin::File { .. }) | None);
+        if is_files && text.trim() != "custom" && self.values.text("gateway.custom_bind").is_some() {
+            let wrong =
+                format!("bind = \"custom\" is needed as well, or no custom_bind; with bind = {text:?} it does nothing");
+            self.complain("gateway.custom_bind", &wrong);
+        }
         match text.trim() {
             "loopback" => Bind::Loopback,
             "lan" => Bind::Lan,

@@ -114,6 +114,22 @@ fn paths_of_the_file_are_seen_from_its_folder() {
 }
 
 #[test]
+fn an_address_that_nobody_listens_on_is_refused_unless_a_flag_says_so() {
+    let custom = "[gateway]\ncustom_bind = \"127.0.0.2\"\n";
+    let needed = "config.toml:2: [gateway] custom_bind = \"127.0.0.2\": bind = \"custom\" is needed as well";
+    assert!(refused(custom).starts_with(needed), "{}", refused(custom));
+    let contrary = refused(&format!("{custom}bind = \"lan\"\n"));
+    assert!(contrary.starts_with(needed) && contrary.contains("with bind = \"lan\" it does nothing"), "{contrary}");
+
+    let both = format!("{custom}bind = \"custom\"\n");
+    let address = Bind::Address("127.0.0.2".parse().unwrap());
+    assert_eq!(load(&both, Overrides::default(), &[]).unwrap().gateway.bind, address);
+    let typed = Overrides { bind: Some("auto".to_string()), ..Overrides::default() };
+    assert_eq!(load(&both, typed, &[]).unwrap().gateway.bind, Bind::Auto);
+    assert_eq!(load(custom, Overrides::default(), &[("CLAWHOST_BIND", "custom")]).unwrap().gateway.bind, address);
+}
+
+#[test]
 fn the_mode_follows_from_the_secrets_unless_it_is_said() {
     let mode = |text: &str| load(text, Overrides::default(), &[]).unwrap().gateway.auth.mode;
     assert_eq!(mode(""), AuthMode::Token);

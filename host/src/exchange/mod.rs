@@ -5,6 +5,7 @@
 //! Bytes to the peer wait in a queue whose room is `max_http_buffered_bytes`; a plugin that writes more is told to wait.
 //! Of a body the plugin gets as many bytes as it asked for, and no more; messages come whole, while any of them are left.
 
+mod arriving;
 mod body;
 mod head;
 mod routes;
@@ -24,6 +25,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use arriving::{Arriving, Rest};
 pub use body::Body;
 pub use routes::{Route, Routes};
 

@@ -5,26 +5,26 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::upgrade::OnUpgrade;
+use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
 use plugin_api::abi::*;
 use plugin_api::http::{Admission, Head};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::arriving::{Arriving, Came};
 use super::websocket;
 use super::{Body, Exchange, Route, State, Terms, Why};
 use crate::authority::Authority;
 use crate::capabilities::{self, Bearer};
 use crate::doorkeeper::Pending;
 use crate::gateway::Gateway;
-use crate::http::asks_for_websocket;
+use crate::http::{text, wrong_verb};
 use crate::locality::Peer;
 use crate::mailbox::{Asked, Ear, REQUEST};
 use crate::own_ports::{self, OwnPort};
+use crate::tls::Transport;
+use crate::upgrade;
 
 /// The path at which the gateway shows what it counts.
 pub const METRICS: &str = "/metrics";
@@ -41,19 +41,17 @@ pub struct Claimed {
     secret: Option<String>,
 }
 
-/// Why a request goes no further: status, what is said, and a verb list for 405.
+/// Why a request goes no further.
 pub struct Turned {
     /// The status.
     pub status: StatusCode,
     /// What is said.
     pub text: &'static str,
-    /// Verbs that would do.
-    pub allow: Option<String>,
 }
 
 impl Turned {
     fn new(status: StatusCode, text: &'static str) -> Self {
-        Turned { status, text, allow: None }
+        Turned { status, text }
     }
 }
 
@@ -70,7 +68,7 @@ pub enum Admitted {
 /// Whether a plugin serves this path here, on its own port or on the gateway's; an error for paths that nobody should send.
 pub fn claim(
     gateway: &Gateway,
-    request: &Request<Incoming>,
+    request: &Request<Arriving>,
     here: Option<&OwnPort>,
 ) -> Result<Option<Claimed>, Turned> {
     let registry = gateway.registry.load();
@@ -128,9 +126,14 @@ impl Claimed {
         self.route.failures.increment(1);
     }
 
-    /// Whether it takes upgrades.
-    pub fn takes_upgrades(&self) -> bool {
+    /// Whether upgrades to this path are the plugin's affair, also if it takes none.
+    pub fn has_upgrades(&self) -> bool {
         self.route.spec.upgrade || self.secret.is_some()
+    }
+
+    /// Whether a request with these headers asks the plugin for a WebSocket.
+    pub fn is_asked_to_upgrade(&self, headers: &HeaderMap) -> bool {
+        self.route.spec.upgrade && upgrade::is_asked_for(headers)
     }
 
     /// Checks verb, and who comes. `shows_secret` tells whether the peer shows the gateway's secret; it is asked only where
@@ -143,11 +146,7 @@ impl Claimed {
     ) -> Result<Admitted, Box<Response<Body>>> {
         let spec = &self.route.spec;
         if !self.route.takes(verb) {
-            let allow = Some(spec.verbs.join(", "));
-            return Err(Box::new(answer(Turned {
-                allow,
-                ..Turned::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-            })));
+            return Err(Box::new(wrong_verb(&spec.verbs.join(", "))));
         }
         if let Some(secret) = &self.secret {
             let bearer = gateway.capabilities.bearer(secret, schemas::now_ms());
@@ -163,17 +162,19 @@ impl Claimed {
         }
     }
 
-    /// Hands the request to the plugin, and waits for its answer.
+    /// Hands the request to the plugin, and waits for its answer. `granting` is what grants the upgrade that it asks for, if it
+    /// does.
     pub async fn serve(
         self,
         gateway: &Arc<Gateway>,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: &Peer,
         admitted: Admitted,
+        granting: Option<Response<Body>>,
         place: Pending,
     ) -> Served {
         let failures = self.route.failures.clone();
-        let served = self.answered(gateway, request, peer, admitted, place).await;
+        let served = self.answered(gateway, request, peer, admitted, granting, place).await;
         if let Served::Answer(answer) | Served::Stream(_, answer) = &served
             && answer.status().is_server_error()
         {
@@ -185,30 +186,30 @@ impl Claimed {
     async fn answered(
         self,
         gateway: &Arc<Gateway>,
-        mut request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: &Peer,
         admitted: Admitted,
+        granting: Option<Response<Body>>,
         place: Pending,
     ) -> Served {
-        let spec = &self.route.spec;
-        let upgrade = (spec.upgrade && asks_for_websocket(request.headers())).then(|| hyper::upgrade::on(&mut request));
+        let (spec, upgrade) = (&self.route.spec, granting.is_some());
         let max_body = spec.max_body.min(gateway.limits().max_http_body_bytes as u64);
         let (parts, body) = request.into_parts();
-        let length = body.size_hint().exact();
-        if upgrade.is_none() && length.is_some_and(|length| length > max_body) {
+        let length = body.length();
+        if !upgrade && length.is_some_and(|length| length > max_body) {
             gateway.metrics.limit_hit("max_http_body_bytes");
             return Served::Answer(answer(Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "payload too large")));
         }
-        let has_body = upgrade.is_none() && !body.is_end_stream();
+        let has_body = !upgrade && !body.is_over();
         let authority = match &admitted {
             Admitted::Bearer(bearer) => Some(bearer.authority.clone()),
             Admitted::Unasked | Admitted::Gateway => None,
         };
-        let asked = self.asked(gateway, &parts, peer, admitted, upgrade.is_some(), has_body.then_some(length));
+        let asked = self.asked(gateway, &parts, peer, admitted, upgrade, has_body.then_some(length));
         let terms = Terms {
             buffered: gateway.limits().max_http_buffered_bytes,
             largest: gateway.limits().max_outbound_bytes,
-            upgrade: upgrade.is_some(),
+            upgrade,
             bodiless: parts.method == Method::HEAD,
         };
         let Some(exchange) = open(gateway, &self.route, asked, (terms, authority), place) else {
@@ -235,7 +236,7 @@ impl Claimed {
             return Served::Answer(answer(Turned::new(refused.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), "")));
         };
         waiting.over();
-        if let Some(upgrade) = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        if let Some(mut granting) = granting.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
             let limits = gateway.limits();
             let terms = websocket::Terms {
                 max_message: max_body as usize,
@@ -244,7 +245,9 @@ impl Claimed {
                 ping: Duration::from_millis(limits.tick_interval_ms),
                 grace: Duration::from_millis(limits.close_grace_ms),
             };
-            return Served::Upgrade(Box::new(Accepted { exchange, upgrade, headers, terms }));
+            let own = std::mem::replace(granting.headers_mut(), headers);
+            granting.headers_mut().extend(own);
+            return Served::Upgrade(Box::new(Accepted { exchange, terms }), granting);
         }
         let promised = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut response = Response::new(Body::streamed(exchange.clone(), promised));
@@ -313,26 +316,20 @@ pub enum Served {
     Answer(Response<Body>),
     /// With the plugin's answer.
     Stream(Arc<Exchange>, Response<Body>),
-    /// As a WebSocket.
-    Upgrade(Box<Accepted>),
+    /// As a WebSocket, with the answer that grants it.
+    Upgrade(Box<Accepted>, Response<Body>),
 }
 
 /// An upgrade that a plugin has taken.
 pub struct Accepted {
     exchange: Arc<Exchange>,
-    upgrade: OnUpgrade,
-    /// Headers of the plugin's, for the answer that grants it.
-    pub headers: HeaderMap,
     terms: websocket::Terms,
 }
 
 impl Accepted {
-    /// Runs the socket to its end.
-    pub async fn run(self) {
-        match crate::http::socket_of(self.upgrade).await {
-            Some((stream, read_ahead, _)) => websocket::run(self.exchange, stream, read_ahead, self.terms).await,
-            None => self.exchange.close(Why::Peer),
-        }
+    /// Runs the socket to its end. `read_ahead` was read of it beyond the upgrade.
+    pub async fn run(self, stream: Transport, read_ahead: Vec<u8>) {
+        websocket::run(self.exchange, stream, read_ahead, self.terms).await;
     }
 
     /// It came to nothing.
@@ -393,17 +390,14 @@ fn open(
     Some(exchange)
 }
 
-/// What comes of a body: a part, a fault, or its end.
-type Came = Option<Result<Bytes, hyper::Error>>;
-
 /// Hands over the body as the plugin asks for it.
-async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall: Duration) {
+async fn pump(exchange: Arc<Exchange>, mut body: Arriving, max_body: u64, stall: Duration) {
     let mut came = 0;
     let mut ahead = None;
     while exchange.wanted().await {
         let next = match ahead.take() {
             Some(next) => next,
-            None => match timeout(stall, next_of(&mut body)).await {
+            None => match timeout(stall, body.more()).await {
                 Ok(next) => next,
                 Err(_) => return refuse(&exchange, "http_stall_ms", StatusCode::REQUEST_TIMEOUT),
             },
@@ -425,20 +419,6 @@ async fn pump(exchange: Arc<Exchange>, mut body: Incoming, max_body: u64, stall:
     }
 }
 
-/// The next bytes of a body.
-async fn next_of(body: &mut Incoming) -> Came {
-    loop {
-        match body.frame().await? {
-            // What follows the body is told to nobody.
-            Ok(frame) => match frame.into_data() {
-                Ok(data) => return Some(Ok(data)),
-                Err(_) => continue,
-            },
-            Err(error) => return Some(Err(error)),
-        }
-    }
-}
-
 /// Hands over no more at once than the plugin lets come.
 async fn hand_in_parts(exchange: &Exchange, mut data: Bytes) {
     while !data.is_empty() && exchange.wanted().await {
@@ -449,12 +429,12 @@ async fn hand_in_parts(exchange: &Exchange, mut data: Bytes) {
 
 /// What comes while the plugin lets nothing come: it hears of the end without having asked for more, and of anything else
 /// later. `None` if it asks before something comes.
-async fn look_ahead(exchange: &Exchange, body: &mut Incoming) -> Option<Came> {
+async fn look_ahead(exchange: &Exchange, body: &mut Arriving) -> Option<Came> {
     if exchange.may_come() {
         return None;
     }
     tokio::select! {
-        next = next_of(body) => Some(next),
+        next = body.more() => Some(next),
         _ = exchange.wanted() => None,
     }
 }
@@ -478,13 +458,9 @@ pub fn scheme(gateway: &Gateway, peer: &Peer) -> &'static str {
 
 /// An answer of the host's own.
 pub fn answer(turned: Turned) -> Response<Body> {
-    let text = match turned.text {
+    let said = match turned.text {
         "" => turned.status.canonical_reason().unwrap_or_default(),
-        text => text,
+        said => said,
     };
-    let mut response = crate::http::text(turned.status, text);
-    if let Some(allow) = turned.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
+    text(turned.status, said)
 }

@@ -44,14 +44,14 @@ macro_rules! described {
 
 /// All of them.
 pub const DESCRIBED: &[Described] = described! {
-    Counter "clawhost_calls_total" "Calls that were begun.";
+    Counter "clawhost_calls_total" "Calls that were asked for, also those that were refused.";
     Counter "clawhost_call_errors_total" "Calls that were answered with an error.";
     Counter "clawhost_call_microseconds_total" "Time from the begin of calls to their last answer, added up.";
-    Counter "clawhost_call_queue_microseconds_total" "Time that calls waited for a thread of their plugin, added up; only loaded plugins have threads of their own.";
+    Counter "clawhost_call_queue_microseconds_total" "Time that calls waited for a thread of their plugin, added up; only plugins with threads of their own let them wait.";
     Gauge "clawhost_calls_in_flight" "Calls that are running.";
     Gauge "clawhost_plugin_calls_in_flight" "Of these, the calls that a plugin is answering.";
-    Counter "clawhost_worker_stalls_total" "Calls that kept a worker for longer than worker_stall_ms.";
-    Counter "clawhost_panics_total" "Calls that panicked.";
+    Counter "clawhost_worker_stalls_total" "Times that code of a plugin kept a worker, or a thread of its own, for longer than worker_stall_ms; method is empty beside calls.";
+    Counter "clawhost_panics_total" "Times that code of a plugin panicked; method is empty beside calls.";
     Gauge "clawhost_plugin_state" "1 for the state that a plugin is in: running, disabled or failed.";
     Counter "clawhost_plugin_changes_total" "Times that a plugin was made anew, enabled, disabled or taken away while the gateway ran; outcome is done or failed.";
     Counter "clawhost_library_reloads_total" "Libraries that reloads have mapped. Code once loaded stays in memory, up to max_reloads.";
@@ -126,6 +126,11 @@ pub const LIMITS: &[&str] = &[
     "max_pending_handshakes",
     "max_pending_handshakes_per_ip",
     "max_plugin_in_flight",
+    "max_plugin_invokes",
+    "max_plugin_jobs",
+    "max_plugin_principals",
+    "max_plugin_subscriptions",
+    "max_plugin_timers",
     "max_preauth_bytes",
     "max_principals",
     "max_refused_calls",

@@ -35,6 +35,10 @@ pub fn render(gateway: &Gateway) -> String {
 }
 
 fn plugins(gateway: &Gateway, page: &mut Page) {
+    // There from the start, so that the first one is a difference.
+    gateway.metrics.panics(|plugin, method, panics| {
+        page.one("clawhost_panics_total", &[("method", method), ("plugin", plugin)], panics as f64);
+    });
     let registry = gateway.registry.load();
     for plugin in registry.plugins() {
         let state = if plugin.has_failed() { "failed" } else { "running" };

@@ -14,7 +14,7 @@ use plugin_api::catalogue::{ConfigChanged, PluginReloaded, PluginState, Registry
 use tokio::sync::Mutex;
 
 use super::loaded::{self, Libraries};
-use super::{Linked, build_registry, create_linked, end, failed, start_one};
+use super::{Linked, build_registry, create_linked, end, patterns, start_one, state_of};
 use crate::audit;
 use crate::config::{Config, ConfigError, PluginSettings};
 use crate::events;
@@ -115,6 +115,7 @@ pub async fn bring_up(gateway: &Arc<Gateway>) -> Result<(), String> {
     let sums = set.libraries.iter().map(|(id, library)| (id.to_string(), HashSet::from([library.sha256.clone()])));
     book.mapped = sums.collect();
     book.libraries = set.libraries;
+    patterns::report(None, &config, &gateway.registry.load());
     // Before plugins look at how all of them are doing.
     gateway.own_ports.open(gateway);
     drop(events::notify(gateway, "host.registry.changed", &RegistryChanged { generation: 1, plugins: Vec::new() }));
@@ -313,6 +314,7 @@ async fn change(
         }
     }
     gateway.live.store(config.clone());
+    patterns::report(Some((&*before, &*table)), config, &gateway.registry.load());
     // A plugin that goes on as it was is no news.
     if !Arc::ptr_eq(&table, &gateway.registry.load_full()) {
         tell(gateway, book, ids.to_vec());
@@ -584,15 +586,6 @@ fn plain_state(gateway: &Gateway, book: &Book, id: &str) -> PluginState {
         (None, Some(linked)) => described(&linked.manifest, Origin::Linked),
         (None, None) => described(&plugin_api::Manifest::new(id, ""), Origin::Loaded),
     }
-}
-
-/// How a plugin is doing.
-fn state_of(gateway: &Gateway, id: &str) -> PluginState {
-    gateway
-        .registry
-        .load()
-        .state_of(id)
-        .unwrap_or_else(|| failed(&plugin_api::Manifest::new(id, ""), Origin::Loaded, ""))
 }
 
 fn unchanged(gateway: &Gateway, id: &str, why: String) -> PluginReloaded {

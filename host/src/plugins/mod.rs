@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugin_api::catalogue::PluginState;
 use plugin_api::hosting::{self, Instance};
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use crate::config::{Config, Isolation, Issue, PluginSettings};
 use crate::gateway::Gateway;
+use crate::handover::Beside;
 use crate::host_side::HostSide;
 use crate::loader;
 use crate::place::Place;
@@ -25,6 +27,7 @@ const MAX_BLOCKING_CALLS: u32 = 256;
 pub mod end;
 pub mod live;
 pub mod loaded;
+mod patterns;
 
 use loaded::Libraries;
 
@@ -235,6 +238,8 @@ fn prepare(
     let freeing = gateway.freeing.clone();
     let plugin =
         Arc::new(RunningPlugin::new(manifest.clone(), origin, here, invokes, hears, settings.http_port, freeing));
+    let patience = Duration::from_millis(gateway.limits().worker_stall_ms);
+    plugin.count_beside(Beside { counts: gateway.metrics.of_plugin(id), patience });
     let data_dir = gateway.folders.data(id).map_err(|error| error.to_string())?;
     let setup = json!({ "id": id, "dataDir": data_dir, "config": settings.config }).to_string();
     Ok(Prepared { plugin, setup })
@@ -317,6 +322,12 @@ fn place(config: &Config, settings: &PluginSettings, table: &str) -> String {
         (Some(file), Some(line)) => format!("{}:{line}: [{table}]: ", file.to_string_lossy()),
         _ => String::new(),
     }
+}
+
+/// How a plugin is doing.
+fn state_of(gateway: &Gateway, id: &str) -> PluginState {
+    let known = gateway.registry.load().state_of(id);
+    known.unwrap_or_else(|| failed(&Manifest::new(id, ""), Origin::Loaded, ""))
 }
 
 fn failed(manifest: &Manifest, origin: Origin, why: &str) -> PluginState {

@@ -48,7 +48,7 @@ impl Memory {
     /// A client asks with a key; what it ran ends with `last`, if it is the one that runs it.
     fn ask(&self, key: &str, asker: Asker, last: &dyn Fn(&Run)) {
         match self.keys.begin(METHOD, key, "{}", "somebody", (asker, None), 1) {
-            Decision::Settled => {}
+            Decision::Settled | Decision::Refused => {}
             Decision::Run(run, _) => {
                 block_on(self.keys.persist(&run, 1)).expect("it can be written");
                 if key != KEY {

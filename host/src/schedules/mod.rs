@@ -1,6 +1,7 @@
 //! The parts that many threads touch at once, under thousands of orders of events: at every lock and every atomic of
 //! [`crate::sync`] a scheduler decides who goes on, and whoever waits for what never comes is a deadlock that fails the test.
-//! What is tried is the code that runs in a gateway, and no model of it.
+//! What is tried is the code that runs in a gateway. What stands around it is made up here: who calls, what a plugin answers,
+//! and who swaps tables and ends instances, which is done in the order in which `plugins` does it.
 //!
 //! tokio's channels and notices are taken as they are: a future is polled and woken by the scheduler, and each of their
 //! operations is one step of it. Memory is sequentially consistent here, so weaker orderings are not put to the test.

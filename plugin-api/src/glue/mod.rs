@@ -8,6 +8,7 @@ mod http;
 pub(crate) mod raw;
 #[doc(hidden)]
 pub mod runtime;
+mod spare;
 pub(crate) mod task;
 
 use std::any::TypeId;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::runtime::Inside;
+use super::spare::{Job, Place, Spare};
 use super::task::Working;
 use crate::abi::*;
 
@@ -26,6 +27,7 @@ unsafe impl Sync for RawHost {}
 /// plugin's code runs.
 struct Extensions {
     inside: Option<Inside>,
+    spare: Spare,
     exec: Option<&'static gwp_exec_v1>,
     invoke: Option<&'static gwp_invoke_v1>,
     kv: Option<&'static gwp_kv_v1>,
@@ -51,6 +53,7 @@ impl RawHost {
         let extensions = unsafe {
             Extensions {
                 inside,
+                spare: Spare::default(),
                 exec: find(table, extension::EXEC),
                 invoke: find(table, extension::INVOKE),
                 kv: find(table, extension::KV),
@@ -130,6 +133,12 @@ impl RawHost {
         }
     }
 
+    /// Runs this on a thread of the plugin's own, since the host has no room for it; false if there can be none.
+    pub(super) fn run_spare(self, job: impl FnOnce() + Send + 'static) -> bool {
+        self.extensions.spare.run(Box::new(job))
+    }
+
+    /// A host that has as many timers of this plugin as it keeps costs the plugin a thread, and no timer.
     pub(crate) fn after(self, ms: u64, job: impl FnOnce() + Send + 'static) -> Result<Timer, i32> {
         let exec = self.extensions.exec.ok_or(GWP_UNSUPPORTED)?;
         let job = OwnedJob::new(move || {
@@ -138,11 +147,12 @@ impl RawHost {
         let mut id = 0;
         // SAFETY: the job is handed over and runs once, or is taken back below or by `Timer::cancel`.
         match unsafe { (exec.after)(self.table, ms, OwnedJob::run, job.0, &mut id) } {
-            GWP_OK => Ok(Timer { host: self, id, job: job.0 as usize }),
+            GWP_OK => Ok(Timer { host: self, kept: Kept::ByHost { id, job: job.0 as usize } }),
             code => {
                 // SAFETY: the host did not take it.
-                unsafe { job.reclaim() };
-                Err(code)
+                let job = unsafe { job.reclaim() };
+                let place = if code == GWP_BUSY { self.extensions.spare.after(ms, job) } else { None };
+                place.map(|place| Timer { host: self, kept: Kept::Spare(place) }).ok_or(code)
             }
         }
     }
@@ -157,7 +167,7 @@ impl RawHost {
             GWP_OK => Ok(()),
             code => {
                 // SAFETY: the host did not take it.
-                unsafe { job.reclaim() };
+                drop(unsafe { job.reclaim() });
                 Err(code)
             }
         }
@@ -322,21 +332,32 @@ pub(super) fn let_go(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// A timer that has been handed to the host.
+/// A timer that is set.
 pub(crate) struct Timer {
     host: RawHost,
-    id: u64,
-    job: usize,
+    kept: Kept,
+}
+
+/// Who keeps a timer.
+enum Kept {
+    /// The host, under this number, with this job.
+    ByHost { id: u64, job: usize },
+    /// The plugin's own thread, in this place.
+    Spare(Place),
 }
 
 impl Timer {
     /// Takes the job back, unless it runs or has run.
     pub(crate) fn cancel(self) {
+        let (id, job) = match self.kept {
+            Kept::ByHost { id, job } => (id, job),
+            Kept::Spare(place) => return self.host.extensions.spare.cancel(place),
+        };
         let Some(exec) = self.host.extensions.exec else { return };
         // SAFETY: numbers; GWP_OK says the job will not run any more, so it is ours again.
         unsafe {
-            if (exec.cancel)(self.host.table, self.id) == GWP_OK {
-                OwnedJob(self.job as *mut c_void).reclaim();
+            if (exec.cancel)(self.host.table, id) == GWP_OK {
+                drop(OwnedJob(job as *mut c_void).reclaim());
             }
         }
     }
@@ -397,23 +418,21 @@ impl RawSubscription {
 /// A closure on its way to being run once by the host.
 struct OwnedJob(*mut c_void);
 
-type BoxedJob = Box<dyn FnOnce() + Send>;
-
 impl OwnedJob {
     fn new(job: impl FnOnce() + Send + 'static) -> Self {
-        OwnedJob(Box::into_raw(Box::new(Box::new(job) as BoxedJob)).cast())
+        OwnedJob(Box::into_raw(Box::new(Box::new(job) as Job)).cast())
     }
 
     /// # Safety
     /// Nobody will run it.
-    unsafe fn reclaim(self) {
+    unsafe fn reclaim(self) -> Job {
         // SAFETY: made by `new`; the caller's promise.
-        drop(unsafe { Box::from_raw(self.0.cast::<BoxedJob>()) });
+        *unsafe { Box::from_raw(self.0.cast::<Job>()) }
     }
 
     unsafe extern "C" fn run(user: *mut c_void) {
         // SAFETY: made by `new`, and the host runs it once.
-        let job = unsafe { Box::from_raw(user.cast::<BoxedJob>()) };
+        let job = unsafe { Box::from_raw(user.cast::<Job>()) };
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

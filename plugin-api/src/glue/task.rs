@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::raw::RawHost;
-use crate::abi::GWP_OK;
+use crate::abi::{GWP_BUSY, GWP_OK};
 
 const IDLE: u8 = 0;
 const SCHEDULED: u8 = 1;
@@ -214,22 +214,32 @@ impl<F: Future<Output = ()> + Send + 'static> Task<F> {
         self.leave();
     }
 
-    /// Asks the host to run it. A host that refuses is stopping this instance: the future is dropped here then.
+    /// Asks the host to run it. One that has as many jobs of this plugin as it keeps is no reason to forget a future: that
+    /// one runs on a thread of the plugin's own. A host that refuses for another reason is stopping this instance: the
+    /// future is dropped here then.
     fn schedule(self: Arc<Self>) {
         unsafe extern "C" fn run<F: Future<Output = ()> + Send + 'static>(user: *mut c_void) {
             // SAFETY: `user` is the task handed over below, and the host runs this once.
-            let task = unsafe { Arc::from_raw(user.cast::<Task<F>>()) };
-            task.state.swap(RUNNING, Ordering::AcqRel);
-            if task.poll() {
-                task.suspended.lock().remove(&task.id);
-            }
+            unsafe { Arc::from_raw(user.cast::<Task<F>>()) }.run();
         }
         let user = Arc::into_raw(self.clone()).cast_mut().cast();
         // SAFETY: the reference count is handed over to `run`, or taken back below.
-        if unsafe { self.host.soon_with(run::<F>, user) } != GWP_OK {
-            // SAFETY: the host did not take it.
-            drop(unsafe { Arc::from_raw(user.cast::<Task<F>>()) });
+        let code = unsafe { self.host.soon_with(run::<F>, user) };
+        if code == GWP_OK {
+            return;
+        }
+        // SAFETY: the host did not take it.
+        let task = unsafe { Arc::from_raw(user.cast::<Task<F>>()) };
+        if code != GWP_BUSY || !self.host.run_spare(move || task.run()) {
             self.finish();
+            self.suspended.lock().remove(&self.id);
+        }
+    }
+
+    /// Polls it on a thread that has come to do so.
+    fn run(self: Arc<Self>) {
+        self.state.swap(RUNNING, Ordering::AcqRel);
+        if self.poll() {
             self.suspended.lock().remove(&self.id);
         }
     }

@@ -21,7 +21,7 @@ pub struct MethodCount {
     pub method: String,
     /// The plugin that owns it.
     pub plugin: String,
-    /// Calls that were begun.
+    /// Calls that were asked for.
     pub calls: u64,
     /// Calls that were answered with an error.
     pub errors: u64,
