@@ -89,6 +89,11 @@ impl AbiSet {
         faults
     }
 
+    /// The checksum of its list of checksums, which stands for all that it is.
+    pub fn sum(&self) -> String {
+        sum_of(&self.folder.join(SUMS)).expect("a set has a list of its files")
+    }
+
     /// Checksums by path, of every file but the list itself.
     fn sums(&self) -> io::Result<BTreeMap<String, String>> {
         let mut sums = BTreeMap::new();
@@ -102,8 +107,7 @@ impl AbiSet {
                 }
                 let name = path.strip_prefix(&self.folder).expect("it lies below").to_string_lossy().into_owned();
                 if name != SUMS {
-                    let sum = Sha256::digest(fs::read(&path)?);
-                    sums.insert(name, sum.iter().map(|byte| format!("{byte:02x}")).collect());
+                    sums.insert(name, sum_of(&path)?);
                 }
             }
         }
@@ -207,6 +211,11 @@ fn rust_flags() -> io::Result<Vec<String>> {
     }
     flags.push("-Clink-arg=-Wl,--build-id=none".to_string());
     Ok(flags)
+}
+
+fn sum_of(file: &Path) -> io::Result<String> {
+    let sum = Sha256::digest(fs::read(file)?);
+    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn sets() -> PathBuf {

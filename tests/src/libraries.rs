@@ -163,7 +163,7 @@ pub fn manifest(id: &str) -> Value {
 fn restless() -> Value {
     let names = [
         "echo", "haunt", "counted", "eager", "race", "keep", "use", "run", "publish", "deafen", "noise", "never",
-        "lost", "leave", "grip", "release",
+        "lost", "leave", "grip", "release", "greedy",
     ];
     let timeout_ms = |name: &str| match name {
         "race" => 120_000,

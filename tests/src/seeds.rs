@@ -1,5 +1,7 @@
-//! What fuzzing begins with: recorded traffic and files of this repository, cut to what each door takes, and changes of it
-//! that are the same every time.
+//! What fuzzing begins with: recorded traffic and files of this repository, cut to what each door takes, what nobody recorded
+//! beside it, and changes of all that are the same every time.
+
+mod recorded;
 
 use std::path::Path;
 
@@ -11,7 +13,7 @@ use crate::published;
 /// What the door of this name is tried with first. Nothing of it is kept: it follows from the recordings.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     let texts = match target {
-        "frame" => frames().into_iter().chain(wire_frames()).collect(),
+        "frame" => recorded::frames().into_iter().chain(wire_frames()).collect(),
         "stream" => return streams(),
         "connect" => connects(),
         "signature" => signatures(),
@@ -158,16 +160,6 @@ fn files(folder: &str) -> Vec<String> {
     paths.iter().filter(|path| path.is_file()).map(|path| read(path)).collect()
 }
 
-/// Every recorded frame, once.
-fn frames() -> Vec<String> {
-    let lines = files("tests/transcripts");
-    let values = lines.iter().flat_map(|file| file.lines()).filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut frames: Vec<String> = values.filter_map(|line| line.get("frame").map(Value::to_string)).collect();
-    frames.sort();
-    frames.dedup();
-    frames
-}
-
 /// What the cases of the wire send, with their words replaced.
 fn wire_frames() -> Vec<String> {
     let client = r#"{"id":"test","version":"1","platform":"linux","mode":"test"}"#;
@@ -177,7 +169,7 @@ fn wire_frames() -> Vec<String> {
 }
 
 fn connects() -> Vec<String> {
-    frames().into_iter().chain(wire_frames()).filter(|frame| frame.contains("\"connect\"")).collect()
+    recorded::frames().into_iter().chain(wire_frames()).filter(|frame| frame.contains("\"connect\"")).collect()
 }
 
 /// Frames as a client puts them on the wire, some in pieces, some among pings, with a close behind them.
@@ -192,7 +184,7 @@ fn streams() -> Vec<Vec<u8>> {
         frame
     };
     let mut streams = Vec::new();
-    for (number, text) in frames().iter().enumerate().filter(|(_, text)| text.len() < 900) {
+    for (number, text) in recorded::frames().iter().enumerate().filter(|(_, text)| text.len() < 900) {
         let half = text.len() / 2;
         let mut bytes = vec![number as u8];
         bytes.extend(frame(0x81, text.as_bytes()));
@@ -229,7 +221,8 @@ fn signatures() -> Vec<String> {
     texts
 }
 
-/// The file as it is shipped, with each of its keys set, and small ones with secrets in every place that there is for one.
+/// The file as it is shipped, with each of its keys set, the README's examples, and small ones with secrets in every place that
+/// there is for one.
 fn configs() -> Vec<String> {
     let shipped = read(&repository().join("config.toml"));
     let is_key = |line: &&str| line.starts_with("# ") && line.contains(" = ");
@@ -246,6 +239,9 @@ fn configs() -> Vec<String> {
         table.push('\n');
     }
     texts.push(table);
+    let readme = read(&repository().join("README.md"));
+    let examples = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    texts.extend(examples.map(str::to_string));
     texts.extend(files("host/src/redact").into_iter().filter(|file| file.contains("[gateway")));
     texts.extend(
         [
@@ -262,8 +258,14 @@ fn configs() -> Vec<String> {
     texts
 }
 
-/// Messages of conversations, as lines.
+/// Messages of conversations and rows of sessions, as lines: those that were recorded, whatever else was said about
+/// conversations, and such as nobody recorded.
 fn transcripts() -> Vec<String> {
+    let said = recorded::said(&["agent", "chat", "send", "sessions."]);
+    let recorded = [recorded::messages(), said, recorded::sessions()].concat();
+    let mut texts: Vec<String> =
+        recorded.iter().flat_map(|line| [format!("\u{0}{line}"), format!("\u{1}{line}")]).collect();
+    texts.push(format!("\u{0}{}", recorded::messages().join("\n")));
     let messages = [
         json!({ "id": "m1", "role": "user", "content": "What is the weather?" }),
         json!({ "role": "user", "content": [{ "type": "text", "text": "[Telegram Ann id:7 2026-01-19 10:02] hello\n[message_id: 12]" }] }),
@@ -274,8 +276,7 @@ fn transcripts() -> Vec<String> {
         json!({ "role": "", "content": [] }),
     ];
     let lines: Vec<String> = messages.iter().map(Value::to_string).collect();
-    let mut texts: Vec<String> =
-        lines.iter().flat_map(|line| [format!("\u{0}{line}"), format!("\u{1}{line}")]).collect();
+    texts.extend(lines.iter().flat_map(|line| [format!("\u{0}{line}"), format!("\u{1}{line}")]));
     texts.push(format!("\u{0}{}", lines[..5].join("\n")));
     texts.push(format!("\u{1}{}", lines[..5].join("\n")));
     let entries = [
@@ -285,13 +286,16 @@ fn transcripts() -> Vec<String> {
         json!("text"),
     ];
     texts.extend(entries.iter().map(|entry| format!("\u{1}{entry}")));
-    texts.extend(frames().into_iter().take(40).map(|frame| format!("\u{0}{frame}")));
     texts
 }
 
-/// Heads of the corpus that gateways are tried with, and those that say who comes.
+/// Heads that clients sent, from everywhere; those of the corpus that gateways are tried with, and those that say who comes.
 fn heads() -> Vec<String> {
-    let mut texts = Vec::new();
+    let from_everywhere = |head: String| {
+        let ways = (0..3).flat_map(|trusted| (0..5).map(move |address| address + 16 * trusted));
+        ways.map(move |way: u8| format!("{}{head}", char::from(way)))
+    };
+    let mut texts: Vec<String> = recorded::heads().into_iter().flat_map(from_everywhere).collect();
     for file in ["request_lines.txt", "headers.txt", "canvas.txt"] {
         let text = read(&repository().join("tests/fixtures/http_corpus").join(file));
         for case in text.split("\n== ").skip(1) {
@@ -324,7 +328,8 @@ fn heads() -> Vec<String> {
     texts
 }
 
-/// Bodies for each door, behind the byte that chooses it.
+/// Bodies for each door, behind the byte that chooses it: those that a client sent, what clients of the protocol ask an agent in
+/// nearly the same words, and such as nobody recorded.
 fn bodies() -> Vec<String> {
     let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
     let file = json!({ "type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGVsbG8=" });
@@ -367,6 +372,10 @@ fn bodies() -> Vec<String> {
         at(8, &chats),
     ];
     let mut texts = all.concat();
+    let behind = |way: &'static str, bodies: Vec<String>| bodies.into_iter().map(move |body| format!("{way}{body}"));
+    texts.extend(behind("\u{0}", recorded::bodies("/v1/chat/completions")));
+    texts.extend(behind("\u{1}", recorded::bodies("/v1/responses")));
+    texts.extend(behind("\u{4}", recorded::said(&["agent", "chat.send", "send"])));
     // With a header before the body: ways with that bit in them.
     texts.extend(chats.iter().map(|body| format!("\u{14}x-openclaw-session-key: agent:main:x\n{body}")));
     texts.extend(chats.iter().map(|body| format!("\u{1e}content-type: text/plain\n{body}")));

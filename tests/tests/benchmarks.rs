@@ -186,12 +186,39 @@ fn what_is_shown_is_what_was_measured() {
     }
 }
 
+/// What was typed in the section about speed grows old beside what is measured anew.
+#[test]
+fn the_readme_has_no_figure_that_was_typed() {
+    let readme = read(&repository().join("README.md"));
+    let section = readme.split("\n## ").find(|section| section.starts_with("Speed and memory\n")).expect("the section");
+    assert_eq!(typed(section), [""; 0]);
+}
+
+/// How long a run may take is said where people look, and decided where it is measured.
+#[test]
+fn a_run_takes_no_longer_than_is_said() {
+    let sizes = read(&repository().join("tests/src/bin/load/bench/mod.rs"));
+    let (readme, script) = (read(&repository().join("README.md")), read(&repository().join("tests/bench/run")));
+    for (effort, command) in [("Full", "measures"), ("Quick", "--quick")] {
+        let of_it = sizes.split_once(&format!("Effort::{effort} => Sizes {{")).expect("its sizes").1;
+        let minutes = of_it.split_once("minutes: ").expect("its time").1.split('.').next().unwrap_or_default();
+        let said = format!("for up to {minutes} minutes");
+        for (name, text) in [("README.md", &readme), ("tests/bench/run", &script)] {
+            let is_said = text.lines().any(|line| line.contains(command) && line.contains(&said));
+            assert!(is_said, "{name} says nothing of {command} {said}");
+        }
+    }
+}
+
 #[test]
 fn a_figure_that_was_not_measured_is_noticed() {
     let page = "| a | 1 |\n| b | 2 |\n";
     let readme = |row: &str| format!("| c | 9 |\n{}\n\nWords.\n\n| a | 1 |\n{row}\n{}\n", MARKS.0, MARKS.1);
     assert_eq!(strangers(&readme("| b | 2 |"), page), [""; 0]);
     assert_eq!(strangers(&readme("| b | 3 |"), page), ["| b | 3 |"]);
+    assert_eq!(typed(&readme("| b | 3 ms |")), [""; 0]);
+    let prose = "in 3.5\nms, (goal: 5 ms), with 64 calls (goals: 1 KiB, 2 µs) and 7 MiB";
+    assert_eq!(typed(&format!("{}{prose}.", readme("| b | 3 ms |"))), ["3.5 ms", "7 MiB"]);
 }
 
 /// Makes the page of a result in a folder where it lies as in the repository.
@@ -211,6 +238,22 @@ fn strangers<'a>(text: &'a str, page: &str) -> Vec<&'a str> {
     let quoted = between_marks(text).unwrap_or_default();
     let rows = quoted.lines().filter(|line| line.starts_with('|'));
     rows.filter(|row| !page.lines().any(|line| line == *row)).collect()
+}
+
+/// Figures with a unit outside of the marks; goals, which say so in parentheses, are none.
+fn typed(text: &str) -> Vec<String> {
+    const UNITS: [&str; 4] = ["ms", "µs", "KiB", "MiB"];
+    let mut kept = match between_marks(text) {
+        Some(quoted) => text.replacen(quoted, "", 1),
+        None => text.to_string(),
+    };
+    while let Some((before, goal)) = kept.split_once("(goal") {
+        kept = format!("{before}{}", goal.split_once(')').map_or("", |(_, after)| after));
+    }
+    let words: Vec<&str> =
+        kept.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+    let is_figure = |pair: &&[&str]| pair[0].ends_with(|c: char| c.is_ascii_digit()) && UNITS.contains(&pair[1]);
+    words.windows(2).filter(is_figure).map(|pair| pair.join(" ")).collect()
 }
 
 fn between_marks(text: &str) -> Option<&str> {

@@ -145,6 +145,26 @@ async fn what_waits_for_a_deaf_plugin_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_asks_for_too_much_is_told_so_and_has_room_when_it_gives_back() {
+    let shelf = Shelf::default();
+    for isolation in ["inline", "pool"] {
+        let limits = "[gateway.limits]\nmax_plugin_timers = 20\nmax_plugin_subscriptions = 30";
+        let Some(config) = restless(&shelf, &format!("isolation = \"{isolation}\"\n{limits}")) else { return };
+        let gateway = start(PROGRAM, &config).await;
+        let mut client = gateway.admin().await;
+        assert_eq!(client.ok("restless.greedy", json!({})).await, json!([20, -5, 0, 30, -5, 0]), "{isolation}");
+        for limit in ["max_plugin_timers", "max_plugin_subscriptions"] {
+            let hits = gateway.metric(&format!("clawhost_limit_hits_total{{limit=\"{limit}\"}}")).await;
+            assert_eq!(hits, 1.0, "{limit}");
+        }
+        // What an instance has taken goes with it.
+        reload(&mut client, "restless").await;
+        assert_eq!(client.ok("restless.greedy", json!({})).await, json!([20, -5, 0, 30, -5, 0]), "{isolation}");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_schema_that_takes_for_ever_takes_it_from_its_own_plugin() {
     let shelf = Shelf::default();
     let nested = json!({ "$ref": "#" });

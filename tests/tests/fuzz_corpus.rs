@@ -99,6 +99,28 @@ fn stores_and_requests() {
     fuzzed::rest();
 }
 
+/// Doors are tried with what came through them, and not only with what somebody made up.
+#[test]
+fn seeds_come_from_recordings_and_from_files_that_are_shipped() {
+    for (name, parts) in [
+        ("frame", &["hello from the control ui", "openclaw-control-ui"][..]),
+        ("stream", &["hello from the tui"]),
+        ("connect", &["clawdbot-control-ui", "openclaw-control-ui", "node-host"]),
+        ("signature", &["gateway-client", "openclaw-control-ui"]),
+        ("manifest", &["\"id\":\"sessions\"", "\"id\":\"telegram\""]),
+        ("config", &["[gateway.limits]", "channel = \"signal\""]),
+        ("store", &["hello from the tui", "fcd4acc4-d36b-425c-b26b-e45b8f6c9ade", "activitySummary"]),
+        ("heads", &["HeadlessChrome", "x-stainless-lang: js", "sec-websocket-extensions"]),
+        ("http", &["one two three", "previous_response_id\":\"resp_1\"}", "hello from the control ui"]),
+    ] {
+        let seeds: Vec<String> =
+            seeds::of(name).iter().map(|seed| String::from_utf8_lossy(seed).into_owned()).collect();
+        for part in parts {
+            assert!(seeds.iter().any(|seed| seed.contains(part)), "{name} has no seed with {part}");
+        }
+    }
+}
+
 /// What cannot be tried any more would be missed by nobody: a folder without a target, or a target without its program.
 #[test]
 fn every_target_has_a_program_and_every_find_a_target() {

@@ -4,7 +4,9 @@
 use clawhost_tests::compiler::{self, Compiler, Language};
 use clawhost_tests::libraries::{Shelf, table};
 use clawhost_tests::program::repository;
-use clawhost_tests::support::{Answer, Builder, Door, Gateway, Key, PATIENCE, TOKEN, example_library, http};
+use clawhost_tests::support::{
+    Answer, Builder, Door, Gateway, Key, PATIENCE, TOKEN, example_library, http, http_afterwards,
+};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -369,6 +371,47 @@ async fn a_plugin_that_ends_late_keeps_no_socket_open_and_cuts_off_no_request() 
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(get(&gateway, "/wires/finish").await.body, "1");
     assert!(read_to_end(busy).await.ends_with("late, but whole"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_too_much_and_then_reads_is_told_so() {
+    // Time for a machine that is slow: nothing ends by it here.
+    let gateway = linked("handshake_timeout_ms = 60_000\nclose_grace_ms = 30_000\n").start().await;
+    let door = Door::from(SocketAddr::from(([127, 0, 0, 1], gateway.port)));
+    let head = "POST /wires/count HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n";
+    let whole = "x".repeat(16 * 1024 * 1024);
+    let known = http_afterwards(&door, &format!("{head}Content-Length: {}\r\n\r\n{whole}", whole.len())).await;
+    assert_eq!(known.status, 413, "{known:?}");
+    let chunks = format!("{:x}\r\n{}\r\n", 64 * 1024, "y".repeat(64 * 1024)).repeat(256);
+    let found = http_afterwards(&door, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")).await;
+    assert_eq!(found.status, 413, "{found:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_a_plugin_for_a_websocket_asks_as_the_gateway_is_asked() {
+    let gateway = linked("").start().await;
+    let (key, version) = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Sec-WebSocket-Version: 13\r\n");
+    let (whole, old) = (format!("{key}{version}"), format!("{key}Sec-WebSocket-Version: 8\r\n"));
+    for path in ["/wires/ws", "/elsewhere"] {
+        for (verb, http_version, headers, status, said) in [
+            ("POST", "1.1", whole.as_str(), 405, "allow: get"),
+            ("GET", "1.0", &whole, 426, "upgrade: websocket"),
+            ("GET", "1.1", &old, 426, "sec-websocket-version: 13"),
+            ("GET", "1.1", key, 426, "sec-websocket-version: 13"),
+            ("GET", "1.1", version, 400, "connection: close"),
+        ] {
+            let upgrade = "Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+            let request = format!("{verb} {path} HTTP/{http_version}\r\n{upgrade}{headers}\r\n");
+            let answer = http(gateway.port, &request).await;
+            assert!(answer.status == status && answer.head.contains(said), "{request}: {answer:?}");
+        }
+    }
+    let metrics = gateway.metrics().await;
+    let asked = |line: &&str| line.starts_with("clawhost_http_requests_total") && line.contains("\"/wires/ws\"");
+    let asked: Vec<&str> = metrics.lines().filter(asked).collect();
+    assert!(asked.iter().all(|line| line.ends_with(" 0")), "the plugin heard of none: {asked:?}");
     gateway.stop().await;
 }
 

@@ -181,6 +181,22 @@ async fn a_place_at_the_door_is_for_one_request() {
 }
 
 #[tokio::test]
+async fn who_was_answered_and_sends_on_keeps_its_place_until_it_goes() {
+    let gateway = with("[gateway.limits]\nhandshake_timeout_ms = 60_000\nclose_grace_ms = 30_000").await;
+    let part = format!("POST /x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: 10\r\n\r\nabc", gateway.port);
+    let mut sending = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("the port is open");
+    sending.write_all(part.as_bytes()).await.expect("a part is taken");
+    let mut answer = String::new();
+    sending.read_to_string(&mut answer).await.expect("an answer, and its end");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    // Its own head is one more when the gauge is read.
+    gateway.metric_becomes("clawhost_pending_heads", 2.0).await;
+    sending.write_all(b"defghij").await.expect("it is still taken");
+    drop(sending);
+    gateway.metric_becomes("clawhost_pending_heads", 1.0).await;
+}
+
+#[tokio::test]
 async fn bytes_before_authentication_in_one_frame_or_in_many() {
     let gateway = with("[gateway.limits]\nmax_preauth_bytes = 2048").await;
     let mut big = gateway.knock().await;

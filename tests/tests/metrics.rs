@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawhost_tests::prometheus::{Family, documented, read};
-use clawhost_tests::reloading::changed;
+use clawhost_tests::reloading::{changed, row};
 use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock, Payload, resident_kib};
 use serde_json::json;
 
@@ -54,17 +54,16 @@ async fn the_same_page_reaches_plugins() {
     client.close().await;
 }
 
-/// A call is counted under its method, whatever becomes of it; one that panics under its plugin as well.
+/// Whatever happens to a call is counted under its method.
 #[tokio::test]
 async fn calls_errors_panics_and_stalls_have_a_name() {
     let gateway = Gateway::builder().program(TEST_GATEWAY).start().await;
     let mut client = gateway.admin().await;
     let of = |method: &'static str| [("method", method), ("plugin", "spike")];
     let before = page(&gateway).await;
-    for name in ["clawhost_calls_total", "clawhost_call_errors_total", "clawhost_worker_stalls_total"] {
-        assert_eq!(before[name].value(&of("spike.panic")), Some(0.0), "{name} is there before anything happens");
+    for name in ["calls", "call_errors", "worker_stalls", "panics"].map(|what| format!("clawhost_{what}_total")) {
+        assert_eq!(before[&name].value(&of("spike.panic")), Some(0.0), "{name} is there before anything happens");
     }
-    assert_eq!(before["clawhost_panics_total"].value(&[("plugin", "spike")]), Some(0.0));
     let stalls_before = before["clawhost_limit_hits_total"].value(&[("limit", "worker_stall_ms")]).expect("a line");
 
     client.ok("spike.sum", json!({ "a": 1 })).await;
@@ -79,7 +78,7 @@ async fn calls_errors_panics_and_stalls_have_a_name() {
     assert_eq!(shown("clawhost_call_errors_total", "spike.panic"), 1.0);
     assert_eq!(shown("clawhost_worker_stalls_total", "spike.block"), 1.0);
     assert!(shown("clawhost_call_microseconds_total", "spike.block") >= 150_000.0);
-    assert_eq!(after["clawhost_panics_total"].value(&[("plugin", "spike")]), Some(1.0));
+    assert_eq!((shown("clawhost_panics_total", "spike.panic"), shown("clawhost_panics_total", "")), (1.0, 0.0));
     // On a machine that has much to do others may have taken as long.
     assert!(after["clawhost_limit_hits_total"].value(&[("limit", "worker_stall_ms")]) > Some(stalls_before));
     assert_eq!(after["clawhost_plugin_calls_in_flight"].value(&[("plugin", "spike")]), Some(1.0));
@@ -88,6 +87,56 @@ async fn calls_errors_panics_and_stalls_have_a_name() {
     client.answer(&waiting).await.expect("it was let go");
     assert_eq!(value(&gateway, "clawhost_plugin_calls_in_flight", &[("plugin", "spike")]).await, 0.0);
     client.close().await;
+}
+
+/// A request for a method is one call, answered or refused, and at most one error. Only where a plugin has threads of its own
+/// do calls wait for one, whatever is found wrong with them then.
+#[tokio::test]
+async fn a_request_is_counted_once_whatever_becomes_of_it() {
+    for (isolation, waits) in [("inline", false), ("pool", true)] {
+        let limits = "[gateway.limits]\nmax_plugin_in_flight = 1\n";
+        let config = format!("[plugins.spike]\nisolation = \"{isolation}\"\n{limits}");
+        let gateway = Gateway::builder().program(TEST_GATEWAY).config(&config).start().await;
+        let mut client = gateway.admin().await;
+        client.ok("spike.sum", json!({ "a": 1 })).await;
+        let wrong = client.refused("spike.sum", json!({ "a": "one" })).await;
+        assert_eq!(wrong.code, "INVALID_REQUEST", "{isolation}");
+        client.request("spike.wait", json!({ "gate": "g" })).await;
+        let busy = client.refused("spike.sum", json!({ "a": 1 })).await;
+        assert_eq!(busy.details.expect("details")["limit"], "max_plugin_in_flight", "{isolation}");
+        let mut stranger = gateway.operator(&["operator.talk"]).await;
+        stranger.refused("spike.effects", json!({})).await;
+        stranger.refused("spike.result", json!({ "run": "r" })).await;
+
+        let shown = page(&gateway).await;
+        let of = |name: &str, method: &str| {
+            let value = shown[name].value(&[("method", method), ("plugin", "spike")]);
+            value.unwrap_or_else(|| panic!("{isolation}: no {name} of {method}"))
+        };
+        let counts = |method| (of("clawhost_calls_total", method), of("clawhost_call_errors_total", method));
+        assert_eq!(counts("spike.sum"), (3.0, 2.0), "{isolation}: answered, wrong, and one too many");
+        assert_eq!(counts("spike.wait"), (1.0, 0.0), "{isolation}: it waits");
+        assert_eq!(counts("spike.effects"), (1.0, 1.0), "{isolation}: one too many");
+        assert_eq!(counts("spike.result"), (1.0, 1.0), "{isolation}: not for this one");
+        let queued = |method| of("clawhost_call_queue_microseconds_total", method);
+        assert_eq!((queued("spike.sum") > 0.0, queued("spike.effects")), (waits, 0.0), "{isolation}");
+        let state = row(&mut client, "spike").await;
+        assert_eq!((&state["calls"], &state["errors"]), (&json!(6), &json!(4)), "{isolation}: {state}");
+        // What waits ends with its connection.
+        drop(client);
+        gateway.metric_becomes("clawhost_plugin_calls_in_flight{plugin=\"spike\"}", 0.0).await;
+        stranger.close().await;
+    }
+}
+
+/// Outside of calls no answer says that a plugin panicked.
+#[tokio::test]
+async fn a_panic_beside_calls_is_counted_under_its_plugin() {
+    let gateway = Gateway::builder().program(TEST_GATEWAY).start().await;
+    let of = [("method", ""), ("plugin", "wires")];
+    assert_eq!(value(&gateway, "clawhost_panics_total", &of).await, 0.0);
+    assert_eq!(gateway.http("GET", "/wires/panic", &[]).await.status, 500);
+    gateway.metric_becomes("clawhost_panics_total{method=\"\",plugin=\"wires\"}", 1.0).await;
 }
 
 #[tokio::test]

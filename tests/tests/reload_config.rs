@@ -1,7 +1,10 @@
 //! `config.toml` changes while the gateway runs: what it says of plugins and methods holds at once, and what is wrong with
 //! it changes nothing.
 
+use std::os::unix::fs::symlink;
+
 use clawhost_tests::libraries::{Shelf, table};
+use clawhost_tests::program::Home;
 use clawhost_tests::reloading::{changed, is_served, read_up, reload, row, start};
 use clawhost_tests::support::{Client, Gateway};
 use serde_json::json;
@@ -70,6 +73,48 @@ async fn methods_are_switched_on_and_off() {
     client.ok("vault.read", json!({})).await;
     unknown(&mut client, "vault.admin").await;
     client.close().await;
+}
+
+/// As a ConfigMap is mounted.
+#[test]
+fn a_configuration_behind_links_is_followed_where_they_lead() {
+    let home = Home::default();
+    let path = |name: &str| home.path().join(name);
+    let write = |name: &str, limits: &str| {
+        std::fs::write(path(name), format!("[gateway.limits]\n{limits}")).expect("a file can be written");
+    };
+    let swap = |folder: &str| {
+        symlink(folder, path("..data_tmp")).expect("a link can be made");
+        std::fs::rename(path("..data_tmp"), path("..data")).expect("it can take another one's place");
+    };
+    for folder in ["..1", "..2"] {
+        std::fs::create_dir(path(folder)).expect("a folder can be made");
+    }
+    write("..1/config.toml", "tick_interval_ms = 1000\n");
+    write("..2/config.toml", "tick_interval_ms = 2000\n");
+    swap("..1");
+    symlink("..data/config.toml", path("config.toml")).expect("a link can be made");
+    let gateway = home.start();
+    swap("..2");
+    gateway.wait_for("gateway.limits.tick_interval_ms");
+    write("..2/config.toml", "tick_interval_ms = 2000\nhttp_stall_ms = 5000\n");
+    gateway.wait_for("gateway.limits.http_stall_ms");
+}
+
+#[tokio::test]
+async fn patterns_that_match_no_method_are_named() {
+    let off = "[plugins.vault]\nenabled = false\n";
+    let gateway = start(PROGRAM, &format!("[gateway.methods]\ndeny = [\"vault.admin\", \"vault.raed\"]\n{off}")).await;
+    let line = gateway.log_line("matches no method").await;
+    for word in ["test.toml", "[gateway.methods] deny", "\"vault.raed\"", "\"vault.read\""] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    gateway.write_config("[gateway.methods]\ndeny = [\"vault.raed\"]\n[gateway.methods.node]\nallow = [\"vualt.*\"]\n");
+    let line = gateway.log_line("vualt.*").await;
+    assert!(line.contains("[gateway.methods.node] allow"), "{line}");
+    let lines = gateway.log_lines("matches no method");
+    assert_eq!(lines.len(), 2, "methods of what is switched off are known, and nothing is said twice: {lines:?}");
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ fn a_few_rounds_of_everybody_find_nothing_wrong() {
         ("health", 9),
         ("system-presence", 9),
         ("messages answered", 9),
+        ("messages answered by HTTP", 9),
         ("node.invoke", 9),
         ("transcripts read", 3),
         ("visits", 6),
@@ -43,10 +44,14 @@ fn a_few_rounds_of_everybody_find_nothing_wrong() {
     }
     assert!(counts["configurations"].as_u64() >= Some(1), "{printed}");
     assert_eq!((&report["faults"], &report["missedTicks"]), (&json!([]), &json!(0)), "{printed}");
+    assert!(report["forgivenTicks"].is_u64() && printed.contains(" forgiven "), "{printed}");
     assert!(printed.contains("nothing was lost, doubled or left behind"), "{printed}");
     // So short a run says nothing of what grows, and says so.
     let not_judged = report["notJudged"].to_string();
     assert!(not_judged.contains("whether memory grows") && report["growthKib"].is_null(), "{printed}");
+    // A plugin in C takes a compiler.
+    let is_called = counts["calls of a plugin in C"] == 9;
+    assert!(is_called != not_judged.contains("a plugin in C"), "{printed}");
 }
 
 #[test]

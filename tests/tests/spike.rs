@@ -144,7 +144,8 @@ async fn a_panic_costs_one_answer() {
     gateway.log_line("on purpose").await;
     client.ok("spike.open", json!({ "gate": "g" })).await;
     client.answer(&waiting).await.expect("a call that ran beside it is answered");
-    assert_eq!(gateway.metric("clawhost_panics_total{plugin=\"spike\"}").await, 1.0);
+    let panics = "clawhost_panics_total{method=\"spike.panic\",plugin=\"spike\"}";
+    assert_eq!(gateway.metric(panics).await, 1.0);
     let plugins = client.ok("system.plugins", json!({})).await;
     let spike = plugins["plugins"].as_array().expect("a list").iter().find(|it| it["id"] == "spike").cloned();
     assert_eq!(spike.expect("it is listed")["panics"], 1);
@@ -230,7 +231,7 @@ async fn the_operator_takes_grants_away() {
 }
 
 #[tokio::test]
-async fn a_plugin_on_the_pool_may_block() {
+async fn a_plugin_that_blocks_on_the_pool_is_counted_and_holds_up_no_worker() {
     let gateway = gateway("[plugins.spike]\nisolation = \"pool\"\n[gateway.limits]\nworker_stall_ms = 50").await;
     let mut client = gateway.admin().await;
     let slow = client.request("spike.block", json!({ "ms": 300 })).await;
@@ -241,7 +242,7 @@ async fn a_plugin_on_the_pool_may_block() {
     assert_eq!(error.message, "spike.timeout timed out after 150 ms");
     client.ok("spike.dropped", json!({ "run": "late" })).await;
     let stalls = "clawhost_worker_stalls_total{method=\"spike.block\",plugin=\"spike\"}";
-    assert_eq!(gateway.metric(stalls).await, 0.0);
+    assert_eq!(gateway.metric(stalls).await, 1.0);
     for said in ["kept a worker too long", "is blocking a worker"] {
         let lines = gateway.log_lines(said);
         assert!(!lines.iter().any(|line| line.contains("spike.block")), "{lines:?}");

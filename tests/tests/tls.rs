@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clawhost_tests::program::{Gateway, Home, Outcome, PATIENCE};
-use clawhost_tests::support::{Door, http_at};
+use clawhost_tests::support::{Door, http_afterwards, http_at};
 use client::{ClientError, ConnectOptions, Connection, Fingerprint, TlsOptions};
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
@@ -249,6 +249,25 @@ async fn tls_handshakes_that_fail_are_counted() {
         while !http_at(&door, &request).await.body.contains("\nclawhost_tls_handshakes_failed_total 2\n") {}
     };
     tokio::time::timeout(PATIENCE, counted).await.expect("both are counted, and no other one");
+}
+
+/// The gateway answers before all of the request has come.
+#[tokio::test]
+async fn an_answer_in_tls_reaches_who_reads_it_when_all_is_sent() {
+    /// More than the buffers of both sides hold.
+    const MUCH: usize = 16 * 1024 * 1024;
+    let home = Home::default();
+    // Time for a machine that is slow: nothing ends by it here.
+    home.configure(&format!("{TLS}[gateway.limits]\nhandshake_timeout_ms = 60_000\nclose_grace_ms = 30_000\n"));
+    let gateway = home.start();
+    let own = fingerprint_in(&home.state().join("tls.crt"));
+    let door = Door {
+        address: ([127, 0, 0, 1], gateway.port).into(),
+        tls: Some(("localhost".to_string(), TlsOptions::pinned([own]))),
+    };
+    let head = format!("POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MUCH}\r\n\r\n");
+    let answer = http_afterwards(&door, &(head + &"x".repeat(MUCH))).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
 }
 
 #[test]

@@ -19,9 +19,12 @@
 //! client. Patterns are those of `support::mismatch`. A case without a last `=` must leave the connection open. After
 //! each case another client must be served as usual.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use clawhost_tests::support::{Client, Close, Connect, Frame, Gateway, Raw, TOKEN, http, mismatch};
+use clawhost_tests::support::{
+    Client, Close, Connect, Door, Frame, Gateway, Raw, TOKEN, http, http_afterwards, mismatch,
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
@@ -265,6 +268,32 @@ async fn upgrades_that_are_none() {
     for (path, status) in [("/", 200), ("/health", 404), ("/metrics/", 404), ("/../etc/passwd", 400), ("/%00", 400)] {
         assert_eq!(gateway.http("GET", path, &[]).await.status, status, "{path}");
     }
+    gateway.assert_healthy().await;
+}
+
+/// The gateway answers such requests before all of them has come.
+#[tokio::test]
+async fn an_answer_reaches_who_reads_it_when_all_is_sent() {
+    /// More than the buffers of both sides hold.
+    const MUCH: usize = 16 * 1024 * 1024;
+    // Time for a machine that is slow: nothing ends by it here.
+    let gateway =
+        Gateway::with_config("[gateway.limits]\nhandshake_timeout_ms = 60_000\nclose_grace_ms = 30_000").await;
+    let door = Door::from(SocketAddr::from(([127, 0, 0, 1], gateway.port)));
+    let (host, much) = (format!("Host: 127.0.0.1:{}\r\n", gateway.port), "x".repeat(MUCH));
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (first, headers, status, said) in [
+        ("POST /nothing", "", 404, "connection: close"),
+        ("POST /nothing", "Origin: https://evil.example\r\n", 403, "connection: close"),
+        ("POST /metrics", "", 405, "allow: get"),
+        ("POST /nothing", upgrade, 405, "allow: get"),
+    ] {
+        let request = format!("{first} HTTP/1.1\r\n{host}{headers}Content-Length: {MUCH}\r\n\r\n{much}");
+        let answer = http_afterwards(&door, &request).await;
+        assert!(answer.status == status && answer.head.contains(said), "{first}: {answer:?}");
+    }
+    let endless = http_afterwards(&door, &format!("GET / HTTP/1.1\r\n{host}X: {much}\r\n\r\n")).await;
+    assert_eq!(endless.status, 431, "{endless:?}");
     gateway.assert_healthy().await;
 }
 

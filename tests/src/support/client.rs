@@ -50,6 +50,7 @@ pub struct Client {
     backlog: VecDeque<Frame>,
     heard: Vec<EventFrame>,
     pongs: VecDeque<Vec<u8>>,
+    pings: u64,
     ended: Option<Close>,
     next_id: u64,
     /// The challenge's payload.
@@ -79,6 +80,7 @@ impl Client {
                     backlog: VecDeque::new(),
                     heard: Vec::new(),
                     pongs: VecDeque::new(),
+                    pings: 0,
                     ended: None,
                     next_id: 0,
                     challenge: Value::Null,
@@ -291,6 +293,11 @@ impl Client {
         }
     }
 
+    /// How often the gateway pinged so far. The library answers each when it reads on.
+    pub fn pings(&self) -> u64 {
+        self.pings
+    }
+
     /// Reads on to the end; frames that come before it stay to be taken.
     pub async fn closed(&mut self) -> Close {
         let end = Instant::now() + PATIENCE;
@@ -364,8 +371,7 @@ impl Client {
                 }
                 self.backlog.push_back(frame);
             }
-            // The library answers when it reads on.
-            Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(Message::Ping(_))) => self.pings += 1,
             Some(Ok(Message::Pong(bytes))) => self.pongs.push_back(bytes.to_vec()),
             Some(Ok(Message::Close(frame))) => {
                 let close = frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_string()));

@@ -20,6 +20,14 @@ pub struct Answer {
     pub body: String,
 }
 
+impl Answer {
+    fn read(text: &str) -> Answer {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_string() }
+    }
+}
+
 /// Sends a request as it is and reads all of the answer.
 pub async fn http(port: u16, request: &str) -> Answer {
     http_at(&Door::from(SocketAddr::from(([127, 0, 0, 1], port))), request).await
@@ -41,9 +49,22 @@ pub async fn http_at(door: &Door, request: &str) -> Answer {
     };
     let first = request.lines().next().unwrap_or_default();
     let text = timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no end of an answer to {first:.200}"));
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_string() }
+    Answer::read(&text)
+}
+
+/// Sends all of a request, and reads nothing of the answer before. Neither may be cut off.
+pub async fn http_afterwards(door: &Door, request: &str) -> Answer {
+    let exchange = async {
+        let mut stream = door.open().await;
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let first = request.lines().next().unwrap_or_default();
+    let ended = timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no end of an answer to {first:.200}"));
+    Answer::read(&ended.unwrap_or_else(|error| panic!("{first:.200} was cut off: {error}")))
 }
 
 /// An upgraded connection whose frames the test writes byte by byte.

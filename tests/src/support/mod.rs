@@ -20,7 +20,7 @@ pub use client::{Client, Close, Frame, PATIENCE};
 pub use connect::{Connect, Payload, Refused};
 pub use door::{Carrier, Door};
 pub use gateway::{Builder, Gateway, Knock, Stopped, TOKEN};
-pub use http::{Answer, Raw, frame_header, http, http_at};
+pub use http::{Answer, Raw, frame_header, http, http_afterwards, http_at};
 pub use key::Key;
 pub use memory::resident_kib;
 pub use pattern::mismatch;

@@ -1,4 +1,4 @@
-//! A disk without room, and one that cannot be written.
+//! A disk without room, and one that cannot be written: before the start, and while the gateway runs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use clawhost_tests::support::{Client, Connect, Gateway, Key, Knock};
 use schemas::ErrorShape;
 use serde_json::{Value, json};
 
-use super::means::{Disk, names_no_path};
+use super::means::{Disk, limit, names_no_path};
 
 /// More writes of a kind than fit into what a database has left in files that it has already.
 const WRITES: usize = 5_000;
@@ -27,9 +27,8 @@ async fn a_full_disk_costs_what_cannot_be_kept_and_nothing_else() {
 
     disk.fill();
     for (method, file) in KINDS {
-        let error = until_full(&mut admin, method).await;
-        assert_eq!(error.code, "UNAVAILABLE", "{method}: {error:?}");
-        names_no_path(&format!("{error:?}"), &gateway.state_dir());
+        let (_, error) = until_full(&mut admin, method).await;
+        is_refused(&gateway, method, &error);
         let line = gateway.log_line(file).await;
         assert!(line.contains("full"), "{line}");
     }
@@ -64,6 +63,65 @@ async fn a_full_disk_costs_what_cannot_be_kept_and_nothing_else() {
     let now = kept(&mut admin).await;
     contains(&now, &before);
     assert!(now.iter().any(|it| it == "after"), "{now:?}");
+    admin.close().await;
+    gateway.stop().await;
+}
+
+/// How long any file may be: `prlimit` sets it for the gateway alone, and can take it back.
+const NOTHING: &str = "--fsize=0:";
+const ANYTHING: &str = "--fsize=unlimited:";
+
+#[tokio::test]
+async fn a_disk_that_takes_no_more_writes_costs_what_cannot_be_kept_and_nothing_else() {
+    let name = "a_disk_that_takes_no_more_writes_costs_what_cannot_be_kept_and_nothing_else";
+    let gateway = Gateway::start().await;
+    let key = Key::new(1);
+    let mut admin = gateway.connect(&Connect::operator().device(&key)).await;
+    let token = admin.hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
+    admin.ok("cron.add", job("before")).await;
+    say(&mut admin, "before").await;
+    let before = kept(&mut admin).await;
+
+    if !limit(name, &gateway, NOTHING) {
+        return;
+    }
+    for (method, file) in KINDS {
+        let params = if method == "cron.add" { job("amid") } else { words("amid") };
+        is_refused(&gateway, method, &admin.refused(method, params).await);
+        let line = gateway.log_line(file).await;
+        assert!(line.contains("disk I/O error"), "{line}");
+    }
+    let mut stranger = gateway.knock_with(&Knock::remote()).await;
+    let refused = stranger.connect(&Connect::operator().device(&Key::new(2))).await.expect_err("a stranger");
+    names_no_path(&format!("{refused:?}"), &gateway.state_dir());
+    let waits = refused.error.details.as_ref().is_some_and(|details| details["requestId"].is_string());
+    assert!(!waits, "nothing remembers it: {refused:?}");
+    let line = gateway.log_line("a device was not admitted").await;
+    assert!(line.contains("state.db"), "{line}");
+    // Whatever needs no disk is served, and what was refused has not happened.
+    admin.ok("health", json!({})).await;
+    assert_eq!(kept(&mut admin).await, before);
+    gateway.assert_healthy().await;
+    gateway.connect(&Connect::operator().device(&key).token(&token)).await.close().await;
+
+    // It takes some again: files that have so much, up to the middle of a page.
+    let log = gateway.state_file("data/cron/cron.db-wal");
+    let room = std::fs::metadata(log).expect("the database has a log").len() + 50_001;
+    assert!(limit(name, &gateway, &format!("--fsize={room}:")));
+    let (took, error) = until_full(&mut admin, "cron.add").await;
+    is_refused(&gateway, "cron.add", &error);
+
+    // What was refused may be asked for again, by the same name.
+    assert!(limit(name, &gateway, ANYTHING));
+    admin.ok("cron.add", job("amid")).await;
+    say(&mut admin, "amid").await;
+    admin.close().await;
+    let gateway = gateway.stop().await.restart().await;
+    let mut admin = gateway.connect(&Connect::operator().device(&key).token(&token)).await;
+    let now = kept(&mut admin).await;
+    contains(&now, &before);
+    contains(&now, &took);
+    assert_eq!(now.iter().filter(|it| *it == "amid").count(), 3, "a job, a message and its answer: {now:?}");
     admin.close().await;
     gateway.stop().await;
 }
@@ -109,20 +167,25 @@ fn says(said: &str, file: &Path, advice: &str) {
     assert!(said.lines().any(|line| line.contains(&file) && line.contains(advice)), "{file}{advice}: {said}");
 }
 
-/// Asks until there is no room for it: the refusal.
-async fn until_full(client: &mut Client, method: &str) -> ErrorShape {
-    for number in 0..WRITES {
-        let params = match method {
-            "cron.add" => job(&format!("full-{number}")),
-            _ => words(&format!("full-{number}")),
-        };
+/// Asks until there is no room for it: what was taken, and the refusal.
+async fn until_full(client: &mut Client, method: &str) -> (Vec<String>, ErrorShape) {
+    let mut took = Vec::new();
+    while took.len() < WRITES {
+        let name = format!("full-{}", took.len());
+        let params = if method == "cron.add" { job(&name) } else { words(&name) };
         let id = client.request(method, params).await;
-        let answer = client.reply(&id).await;
-        if let Some(error) = answer.error {
-            return error;
+        match client.reply(&id).await.error {
+            Some(error) => return (took, error),
+            None => took.push(name),
         }
     }
     panic!("a full disk took {WRITES} times {method}")
+}
+
+/// It cannot be done now, and nobody learns where it would have been kept.
+fn is_refused(gateway: &Gateway, method: &str, error: &ErrorShape) {
+    assert_eq!(error.code, "UNAVAILABLE", "{method}: {error:?}");
+    names_no_path(&format!("{error:?}"), &gateway.state_dir());
 }
 
 fn job(name: &str) -> Value {

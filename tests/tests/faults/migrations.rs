@@ -10,6 +10,8 @@ use clawhost_tests::support::{Builder, Connect, Gateway, Key, Knock};
 use database::rusqlite::Connection;
 use serde_json::json;
 
+use super::means::copy;
+
 /// A database, and how it is told back to its first form.
 struct Old {
     file: &'static str,
@@ -142,18 +144,6 @@ async fn old_state() -> (tempfile::TempDir, Builder) {
 fn put_back(old: &tempfile::TempDir, builder: &Builder) {
     std::fs::remove_dir_all(builder.state_dir()).expect("it is ours");
     copy(old.path(), &builder.state_dir());
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::copy(from, to).expect("a file can be copied");
-        }
-    }
 }
 
 const AMID_THE_COPY: &str = "amid the copy";

@@ -99,10 +99,23 @@ impl Ticks {
 
     /// How many did not come: in holes, or here and there, as far as that is more than what being late now and then costs.
     pub fn missing(&self, interval_ms: u64) -> u64 {
+        let (here_and_there, forgivable) = self.here_and_there(interval_ms);
+        if here_and_there > forgivable { here_and_there.max(self.holes) } else { self.holes }
+    }
+
+    /// How many fewer came than the clock has room for, and are not called missing.
+    pub fn forgiven(&self, interval_ms: u64) -> u64 {
+        let (here_and_there, forgivable) = self.here_and_there(interval_ms);
+        if here_and_there > forgivable { 0 } else { here_and_there.saturating_sub(self.holes) }
+    }
+
+    /// How many fewer came than the clock has room for, and how many of them are no fault. A gateway does not catch up: one
+    /// that is held up for longer than lies between two ticks, on a machine that does other things, sends all further ones so
+    /// much later, and after several such times there is one less. From a tick that was left out nobody can tell that.
+    fn here_and_there(&self, interval_ms: u64) -> (u64, u64) {
         let (first, last) = self.span.unwrap_or_default();
         let due = last.saturating_sub(first) / interval_ms.max(1);
-        let here_and_there = (due + 1).saturating_sub(self.came);
-        if here_and_there > 2 + due / 100 { here_and_there.max(self.holes) } else { self.holes }
+        ((due + 1).saturating_sub(self.came), 2 + due / 100)
     }
 }
 
@@ -154,10 +167,15 @@ mod tests {
         }
     }
 
-    /// Ticks at these times of which one is due each second: came late, by how much, missing.
-    fn heard(times: impl IntoIterator<Item = u64>) -> (u64, u64, u64) {
+    fn ticks(times: impl IntoIterator<Item = u64>) -> Ticks {
         let mut ticks = Ticks::default();
         times.into_iter().for_each(|at| ticks.hear(at, 1_000));
+        ticks
+    }
+
+    /// Ticks at these times of which one is due each second: came late, by how much, missing.
+    fn heard(times: impl IntoIterator<Item = u64>) -> (u64, u64, u64) {
+        let ticks = ticks(times);
         (ticks.late, ticks.worst_ms, ticks.missing(1_000))
     }
 
@@ -176,5 +194,19 @@ mod tests {
         assert_eq!(heard(with_gaps), (15, 1_000, 15));
         let slower = (0..100).map(|n| 1_400 * n);
         assert_eq!(heard(slower), (0, 400, 39));
+    }
+
+    #[test]
+    fn ticks_that_are_forgiven_are_counted_and_no_other_ones() {
+        let found = |ticks: Ticks| (ticks.missing(1_000), ticks.forgiven(1_000));
+        assert_eq!(found(Ticks::default()), (0, 0));
+        assert_eq!(found(ticks((0..300).map(|n| 1_000 * n))), (0, 0));
+        // Of 300 so many may be left out here and there, and one more may not.
+        let without = |left_out: u64| (0..300).filter(move |n| n % 50 != 7 || n / 50 >= left_out).map(|n| 1_000 * n);
+        assert_eq!(found(ticks(without(4))), (0, 4));
+        assert_eq!(found(ticks(without(5))), (5, 0));
+        // What is in a hole is missing, and not forgiven beside it.
+        let with_a_hole = (0..300).filter(|n| !(100..103).contains(n)).map(|n| 1_000 * n);
+        assert_eq!(found(ticks(with_a_hole)), (3, 0));
     }
 }

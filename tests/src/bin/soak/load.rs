@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clawhost_tests::support::{Client, Connect, Frame, Gateway, Key};
+use clawhost_tests::support::{Client, Connect, Frame, Gateway, Key, Payload, TOKEN, http};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -14,6 +14,10 @@ use crate::{Arguments, TICK_MS};
 
 /// Rounds after which an operator looks at all that was said, and begins anew.
 const CHAPTER: u64 = 10;
+/// Time between two pings. Everybody reads at all times, so whoever is silent for so long twice has a fault.
+const PING: Duration = Duration::from_secs(5);
+/// The plugin in C.
+pub const GUEST: &str = "guest";
 /// How much longer than planned it may take until everybody is done: each waits only so long for each of the few things that
 /// are left to do.
 pub const SPARE: Duration = Duration::from_secs(180);
@@ -76,7 +80,11 @@ impl Plan {
 
 impl Tally {
     pub fn count(&self, what: &'static str) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    fn add(&self, what: &'static str, times: u64) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += times;
     }
 
     pub fn fault(&self, what: String) {
@@ -105,24 +113,47 @@ impl Tally {
     }
 }
 
-/// The configuration for the n-th time; `health` is made anew each time.
-pub fn config(change: u64) -> String {
+/// The configuration for the n-th time; `health` is made anew each time. `guest` is the table of the plugin in C, if there is
+/// one. Words come one by one, so that answers are on their way at the same time.
+pub fn config(change: u64, guest: &str) -> String {
     format!(
-        "[gateway.limits]\ntick_interval_ms = {TICK_MS}\n[plugins.health.config]\nrefresh_ms = {}\n\
-         [plugins.echo.config]\nword_ms = 0\n",
+        "[gateway.limits]\ntick_interval_ms = {TICK_MS}\nping_interval_ms = {}\n\
+         [plugins.health.config]\nrefresh_ms = {}\n[plugins.echo.config]\nword_ms = 1\n\
+         [plugins.doors.config]\nchat_completions = true\nmax_runs = 10_000\n{guest}",
+        PING.as_millis(),
         5_000 + change % 1_000
     )
 }
 
+/// Half of everybody speaks protocol 4.
+fn is_of_4(number: usize) -> bool {
+    number % 2 == 1
+}
+
+/// What the one with this number says when it connects.
+fn spoken(connect: Connect, number: usize) -> Connect {
+    match is_of_4(number) {
+        true => connect.payload(Payload::V3).with("minProtocol", json!(4)).with("maxProtocol", json!(4)),
+        false => connect,
+    }
+}
+
 /// Begins it all.
-pub async fn begin(gateway: &Arc<Gateway>, plan: &Arc<Plan>, tally: &Arc<Tally>, arguments: &Arguments) -> Load {
+pub async fn begin(
+    gateway: &Arc<Gateway>,
+    plan: &Arc<Plan>,
+    tally: &Arc<Tally>,
+    guest: &str,
+    arguments: &Arguments,
+) -> Load {
     let mut load = Load { users: JoinSet::new(), servants: JoinSet::new() };
-    let shared = || Shared { gateway: gateway.clone(), plan: plan.clone(), tally: tally.clone() };
+    let guest: Arc<str> = guest.into();
+    let shared = || Shared { gateway: gateway.clone(), plan: plan.clone(), tally: tally.clone(), guest: guest.clone() };
     let mut nodes = Vec::new();
     for number in 0..arguments.nodes {
         let key = key(b'n', number);
-        let node = shared().node(&key).await;
-        load.servants.spawn(shared().serve(node, key.clone()));
+        let node = shared().node(&key, number).await;
+        load.servants.spawn(shared().serve(node, key.clone(), number));
         nodes.push(key.id());
     }
     for number in 0..arguments.operators {
@@ -144,25 +175,33 @@ struct Shared {
     gateway: Arc<Gateway>,
     plan: Arc<Plan>,
     tally: Arc<Tally>,
+    /// The table of the plugin in C, if there is one.
+    guest: Arc<str>,
 }
 
 impl Shared {
-    /// Talks to an agent, and looks at what others see.
+    /// Talks to an agent, by the protocol and by HTTP, and looks at what others see.
     async fn operate(self, number: usize, node: Option<String>) {
-        let connect = Connect::operator().client("test", "ui").about("instanceId", &format!("soak-{number}"));
-        let mut client = self.gateway.connect(&connect).await;
-        let session = format!("soak-{number}");
+        let (session, key, begun) = (format!("soak-{number}"), key(b'o', number), Instant::now());
+        let connect = Connect::operator().client("test", "ui").about("instanceId", &session);
+        // At protocol 4 a guest has no scopes: they come as devices, by whose ids they are seen.
+        let (connect, me) = match is_of_4(number) {
+            true => (connect.device(&key), key.id()),
+            false => (connect, session.clone()),
+        };
+        let mut client = self.gateway.connect(&spoken(connect, number)).await;
         let (mut said, mut ends) = (Vec::new(), HashSet::new());
         let mut round = 0u64;
         while self.plan.has(round) {
             assert_eq!(client.ok("health", json!({})).await["ok"], true);
             self.tally.count("health");
             let presence = client.ok("system-presence", json!({})).await;
-            let is_here = presence.as_array().is_some_and(|rows| rows.iter().any(|row| row["instanceId"] == session));
+            let is_here = presence.as_array().is_some_and(|rows| rows.iter().any(|row| row["instanceId"] == me));
             assert!(is_here, "{session} does not see itself: {presence}");
             self.tally.count("system-presence");
             let run = format!("{session}-{round}");
             self.say(&mut client, &session, &run, &mut ends).await;
+            self.say_by_http(&session, &run).await;
             said.push(run);
             if let Some(node) = &node {
                 let ask = json!({ "nodeId": node, "command": "system.which", "idempotencyKey": format!("{session}-{round}"),
@@ -171,20 +210,51 @@ impl Shared {
                 assert_eq!(answer["payload"]["bins"][0], format!("{session}-{round}"), "another's answer: {answer}");
                 self.tally.count("node.invoke");
             }
+            if !self.guest.is_empty() {
+                let asked = json!({ "of": session, "round": round });
+                assert_eq!(client.ok(&format!("{GUEST}.echo"), asked.clone()).await, asked);
+                self.tally.count("calls of a plugin in C");
+            }
             round += 1;
             if round.is_multiple_of(CHAPTER) {
                 self.read_again(&mut client, &session, &said).await;
                 client.ok("sessions.reset", json!({ "key": session })).await;
+                client.ok("sessions.reset", json!({ "key": by_http(&session) })).await;
                 said.clear();
             }
         }
         self.read_again(&mut client, &session, &said).await;
+        self.was_pinged(&client, number, begun);
         client.close().await;
+    }
+
+    /// Whoever speaks protocol 4 is pinged, and nobody else. A ping without an answer would have been the end.
+    fn was_pinged(&self, client: &Client, number: usize, since: Instant) {
+        let (pings, time) = (client.pings(), since.elapsed());
+        assert!(is_of_4(number) || pings == 0, "a client of protocol 3 was pinged {pings} times");
+        assert!(!is_of_4(number) || pings > 0 || time < 3 * PING, "a client of protocol 4 was not pinged in {time:?}");
+        if pings > 0 {
+            self.tally.add("pings answered", pings);
+        }
+    }
+
+    /// One message by the door for programs, which is answered with the same words and once.
+    async fn say_by_http(&self, session: &str, run: &str) {
+        let (words, port) = (words_of(run), self.gateway.port);
+        let body = json!({ "model": "openclaw", "messages": [{ "role": "user", "content": words }] }).to_string();
+        let head = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
+        let whose = format!("Authorization: Bearer {TOKEN}\r\nX-OpenClaw-Session-Key: {}\r\n", by_http(session));
+        let what = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answer = http(port, &format!("{head}{whose}{what}")).await;
+        let told: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let said = told["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+        assert!(answer.status == 200 && said.trim_end() == words, "{run} was answered by HTTP with {answer:?}");
+        self.tally.count("messages answered by HTTP");
     }
 
     /// One message: its answer comes once, whatever else is heard, and once more for who asks with the same key.
     async fn say(&self, client: &mut Client, session: &str, run: &str, ends: &mut HashSet<String>) {
-        let words = format!("what about {run}?");
+        let words = words_of(run);
         let message = json!({ "sessionKey": session, "message": words, "idempotencyKey": run });
         client.ok("chat.send", message.clone()).await;
         let is_end = |payload: &Value| payload["runId"] == run && payload["state"] != "delta";
@@ -192,13 +262,16 @@ impl Shared {
         let answer = end["message"]["content"][0]["text"].as_str().unwrap_or_default();
         assert!(end["state"] == "final" && answer.trim_end() == words, "{run} was answered by {end}");
         assert_eq!(client.ok("chat.send", message).await["runId"], run, "the same key is the same run");
-        let heard = client.heard("chat").into_iter().filter_map(|event| event.payload.as_ref());
-        for end in heard.filter(|payload| payload["state"] == "final") {
-            let (run, session_of) = (end["runId"].as_str().unwrap_or_default(), end["sessionKey"].as_str());
-            let is_own = session_of.is_some_and(|key| key.ends_with(session));
-            assert!(!is_own || ends.insert(run.to_string()), "{run} ended twice");
+        let heard: Vec<_> = client.heard("chat").into_iter().filter_map(|event| event.payload.as_ref()).collect();
+        let is_own = |payload: &Value| payload["sessionKey"].as_str().is_some_and(|key| key.ends_with(session));
+        for end in heard.iter().filter(|payload| payload["state"] == "final") {
+            let run = end["runId"].as_str().unwrap_or_default();
+            assert!(!is_own(end) || ends.insert(run.to_string()), "{run} ended twice");
         }
         assert!(ends.contains(run), "{run} has no end");
+        if !heard.iter().all(|payload| is_own(payload)) {
+            self.tally.count("answers amid those of others");
+        }
         client.forget_events("");
         self.tally.count("messages answered");
     }
@@ -217,9 +290,10 @@ impl Shared {
     }
 
     /// A node that was let in.
-    async fn node(&self, key: &Key) -> Client {
+    async fn node(&self, key: &Key, number: usize) -> Client {
         let mut admin = self.gateway.admin().await;
-        let node = self.gateway.connect(&Connect::node().device(key).with("commands", json!(["system.which"]))).await;
+        let connect = Connect::node().device(key).with("commands", json!(["system.which"]));
+        let node = self.gateway.connect(&spoken(connect, number)).await;
         let requested = admin.event("node.pair.requested").await.payload.unwrap_or_default();
         admin.ok("node.pair.approve", json!({ "requestId": requested["requestId"] })).await;
         admin.close().await;
@@ -227,8 +301,8 @@ impl Shared {
     }
 
     /// Answers with what it was asked.
-    async fn serve(self, mut node: Client, key: Key) {
-        let mut asked = HashSet::new();
+    async fn serve(self, mut node: Client, key: Key, number: usize) {
+        let (mut asked, begun) = (HashSet::new(), Instant::now());
         loop {
             // Any frame will do: there may be nothing to be asked for a long time, and ticks say that it goes on.
             let frame = tokio::select! {
@@ -250,6 +324,7 @@ impl Shared {
             node.ok("node.invoke.result", result).await;
             node.forget_events("node.invoke.request");
         }
+        self.was_pinged(&node, number, begun);
         node.close().await;
     }
 
@@ -262,7 +337,7 @@ impl Shared {
                 0 => Connect::operator().device(&key),
                 _ => Connect::operator().client("test", "ui").about("instanceId", &format!("visitor-{number}")),
             };
-            let mut client = self.gateway.connect(&connect).await;
+            let mut client = self.gateway.connect(&spoken(connect, number)).await;
             client.ok("health", json!({})).await;
             if round.is_multiple_of(3) {
                 drop(client)
@@ -276,8 +351,11 @@ impl Shared {
 
     /// One asks and the other decides; both hear of it once.
     async fn approve(self, number: usize) {
-        let mut asks = self.gateway.operator(&["operator.approvals"]).await;
-        let mut decides = self.gateway.operator(&["operator.approvals"]).await;
+        let approver = || Connect::operator().scopes(&["operator.approvals"]);
+        let begun = Instant::now();
+        // One of each protocol.
+        let mut asks = self.gateway.connect(&spoken(approver(), number)).await;
+        let mut decides = self.gateway.connect(&spoken(approver(), number + 1)).await;
         let mut round = 0u64;
         while self.plan.has(round) {
             let id = format!("approval-{number}-{round}");
@@ -298,6 +376,8 @@ impl Shared {
             self.tally.count("approvals decided");
             round += 1;
         }
+        self.was_pinged(&asks, number, begun);
+        self.was_pinged(&decides, number + 1, begun);
         asks.close().await;
         decides.close().await;
     }
@@ -306,7 +386,7 @@ impl Shared {
     async fn change(self, every: Duration) {
         let mut client = self.gateway.admin().await;
         for change in 1.. {
-            self.gateway.replace_config(&config(change));
+            self.gateway.replace_config(&config(change, &self.guest));
             let health =
                 |payload: &Value| payload["plugins"].as_array().is_some_and(|ids| ids.contains(&json!("health")));
             client.event_with("plugins.changed", health).await;
@@ -327,6 +407,16 @@ impl Shared {
         }
         client.close().await;
     }
+}
+
+/// What an agent is told, and so its answer: enough for others' answers to come between.
+fn words_of(run: &str) -> String {
+    format!("what about {run}? one two three four five six seven eight nine")
+}
+
+/// The session of what an operator says by HTTP.
+fn by_http(session: &str) -> String {
+    format!("agent:main:{session}-http")
 }
 
 /// The key of a device of the load.

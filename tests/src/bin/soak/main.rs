@@ -1,6 +1,7 @@
 //! Does a gateway stay as it is? It is started, given a mixed load for as long as one says, and watched: answers that are
 //! lost, doubled or wrong, ticks that are missing, memory and descriptors that grow. Whatever is found is printed and makes
-//! the run fail; so does a gateway that does not end in order.
+//! the run fail; so does a gateway that does not end in order. Half of its clients speak protocol 3 and half of them 4; one of
+//! its plugins is in C, and some of what its agents are told comes by HTTP.
 //!
 //! The clients are those of the tests: they look at everything that they receive, so a hole in `seq` or a second answer is
 //! found wherever it happens.
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use clawhost_tests::libraries::{Shelf, table};
 use clawhost_tests::support::Gateway;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::load::{Plan, SPARE, Tally};
+use crate::load::{GUEST, Plan, SPARE, Tally};
 use crate::report::Report;
 use crate::spoil::Spoil;
 use crate::watch::Watch;
@@ -38,7 +40,7 @@ struct Arguments {
     /// So many rounds of everybody instead, however long they take.
     #[arg(long)]
     rounds: Option<u64>,
-    /// Operators that talk to an agent, ask for health and presence, and ask nodes.
+    /// Operators that talk to an agent, also by HTTP, ask for health and presence, and ask nodes and a plugin in C.
     #[arg(long, default_value_t = 8)]
     operators: usize,
     /// Nodes that are asked.
@@ -117,7 +119,9 @@ async fn soak(arguments: Arguments) -> Report {
     let beside =
         || std::env::current_exe().map(|it| it.with_file_name("clawhost")).expect("a running program has a path");
     let program = arguments.gateway_bin.clone().unwrap_or_else(beside);
-    let builder = Gateway::builder().config(&load::config(0));
+    let shelf = Shelf::default();
+    let guest = shelf.c(GUEST, &[]).map(|library| table(GUEST, &library)).unwrap_or_default();
+    let builder = Gateway::builder().config(&load::config(0, &guest));
     let builder = match program.file_stem().is_some_and(|name| name == "clawhost") {
         true => builder.product(&program),
         false => builder.program(&program.display().to_string()),
@@ -132,7 +136,7 @@ async fn soak(arguments: Arguments) -> Report {
     let started = Instant::now();
     let mut watch =
         Watch::start(gateway.clone(), plan.clone(), tally.clone(), Duration::from_secs_f64(arguments.look_every));
-    let mut load = load::begin(&gateway, &plan, &tally, &arguments).await;
+    let mut load = load::begin(&gateway, &plan, &tally, &guest, &arguments).await;
     tally.join(&mut load.users, plan.deadline()).await;
     let elapsed = started.elapsed();
     plan.end();
@@ -140,6 +144,9 @@ async fn soak(arguments: Arguments) -> Report {
     watch.ended().await;
     watch.afterwards(&gateway).await;
     let mut report = Report::new(elapsed, &tally, &watch);
+    if guest.is_empty() {
+        report.not_judged.push("a plugin in C, for which there is no compiler".to_string());
+    }
     report.judge(&arguments);
     match Arc::try_unwrap(gateway) {
         Ok(gateway) => {

@@ -30,6 +30,8 @@ pub struct Report {
     pub worst_late_ms: u64,
     /// Ticks that did not come.
     pub missed_ticks: u64,
+    /// How many fewer came than the clock has room for beside that, which is what late ones cost and no fault.
+    pub forgiven_ticks: u64,
     /// Resident memory of the gateway before, at the most, and after, in KiB.
     pub resident_kib: [u64; 3],
     /// By how many KiB it grew from the second quarter of the run to the last one, if the run was long enough.
@@ -76,6 +78,7 @@ impl Report {
             late_ticks: ticks.late,
             worst_late_ms: ticks.worst_ms,
             missed_ticks: ticks.missing(TICK_MS),
+            forgiven_ticks: ticks.forgiven(TICK_MS),
             resident_kib: range(|look| look.resident_kib),
             growth_kib: memory,
             descriptors: range(|look| look.descriptors),
@@ -119,7 +122,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {count:>9} {what}")?;
         }
         let (late, worst) = (self.late_ticks, self.worst_late_ms);
-        writeln!(f, "  {:>9} ticks, {late} late, the latest by {worst} ms, {} missing", self.ticks, self.missed_ticks)?;
+        let (missing, forgiven) = (self.missed_ticks, self.forgiven_ticks);
+        write!(f, "  {:>9} ticks, {late} late, the latest by {worst} ms, {missing} missing", self.ticks)?;
+        writeln!(f, ", {forgiven} forgiven since late ones put off all others")?;
         let [before, most, after] = self.resident_kib;
         write!(f, "resident {before} to {after} KiB, {most} at the most")?;
         match self.growth_kib {

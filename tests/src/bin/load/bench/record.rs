@@ -34,6 +34,9 @@ pub const OVER: &str = "the time was over";
 /// Values of one measurement by name.
 pub type Sample = BTreeMap<String, f64>;
 
+/// How the ends of a value's rounds are named, behind the name of its middle.
+const ENDS: (&str, &str) = ("Least", "Most");
+
 /// A run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -211,6 +214,22 @@ impl Spread {
         let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
         Some(Spread { median, least, most })
     }
+
+    /// Keeps the middle under this name, and the ends beside it.
+    pub fn keep(self, values: &mut Sample, name: &str) {
+        values.insert(name.to_string(), self.median);
+        values.insert(format!("{name}{}", ENDS.0), self.least);
+        values.insert(format!("{name}{}", ENDS.1), self.most);
+    }
+}
+
+impl Point {
+    /// A value, with its ends if they were kept.
+    pub fn spread(&self, name: &str) -> Option<Spread> {
+        let median = *self.values.get(name)?;
+        let end = |end: &str| self.values.get(&format!("{name}{end}")).copied().unwrap_or(median);
+        Some(Spread { median, least: end(ENDS.0), most: end(ENDS.1) })
+    }
 }
 
 impl Run {
@@ -282,6 +301,15 @@ mod tests {
         assert_eq!(spread(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
         assert_eq!(spread(&[4.0, 1.0, 2.0, f64::NAN, 3.0]), Some(Spread { median: 2.5, least: 1.0, most: 4.0 }));
         assert_eq!(spread(&[f64::NAN]), None);
+    }
+
+    #[test]
+    fn a_point_has_the_ends_that_were_kept_of_it() {
+        let mut point = Point { size: 1, values: Sample::from([(value::START_MS.to_string(), 5.0)]) };
+        assert_eq!(point.spread(value::START_MS), Some(Spread { median: 5.0, least: 5.0, most: 5.0 }));
+        let kept = Spread { median: 2.0, least: 1.0, most: 4.0 };
+        kept.keep(&mut point.values, value::CPU_US);
+        assert_eq!((point.spread(value::CPU_US), point.spread(value::REST_MIB)), (Some(kept), None));
     }
 
     #[test]

@@ -15,8 +15,10 @@ that is not counted. Size is the program's file, for OpenClaw the folder of pack
 `ws` alone, without node.\n\n";
 pub const CROWD_NOTE: &str = "\
 One process with more and more connections, each of which is read as a client would. Ticks come twice a second here, once in half a \
-minute by default; who has missed some heard two or more too few in a few seconds. The time is that from asking for an event until the last connection has it, one event after another: median and \
-worst. The load tool reads on the same cores.\n\n";
+minute by default; who has missed some heard two or more too few in a few seconds. What a delivery costs is also told as a multiple \
+of the bare server's at the same size: what that one's grows by from one size to the next is not the gateway's doing. The time is \
+that from asking for an event until the last connection has it, one event after another: median and worst. The load tool reads on \
+the same cores.\n\n";
 pub const PLUGINS_NOTE: &str = "\
 Plugins loaded from libraries, ten methods each, on the workers (`isolation = \"inline\"`); the last plugin's method is asked for, \
 64 × 1.\n\n";
@@ -87,8 +89,9 @@ pub fn goals_note(run: &Run) -> String {
 pub fn when_and_where(run: &Run) -> String {
     let machine = &run.machine;
     let rounds = run.measured.iter().map(|measured| measured.rounds.len()).max().unwrap_or(0);
+    let source = run.built.as_ref().map_or(String::new(), |built| format!(" of the source {built},"));
     format!(
-        "Measured on {}, in {:.0} min and {rounds} rounds, on a machine with {} cores ({}).\n",
+        "Measured on {},{source} in {:.0} min and {rounds} rounds, on a machine with {} cores ({}).\n",
         run.when,
         (run.seconds / 60.0).max(1.0),
         machine.cores,
@@ -124,9 +127,9 @@ pub fn requests(run: &Run) -> String {
         vec![
             whole(of(value::RATE)),
             both(of(value::CPU_US)),
-            median(of(value::P50)),
+            both(of(value::P50)),
             both(of(value::P99)),
-            median(of(value::P999)),
+            both(of(value::P999)),
         ]
     };
     let header = ["what", "who", "requests/s", "µs CPU each", "p50 µs", "p99 µs", "p99.9 µs"];
@@ -139,9 +142,9 @@ pub fn others(run: &Run) -> String {
         vec![
             whole(of(value::RATE)),
             both(of(value::CPU_US)),
-            median(of(value::P50)),
-            median(of(value::P99)),
-            median(of(value::P999)),
+            both(of(value::P50)),
+            both(of(value::P99)),
+            both(of(value::P999)),
             whole(of(value::EVENT_BYTES)),
         ]
     };
@@ -155,7 +158,7 @@ pub fn processes(run: &Run) -> String {
         vec![
             who.name().to_string(),
             both(run.spread(What::Start, who, value::START_MS)),
-            median(run.spread(What::Start, who, value::FIRST_HELLO_MS)),
+            both(run.spread(What::Start, who, value::FIRST_HELLO_MS)),
             both(run.spread(What::Rest, who, value::REST_MIB)),
             median(run.spread(What::Rest, who, value::REST_CPU)),
             both(run.spread(What::Idle, who, value::IDLE_KIB)),
@@ -175,24 +178,36 @@ pub fn processes(run: &Run) -> String {
 }
 
 pub fn crowd(run: &Run) -> String {
-    let columns = [
-        value::IDLE_KIB,
-        value::TICK_CPU_US,
-        value::MISSED_TICKS,
-        value::DELIVERY_CPU_US,
-        value::BROADCAST_MS,
-        value::WORST_BROADCAST_MS,
-    ];
+    let before = [value::IDLE_KIB, value::TICK_CPU_US, value::MISSED_TICKS, value::DELIVERY_CPU_US];
+    let after = [value::BROADCAST_MS, value::WORST_BROADCAST_MS];
     let rows = [Who::Clawhost, Who::Bare].into_iter().flat_map(|who| {
         run.curve(Of::Connections, who).iter().map(move |point| {
             let mut row = vec![point.size.to_string(), who.name().to_string()];
-            row.extend(columns.iter().map(|column| cell(point, column)));
+            row.extend(before.iter().map(|column| cell(point, column)));
+            let beside = against_bare(run, point, value::DELIVERY_CPU_US).filter(|_| who != Who::Bare);
+            row.push(beside.map_or(String::new(), number));
+            row.extend(after.iter().map(|column| cell(point, column)));
             row
         })
     });
-    let header =
-        ["connections", "who", "KiB each", "µs CPU a tick", "missed ticks", "µs CPU a delivery", "ms to all", "worst"];
+    let header = [
+        "connections",
+        "who",
+        "KiB each",
+        "µs CPU a tick",
+        "missed ticks",
+        "µs CPU a delivery",
+        "× bare at the same size",
+        "ms to all",
+        "worst",
+    ];
     table(&header, rows)
+}
+
+/// A value of a crowd, as a multiple of the bare server's with as many connections.
+fn against_bare(run: &Run, point: &Point, value: &str) -> Option<f64> {
+    let bare = run.curve(Of::Connections, Who::Bare).iter().find(|bare| bare.size == point.size)?;
+    Some(point.values.get(value)? / bare.values.get(value)?)
 }
 
 pub fn plugins(run: &Run) -> String {
@@ -267,7 +282,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn cell(point: &Point, name: &str) -> String {
-    point.values.get(name).copied().map_or(String::new(), number)
+    both(point.spread(name))
 }
 
 fn median(found: Option<Spread>) -> String {
@@ -300,7 +315,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::OVER;
+    use crate::bench::record::{Curve, OVER};
 
     #[test]
     fn numbers_have_three_digits() {
@@ -329,6 +344,30 @@ mod tests {
         let page = opening(&run);
         assert!(page.contains("- source: 89abcde, built with") && !page.contains("1234567"), "{page}");
         assert!(page.contains("cut short") && page.contains("`health` has 5 bytes"), "{page}");
+        assert!(when_and_where(&run).contains(", of the source 89abcde, in "), "{page}");
         assert!(goals_note(&run).contains("to the same frames"));
+    }
+
+    #[test]
+    fn a_crowd_stands_beside_the_bare_servers_of_the_same_size() {
+        let curve = |who, points: &[(u64, f64)]| Curve {
+            of: Of::Connections,
+            who,
+            points: points
+                .iter()
+                .map(|(size, cpu)| Point { size: *size, values: [(value::DELIVERY_CPU_US.to_string(), *cpu)].into() })
+                .collect(),
+        };
+        let curves =
+            vec![curve(Who::Clawhost, &[(10, 3.0), (20, 9.0), (30, 9.0)]), curve(Who::Bare, &[(10, 2.0), (20, 3.0)])];
+        let text = crowd(&Run { curves, ..Run::default() });
+        for row in [
+            "| 10 | clawhost |  |  |  | 3.00 | 1.50 |  |  |",
+            "| 20 | clawhost |  |  |  | 9.00 | 3.00 |  |  |",
+            "| 30 | clawhost |  |  |  | 9.00 |  |  |  |",
+            "| 20 | bare tokio-tungstenite |  |  |  | 3.00 |  |  |  |",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
     }
 }
