@@ -113,7 +113,7 @@ impl Ticks {
     /// that is held up for longer than lies between two ticks, on a machine that does other things, sends all further ones so
     /// much later, and after several such times there is one less. From a tick that was left out nobody can tell that.
     fn here_and_there(&self, interval_ms: u64) -> (u64, u64) {
-        let (first, last) = self.span.unwrap_or_default();
+        let Some((first, last)) = self.span else { return (0, 0) };
         let due = last.saturating_sub(first) / interval_ms.max(1);
         ((due + 1).saturating_sub(self.came), 2 + due / 100)
     }
