@@ -99,9 +99,9 @@ fn requests_events_and_handshakes_ask_for_little_memory() {
     let found = [
         ("health", request("health", "{}"), 5.0),
         ("health with a parameter", request("health", r#"{"probe":false}"#), 5.0),
-        ("system-presence", request("system-presence", "{}"), 40.0),
+        ("system-presence", request("system-presence", "{}"), 13.0),
         ("an event", events, 1.1),
-        ("a handshake", handshakes, 400.0),
+        ("a handshake", handshakes, 130.0),
     ];
     eprintln!("{found:?}");
     for (what, count, most) in found {
