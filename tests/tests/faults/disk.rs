@@ -19,11 +19,7 @@ async fn a_full_disk_costs_what_cannot_be_kept_and_nothing_else() {
     let Some(disk) = Disk::small("a_full_disk_costs_what_cannot_be_kept_and_nothing_else") else { return };
     let gateway = Gateway::builder().state_at(&disk.state()).start().await;
     let key = Key::new(1);
-    let mut admin = gateway.connect(&Connect::operator().device(&key)).await;
-    let token = admin.hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
-    admin.ok("cron.add", job("before")).await;
-    say(&mut admin, "before").await;
-    let before = kept(&mut admin).await;
+    let (mut admin, token, before) = lived_in(&gateway, &key).await;
 
     disk.fill();
     for (method, file) in KINDS {
@@ -76,11 +72,7 @@ async fn a_disk_that_takes_no_more_writes_costs_what_cannot_be_kept_and_nothing_
     let name = "a_disk_that_takes_no_more_writes_costs_what_cannot_be_kept_and_nothing_else";
     let gateway = Gateway::start().await;
     let key = Key::new(1);
-    let mut admin = gateway.connect(&Connect::operator().device(&key)).await;
-    let token = admin.hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
-    admin.ok("cron.add", job("before")).await;
-    say(&mut admin, "before").await;
-    let before = kept(&mut admin).await;
+    let (mut admin, token, before) = lived_in(&gateway, &key).await;
 
     if !limit(name, &gateway, NOTHING) {
         return;
@@ -195,6 +187,16 @@ fn job(name: &str) -> Value {
 
 fn words(key: &str) -> Value {
     json!({ "sessionKey": "main", "message": key, "idempotencyKey": key })
+}
+
+/// A gateway with a device, a job and a message: the device's connection, its token, and what is kept.
+async fn lived_in(gateway: &Gateway, key: &Key) -> (Client, String, Vec<String>) {
+    let mut admin = gateway.connect(&Connect::operator().device(key)).await;
+    let token = admin.hello["auth"]["deviceToken"].as_str().expect("a device token").to_string();
+    admin.ok("cron.add", job("before")).await;
+    say(&mut admin, "before").await;
+    let before = kept(&mut admin).await;
+    (admin, token, before)
 }
 
 /// A message, and its answer.
