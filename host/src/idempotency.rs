@@ -5,14 +5,16 @@
 //! it and hears what it has said so far. That a call began is on disk before it runs, so a key that was running during a
 //! crash is answered with "outcome unknown" instead of running twice.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+mod keys;
+
+use std::sync::{Arc, PoisonError, Weak};
 
 use metrics::Counter;
 use schemas::ErrorShape;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use self::keys::Keys;
 use crate::answer::{Answer, Asker};
 use crate::calls::InFlight;
 use crate::store::{Store, StoreError, idempotency as rows};
@@ -31,15 +33,12 @@ pub struct IdempotencyLimits {
 
 /// All remembered keys.
 pub struct Idempotency {
-    runs: Mutex<Runs>,
+    keys: Arc<Mutex<Keys>>,
     store: Store,
     limits: IdempotencyLimits,
     /// Keys that were refused for want of room.
     refused: Counter,
 }
-
-/// By method and key.
-type Runs = HashMap<(Box<str>, Box<str>), Arc<Run>>;
 
 /// One key and what became of it.
 pub struct Run {
@@ -48,6 +47,8 @@ pub struct Run {
     fingerprint: String,
     identity: String,
     progress: Mutex<Progress>,
+    /// Where it is remembered.
+    keys: Weak<Mutex<Keys>>,
     store: Store,
     answer_bytes: usize,
 }
@@ -91,14 +92,16 @@ impl Idempotency {
                 rows::load_all(connection)
             })
             .await?;
-        let idempotency = Idempotency { runs: Mutex::default(), store, limits, refused: Counter::noop() };
+        let idempotency = Idempotency { keys: Arc::default(), store, limits, refused: Counter::noop() };
         for row in kept {
             let outcome = match row.outcome.as_deref().and_then(decode) {
                 Some((kind, json)) => Outcome::Done(kind, json.into()),
                 None => Outcome::Unknown,
             };
             let run = idempotency.run(&row.method, &row.key, row.fingerprint, row.identity, outcome, row.ts);
-            idempotency.lock().insert((row.method.into(), row.key.into()), run);
+            let mut keys = idempotency.lock();
+            keys.insert(run.clone());
+            keys.end(&run, false);
         }
         Ok(idempotency)
     }
@@ -119,12 +122,11 @@ impl Idempotency {
         now_ms: u64,
     ) -> Decision {
         let fingerprint = fingerprint(params);
-        let mut runs = self.lock();
-        let place = (Box::from(method), Box::from(key));
-        if let Some(run) = runs.get(&place).cloned()
+        let mut keys = self.lock();
+        if let Some(run) = keys.get(method, key).cloned()
             && !run.is_stale(now_ms, self.limits.ttl_ms)
         {
-            drop(runs);
+            drop(keys);
             if run.fingerprint != fingerprint || run.identity != identity {
                 asker.refuse(
                     &ErrorShape::invalid_request("idempotencyKey was used for another request")
@@ -135,8 +137,9 @@ impl Idempotency {
             run.join(asker, slot);
             return Decision::Settled;
         }
-        if runs.len() >= self.limits.entries && !evict(&mut runs, now_ms, self.limits.ttl_ms) {
-            drop(runs);
+        keys.forget_stale(now_ms, self.limits.ttl_ms);
+        if !keys.make_room(self.limits.entries) {
+            drop(keys);
             self.refused.increment(1);
             asker.refuse(
                 &ErrorShape::unavailable("too many requests with idempotency keys are running; try again in a moment")
@@ -147,13 +150,13 @@ impl Idempotency {
         }
         let run = self.run(method, key, fingerprint, identity.to_string(), Outcome::Running, now_ms);
         run.lock().askers.push((asker, None));
-        runs.insert(place, run.clone());
+        keys.insert(run.clone());
         Decision::Run(run, slot)
     }
 
     /// A connection has gone: it hears no more, and its requests count no longer.
     pub fn forget_connection(&self, number: u64) {
-        let runs: Vec<_> = self.lock().values().cloned().collect();
+        let runs: Vec<_> = self.lock().all().filter(|run| run.is_running()).cloned().collect();
         runs.iter().for_each(|run| run.forget_connection(number));
     }
 
@@ -169,9 +172,9 @@ impl Idempotency {
             .await
     }
 
-    /// Forgets what is older than its time, and keys that are free again.
+    /// Forgets what is older than its time.
     pub fn sweep(&self, now_ms: u64) {
-        self.lock().retain(|_, run| !run.is_stale(now_ms, self.limits.ttl_ms));
+        self.lock().forget_stale(now_ms, self.limits.ttl_ms);
         let before = now_ms.saturating_sub(self.limits.ttl_ms);
         let _ = self
             .store
@@ -193,25 +196,30 @@ impl Idempotency {
             fingerprint,
             identity,
             progress: Mutex::new(Progress { askers: Vec::new(), interim: None, outcome, ts, is_cut_off: false }),
+            keys: Arc::downgrade(&self.keys),
             store: self.store.clone(),
             answer_bytes: self.limits.answer_bytes,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Run {
     /// Passes an answer of the run to everyone who joined, and keeps it.
-    pub fn hear(&self, answer: Answer<'_>) {
+    pub fn hear(self: &Arc<Self>, answer: Answer<'_>) {
         let mut progress = self.lock();
         let mut askers = if answer.is_final() { std::mem::take(&mut progress.askers) } else { Vec::new() };
         if answer.is_final() {
             progress.ts = schemas::now_ms();
             progress.outcome = self.keep(answer, progress.is_cut_off, progress.ts);
+            let is_free = matches!(progress.outcome, Outcome::Forgotten(..));
             drop(progress);
+            if let Some(keys) = self.keys.upgrade() {
+                keys.lock().unwrap_or_else(PoisonError::into_inner).end(self, is_free);
+            }
             askers.iter_mut().for_each(|(asker, _)| asker.hear(answer));
         } else {
             progress.interim = Some(answer.json().into());
@@ -282,6 +290,10 @@ impl Run {
         Outcome::Done(kind, json.into())
     }
 
+    fn is_running(&self) -> bool {
+        matches!(self.lock().outcome, Outcome::Running)
+    }
+
     fn is_stale(&self, now_ms: u64, ttl_ms: u64) -> bool {
         let progress = self.lock();
         match progress.outcome {
@@ -300,23 +312,6 @@ impl Run {
 pub fn unknown() -> ErrorShape {
     ErrorShape::unavailable("the gateway or its plugin stopped while this request ran; its outcome is unknown")
         .with_details(json!({ "code": "OUTCOME_UNKNOWN" }))
-}
-
-/// Makes room: stale entries first, else the oldest that is answered. False if all of them run.
-fn evict(runs: &mut Runs, now_ms: u64, ttl_ms: u64) -> bool {
-    let before = runs.len();
-    runs.retain(|_, run| !run.is_stale(now_ms, ttl_ms));
-    if runs.len() < before {
-        return true;
-    }
-    let oldest = runs
-        .iter()
-        .filter_map(|(place, run)| {
-            let progress = run.lock();
-            (!matches!(progress.outcome, Outcome::Running)).then(|| (progress.ts, place.clone()))
-        })
-        .min();
-    oldest.is_some_and(|(_, place)| runs.remove(&place).is_some())
 }
 
 /// A digest of the parameters that does not depend on the order of their keys.

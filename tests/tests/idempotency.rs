@@ -246,6 +246,23 @@ async fn the_memory_of_keys_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_was_answered_first_makes_room_first() {
+    let gateway = gateway("[gateway.limits]\nidempotency_entries = 2").await;
+    let mut client = gateway.admin().await;
+    let (late, early) = (json!({ "idempotencyKey": "late", "gate": "g" }), json!({ "idempotencyKey": "early" }));
+    let waits = client.request("spike.once", late.clone()).await;
+    client.reply(&waits).await;
+    let early_effect = client.ok("spike.once", early.clone()).await["effect"].clone();
+    client.ok("spike.open", json!({ "gate": "g" })).await;
+    let late_effect = client.answer(&waits).await.expect("an answer")["effect"].clone();
+    // Each of them takes the place of another, and the one that began first is not the oldest.
+    client.ok("spike.once", json!({ "idempotencyKey": "new" })).await;
+    assert_eq!(client.ok("spike.once", late).await["effect"], late_effect);
+    assert_ne!(client.ok("spike.once", early).await["effect"], early_effect);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn a_key_is_free_again_after_its_time() {
     let gateway = gateway("[gateway.limits]\nidempotency_ttl_ms = 50").await;
     let mut client = gateway.admin().await;

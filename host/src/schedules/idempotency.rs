@@ -46,7 +46,7 @@ fn with_memory(entries: usize, work: impl FnOnce(&Arc<Memory>), check: impl FnOn
 
 impl Memory {
     /// A client asks with a key; what it ran ends with `last`, if it is the one that runs it.
-    fn ask(&self, key: &str, asker: Asker, last: &dyn Fn(&Run)) {
+    fn ask(&self, key: &str, asker: Asker, last: &dyn Fn(&Arc<Run>)) {
         match self.keys.begin(METHOD, key, "{}", "somebody", (asker, None), 1) {
             Decision::Settled | Decision::Refused => {}
             Decision::Run(run, _) => {
@@ -77,7 +77,7 @@ impl Memory {
     }
 
     /// So many clients ask with [`KEY`], each on a connection of its own.
-    fn crowd(self: &Arc<Self>, clients: usize, last: fn(&Run)) -> Crowd {
+    fn crowd(self: &Arc<Self>, clients: usize, last: fn(&Arc<Run>)) -> Crowd {
         let shared = shared(1 << 20);
         let ask = |_| {
             let (memory, client) = (self.clone(), connection(&shared));
