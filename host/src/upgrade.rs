@@ -1,7 +1,9 @@
 //! Upgrades to a WebSocket, whoever takes them: what a request for one has to say, and the answer that grants it.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -10,12 +12,19 @@ use crate::http::{text, wrong_verb};
 
 /// Whether a request asks for a WebSocket.
 pub fn is_asked_for(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+    says(headers, header::UPGRADE, "websocket")
+}
+
+/// Whether a header is a list that holds this word, in any case.
+fn says(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(word))
+}
+
+/// Whether a body comes with a request.
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// The answer that grants what this request asks for; the error is the one that says what is wrong with it.
@@ -27,14 +36,23 @@ pub fn granting<B>(request: &Request<B>) -> Result<Response<Body>, Box<Response<
         return Err(required("a WebSocket takes HTTP/1.1; in nginx that is proxy_http_version 1.1"));
     }
     let headers = request.headers();
+    let refused = |why: &'static str| Box::new(text(StatusCode::BAD_REQUEST, why));
+    if !says(headers, header::CONNECTION, "upgrade") {
+        return Err(refused(
+            "the Connection header does not say Upgrade; in nginx that is proxy_set_header Connection \"upgrade\"",
+        ));
+    }
+    if has_body(headers) {
+        return Err(refused("a request for a WebSocket has no body"));
+    }
     if headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
         return Err(required("this gateway speaks WebSocket version 13"));
     }
-    let refused = |why: &'static str| Box::new(text(StatusCode::BAD_REQUEST, why));
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let key = key.ok_or_else(|| refused("the Sec-WebSocket-Key header is missing"))?;
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
-        .map_err(|_| refused("the Sec-WebSocket-Key header is not a key"))?;
+    let key = key.ok_or_else(|| refused("the Sec-WebSocket-Key header is missing"))?.as_bytes();
+    let no_key = || refused("the Sec-WebSocket-Key header is not a key, which is 16 bytes in Base64");
+    BASE64_STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 16).ok_or_else(no_key)?;
+    let accept = HeaderValue::try_from(derive_accept_key(key)).map_err(|_| no_key())?;
     let mut answer = Response::new(Body::from(Bytes::new()));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = answer.headers_mut();
@@ -60,6 +78,7 @@ mod tests {
 
     const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     const VERSION: (&str, &str) = ("sec-websocket-version", "13");
+    const ASKS: (&str, &str) = ("connection", "keep-alive, Upgrade");
 
     fn request(verb: Method, version: Version, headers: &[(&str, &str)]) -> Request<()> {
         let request = Request::builder().method(verb).version(version).uri("/");
@@ -69,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_request_that_says_all_is_granted() {
-        let answer = granting(&request(Method::GET, Version::HTTP_11, &[KEY, VERSION])).ok().expect("it is right");
+        let answer =
+            granting(&request(Method::GET, Version::HTTP_11, &[ASKS, KEY, VERSION])).ok().expect("it is right");
         assert_eq!(answer.status(), 101);
         // RFC 6455's own example of a key and its answer.
         assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -80,12 +100,22 @@ mod tests {
     #[test]
     fn a_request_that_is_wrong_hears_what_would_be_right() {
         let old = ("sec-websocket-version", "8");
+        let close = ("connection", "close");
+        let key = |key: &'static str| [ASKS, VERSION, ("sec-websocket-key", key)];
+        let with = |more: (&'static str, &'static str)| [ASKS, KEY, VERSION, more];
         for (verb, version, headers, status, said) in [
-            (Method::POST, Version::HTTP_11, &[KEY, VERSION][..], 405, ("allow", "GET")),
-            (Method::GET, Version::HTTP_10, &[KEY, VERSION], 426, ("upgrade", "websocket")),
-            (Method::GET, Version::HTTP_11, &[KEY, old], 426, VERSION),
-            (Method::GET, Version::HTTP_11, &[KEY], 426, VERSION),
-            (Method::GET, Version::HTTP_11, &[VERSION], 400, ("connection", "close")),
+            (Method::POST, Version::HTTP_11, &[ASKS, KEY, VERSION][..], 405, ("allow", "GET")),
+            (Method::GET, Version::HTTP_10, &[ASKS, KEY, VERSION], 426, ("upgrade", "websocket")),
+            (Method::GET, Version::HTTP_11, &[ASKS, KEY, old], 426, VERSION),
+            (Method::GET, Version::HTTP_11, &[ASKS, KEY], 426, VERSION),
+            (Method::GET, Version::HTTP_11, &[ASKS, VERSION], 400, close),
+            (Method::GET, Version::HTTP_11, &[KEY, VERSION], 400, close),
+            (Method::GET, Version::HTTP_11, &[close, KEY, VERSION], 400, close),
+            (Method::GET, Version::HTTP_11, &key("dGhlIHNhbXBsZSBub25jZQ"), 400, close),
+            (Method::GET, Version::HTTP_11, &key("dGhlIHNhbXBsZSBub25j"), 400, close),
+            (Method::GET, Version::HTTP_11, &key("x"), 400, close),
+            (Method::GET, Version::HTTP_11, &with(("content-length", "1")), 400, close),
+            (Method::GET, Version::HTTP_11, &with(("transfer-encoding", "chunked")), 400, close),
         ] {
             let refused = granting(&request(verb, version, headers)).err().expect("it is wrong");
             assert_eq!(refused.status().as_u16(), status, "{headers:?}");

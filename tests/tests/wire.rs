@@ -254,12 +254,17 @@ async fn upgrades_that_are_none() {
         ("version 8", "GET", with(&[key, ("Sec-WebSocket-Version", "8")]), 426),
         ("no version", "GET", with(&[key]), 426),
         ("no key", "GET", with(&[("Sec-WebSocket-Version", "13")]), 400),
+        ("a short key", "GET", with(&[("Sec-WebSocket-Key", "c2hvcnQ="), ("Sec-WebSocket-Version", "13")]), 400),
+        ("a body", "GET", with(&[key, ("Sec-WebSocket-Version", "13"), ("Content-Length", "1")]), 400),
         ("POST", "POST", with(&[key, ("Sec-WebSocket-Version", "13")]), 405),
     ] {
         let answer = gateway.http(method, "/", &headers).await;
         assert_eq!(answer.status, status, "{what}: {answer:?}");
     }
-    // What proxies speak by default.
+    // What proxies say and speak by default.
+    let closing = [("Connection", "close"), ("Upgrade", "websocket"), key, ("Sec-WebSocket-Version", "13")];
+    let answer = gateway.http("GET", "/", &closing).await;
+    assert!(answer.status == 400 && answer.body.contains("proxy_set_header Connection"), "{answer:?}");
     let old = "GET / HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let answer = http(gateway.port, old).await;
