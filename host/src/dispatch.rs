@@ -184,7 +184,7 @@ fn start(gateway: &Arc<Gateway>, start: Start<'_>) {
         if plugin.has_failed() {
             return start.turn_away(&out_of_service());
         }
-        if plugin.in_flight.load(Ordering::Relaxed) >= gateway.limits().max_plugin_in_flight {
+        if plugin.is_busy(gateway.limits().max_plugin_in_flight) {
             gateway.metrics.limit_hit("max_plugin_in_flight");
             let busy = busy("the method is busy; try again in a moment".into(), "max_plugin_in_flight");
             return start.turn_away(&busy);

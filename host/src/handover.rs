@@ -87,10 +87,10 @@ pub fn hand_over_to_pool(
     let CallRequest { call, conn, deadline_ms, flags, .. } = *request;
     let (params, idempotency_key, traceparent) = (b"".as_slice(), None, None);
     let bare = CallRequest { call, conn, deadline_ms, flags, method: "", params, idempotency_key, traceparent };
-    plugin.place.run(move || {
+    plugin.place.run(plugin.in_turn(move || {
         let begun = Instant::now();
         visit(&gateway, &instance, &method).run(begun, || take_over(&gateway, &instance, &method, bare, depth, begun));
-    });
+    }));
 }
 
 /// A thread of the plugin's has come to the call, of which `bare` has what did not wait with it.

@@ -85,6 +85,9 @@ pub struct RunningPlugin {
     port_fault: Mutex<Option<String>>,
     /// Calls that run, apart from those that are being handed over this moment.
     pub in_flight: AtomicUsize,
+    /// Calls, and words of their ends, that no thread of its own has come to. Those of calls that are over count too: they are
+    /// kept until a thread does, which may be never.
+    behind: AtomicUsize,
     /// Calls answered with an error.
     pub errors: AtomicU64,
     /// Calls that panicked.
@@ -131,6 +134,7 @@ impl RunningPlugin {
             own_port,
             port_fault: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             control: Arc::default(),
@@ -223,7 +227,26 @@ impl RunningPlugin {
             }
         };
         // Not behind the calls: one of them may be waiting for just this.
-        if aside || self.place.is_pool() { self.place.run_aside(tell) } else { self.visit(Kind::Cancel, tell) }
+        if aside || self.place.is_pool() {
+            self.place.run_aside(self.in_turn(tell))
+        } else {
+            self.visit(Kind::Cancel, tell)
+        }
+    }
+
+    /// A job that waits for a thread, and counts until one comes to it.
+    pub fn in_turn<J: FnOnce()>(self: &Arc<Self>, job: J) -> impl FnOnce() + use<J> {
+        let plugin = self.clone();
+        plugin.behind.fetch_add(1, Ordering::Relaxed);
+        move || {
+            plugin.behind.fetch_sub(1, Ordering::Relaxed);
+            job();
+        }
+    }
+
+    /// Whether it has as many calls as it may, at once or one behind the other.
+    pub fn is_busy(&self, most: usize) -> bool {
+        self.in_flight.load(Ordering::Relaxed).max(self.behind.load(Ordering::Relaxed)) >= most
     }
 
     /// `[control]` Lets it end its own work, once, for at most `patience`. False if it did not say done in time.

@@ -122,6 +122,29 @@ async fn a_plugin_that_blocks_all_its_threads_is_left_behind() {
 }
 
 #[tokio::test]
+async fn calls_behind_threads_that_never_come_back_have_a_bound() {
+    let shelf = Shelf::default();
+    let limits = "[gateway.limits]\nmax_plugin_in_flight = 3\n";
+    let host = "pool_threads = 1\ndrain_ms = 100\ndrain_detached_ms = 100";
+    let gateway = start(PROGRAM, &format!("{limits}{}", reborn(&shelf, 'a', host, ""))).await;
+    let mut client = gateway.admin().await;
+    // The first has the thread. The others are answered without it, and are still kept for it.
+    for _ in 0..4 {
+        let error = client.refused("reborn.block", json!({})).await;
+        assert_eq!(error.message, "reborn.block timed out after 200 ms");
+    }
+    let error = client.refused("reborn.echo", json!({})).await;
+    assert_eq!((&*error.code, error.retryable), ("UNAVAILABLE", Some(true)), "{error:?}");
+    assert_eq!(error.details, Some(json!({ "limit": "max_plugin_in_flight" })));
+    assert_eq!(gateway.metric("clawhost_limit_hits_total{limit=\"max_plugin_in_flight\"}").await, 1.0);
+    client.ok("spike.sum", json!({ "a": 1 })).await;
+    // An instance with threads of its own begins anew.
+    reload(&mut client, "reborn").await;
+    client.ok("reborn.echo", json!({})).await;
+    client.close().await;
+}
+
+#[tokio::test]
 async fn an_end_that_never_comes_is_not_waited_for() {
     let shelf = Shelf::default();
     let config = |build, fails_in| reborn(&shelf, build, "drain_ms = 100\ndrain_detached_ms = 100", fails_in);

@@ -70,7 +70,7 @@ limits! {
     handshake_timeout_ms: u64 = protocol::HANDSHAKE_TIMEOUT_MS, 50..=600_000;
     /// Calls of one connection that run at once.
     max_in_flight: usize = 128, 1..=100_000;
-    /// Calls into one plugin that run at once.
+    /// Calls into one plugin that run at once, and calls of it that wait for a thread of its own, even if they are over by then.
     max_plugin_in_flight: usize = 4_096, 1..=1_000_000;
     /// Events and interim answers that wait for one subscription or call of a plugin; what comes then is lost to it.
     plugin_backlog_events: usize = 16_384, 1..=1_000_000;
