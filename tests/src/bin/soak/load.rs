@@ -16,6 +16,10 @@ use crate::{Arguments, TICK_MS};
 const CHAPTER: u64 = 10;
 /// Time between two pings. Everybody reads at all times, so whoever is silent for so long twice has a fault.
 const PING: Duration = Duration::from_secs(5);
+/// Runs and answers that the gateway remembers.
+const KEPT: u64 = 500;
+/// Transcripts that it keeps of sessions that begin anew.
+const ARCHIVES: u64 = 50;
 /// The plugin in C.
 pub const GUEST: &str = "guest";
 /// How much longer than planned it may take until everybody is done: each waits only so long for each of the few things that
@@ -114,10 +118,13 @@ impl Tally {
 }
 
 /// The configuration for the n-th time; `health` is made anew each time. `guest` is the table of the plugin in C, if there is
-/// one. Words come one by one, so that answers are on their way at the same time.
+/// one. Words come one by one, so that answers are on their way at the same time. What is remembered of them is little, so
+/// that all of it is there within a minute, and what grows from then on is seen.
 pub fn config(change: u64, guest: &str) -> String {
     format!(
-        "[gateway.limits]\ntick_interval_ms = {TICK_MS}\nping_interval_ms = {}\n\
+        "[gateway.limits]\ntick_interval_ms = {TICK_MS}\nping_interval_ms = {}\nidempotency_entries = {KEPT}\n\
+         [plugins.agent.config]\nkeep_runs = {KEPT}\nmax_remembered = {KEPT}\n\
+         [plugins.chat.config]\nmax_outcomes = {KEPT}\n[plugins.sessions.config]\narchives = {ARCHIVES}\n\
          [plugins.health.config]\nrefresh_ms = {}\n[plugins.echo.config]\nword_ms = 1\n\
          [plugins.doors.config]\nchat_completions = true\nmax_runs = 10_000\n{guest}",
         PING.as_millis(),
