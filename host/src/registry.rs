@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::Counter;
 use plugin_api::catalogue::{self, PluginState, RegistryEntry};
-use plugin_api::{Audience, EventSpec, Exposure, Manifest, MethodSpec, OnDisconnect, SchemaText};
+use plugin_api::{Audience, EventSpec, Exposure, JsonText, Manifest, MethodSpec, OnDisconnect};
 use schemas::hello::Features;
 use serde_json::Value;
 
@@ -365,7 +365,7 @@ impl Registry {
 }
 
 impl ParamsCheck {
-    fn new(schema: &SchemaText) -> Result<Self, String> {
+    fn new(schema: &JsonText) -> Result<Self, String> {
         let schema = schema.value();
         let constrains = |schema: &serde_json::Map<String, Value>| {
             schema.iter().any(|(key, value)| match key.as_str() {
@@ -442,7 +442,7 @@ fn method_row(entry: &MethodEntry) -> RegistryEntry {
     RegistryEntry {
         kind: "method".to_string(),
         plugin: entry.owner().to_string(),
-        spec: serde_json::to_value(&entry.spec).unwrap_or_default(),
+        spec: serde_json::to_value(&entry.spec).unwrap_or_default().into(),
     }
 }
 
@@ -450,7 +450,7 @@ fn event_row(entry: &EventEntry) -> RegistryEntry {
     RegistryEntry {
         kind: "event".to_string(),
         plugin: entry.owner.as_deref().unwrap_or("host").to_string(),
-        spec: serde_json::to_value(&entry.spec).unwrap_or_default(),
+        spec: serde_json::to_value(&entry.spec).unwrap_or_default().into(),
     }
 }
 

@@ -59,11 +59,11 @@ mod host;
 #[allow(unsafe_code)]
 pub mod hosting;
 pub mod http;
+mod json_text;
 mod kv;
 pub mod lenient;
 mod manifest;
 mod methods;
-mod schema_text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,12 +76,12 @@ pub use heard::HeardEvent;
 pub use host::{
     Blocking, Emit, Host, HostError, Invoke, InvokeReply, Replies as InvokeReplies, Sleep, Spawned, Subscription,
 };
+pub use json_text::JsonText;
 pub use kv::{Batch, Kv, Write, WriteError};
 pub use manifest::{
     Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, OnDisconnect, Replies, schema_of,
 };
 pub use methods::{AnyParams, Method, Methods, NoParams};
-pub use schema_text::SchemaText;
 
 /// `gwp.h`, the interface for authors who write in C: the text of the header.
 pub const HEADER: &str = include_str!("../include/gwp.h");

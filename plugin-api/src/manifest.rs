@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::HttpSpec;
-use crate::schema_text::SchemaText;
+use crate::json_text::JsonText;
 
 /// A plugin's manifest. [`Manifest::new`] and the builder methods make one; [`Manifest::parse`] reads one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +47,7 @@ pub struct Manifest {
     pub max_concurrent: u32,
     /// JSON Schema of `[plugins.<id>.config]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<SchemaText>,
+    pub config: Option<JsonText>,
     /// Methods it serves.
     #[serde(default)]
     pub methods: Vec<MethodSpec>,
@@ -94,10 +94,10 @@ pub struct MethodSpec {
     #[serde(default)]
     pub tool: bool,
     /// JSON Schema of its parameters.
-    pub params: SchemaText,
+    pub params: JsonText,
     /// JSON Schema of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<SchemaText>,
+    pub result: Option<JsonText>,
 }
 
 /// An event of a manifest.
@@ -118,7 +118,7 @@ pub struct EventSpec {
     pub to: Audience,
     /// JSON Schema of its payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<SchemaText>,
+    pub payload: Option<JsonText>,
 }
 
 /// Who may call a method or see an event: `operator`, `node`, a list of both, or `internal`.

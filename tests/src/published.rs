@@ -202,7 +202,7 @@ fn rows() -> (Vec<Row>, Vec<Row>) {
 }
 
 fn spec<T: serde::de::DeserializeOwned>(entry: RegistryEntry) -> T {
-    serde_json::from_value(entry.spec).expect("the registry lists rows of manifests")
+    entry.spec.read().expect("the registry lists rows of manifests")
 }
 
 /// Pretty JSON with sorted keys: the same bytes whichever features `serde_json` was built with.

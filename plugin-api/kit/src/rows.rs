@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jsonschema::Validator;
 use plugin_api::abi::extension;
 use plugin_api::catalogue;
-use plugin_api::{Audience, EventSpec, Exposure, Idempotency, Manifest, MethodSpec, SchemaText};
+use plugin_api::{Audience, EventSpec, Exposure, Idempotency, JsonText, Manifest, MethodSpec};
 use schemas::{ErrorShape, scope};
 use serde_json::Value;
 
@@ -182,7 +182,7 @@ fn schema(schema: &Value) -> Result<Validator, String> {
     jsonschema::draft202012::new(schema).map_err(|error| format!("the schema does not compile: {error}"))
 }
 
-fn optional(text: &Option<SchemaText>) -> Result<Option<Validator>, String> {
+fn optional(text: &Option<JsonText>) -> Result<Option<Validator>, String> {
     text.as_ref().map(|text| schema(&text.value())).transpose()
 }
 

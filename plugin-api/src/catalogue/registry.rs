@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::JsonText;
 
 /// A method's or event's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,8 +19,8 @@ pub struct RegistryEntry {
     pub kind: String,
     /// The plugin that owns it; `host` for the host's own.
     pub plugin: String,
-    /// Its row of the manifest.
-    pub spec: Value,
+    /// Its row of the manifest: a [`MethodSpec`](crate::MethodSpec) or an [`EventSpec`](crate::EventSpec).
+    pub spec: JsonText,
 }
 
 /// Everything the registry holds.

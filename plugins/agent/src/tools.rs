@@ -82,8 +82,7 @@ impl Registry {
             }
         };
         let list: RegistryList = self.host.invoke("host.registry.list", &NoParams {}).send().await?;
-        let specs = list.methods.iter().filter_map(|entry| serde_json::from_value(entry.spec.clone()).ok());
-        let specs: Vec<MethodSpec> = specs.collect();
+        let specs: Vec<MethodSpec> = list.methods.iter().filter_map(|entry| entry.spec.read().ok()).collect();
         let methods = specs.iter().map(|spec| spec.name.clone()).collect();
         let read = Arc::new(Read { tools: tools(specs), methods });
         self.known().read = Some((changes, read.clone()));

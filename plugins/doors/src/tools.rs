@@ -68,7 +68,7 @@ async fn invoke(doors: &Doors, body: &Value) -> Result<Response, Response> {
 
 async fn specs(doors: &Doors) -> Result<Vec<MethodSpec>, MethodError> {
     let list: RegistryList = doors.host.invoke("host.registry.list", &json!({})).send().await?;
-    let specs = list.methods.into_iter().filter_map(|entry| serde_json::from_value::<MethodSpec>(entry.spec).ok());
+    let specs = list.methods.into_iter().filter_map(|entry| entry.spec.read::<MethodSpec>().ok());
     Ok(specs.filter(|spec| spec.tool && spec.role != Exposure::Node).collect())
 }
 

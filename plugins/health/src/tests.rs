@@ -28,7 +28,7 @@ fn registry(methods: &[&str]) -> RegistryList {
     let entry = |name: &&str| RegistryEntry {
         kind: "method".into(),
         plugin: "other".into(),
-        spec: json!({ "name": name, "role": "internal", "scopes": [], "params": {} }),
+        spec: json!({ "name": name, "role": "internal", "scopes": [], "params": {} }).into(),
     };
     RegistryList {
         plugins: vec![

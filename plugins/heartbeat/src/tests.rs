@@ -110,7 +110,7 @@ fn with_agent(model: &str, said: &str) -> Harness {
     let entry = plugin_api::catalogue::RegistryEntry {
         kind: "method".into(),
         plugin: "agent".into(),
-        spec: json!({ "name": "agent.run", "role": "internal", "scopes": [], "params": {} }),
+        spec: json!({ "name": "agent.run", "role": "internal", "scopes": [], "params": {} }).into(),
     };
     let registry = plugin_api::catalogue::RegistryList { plugins: vec![], methods: vec![entry], events: vec![] };
     let outcome = json!({ "runId": "r", "status": "ok", "sessionKey": "agent:main:main", "agentId": "main", "text": said,

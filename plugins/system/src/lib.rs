@@ -148,7 +148,8 @@ impl System {
         let entries = registry.methods.into_iter().chain(registry.events);
         let mut fitting = entries.filter(|entry| {
             let kind_fits = wanted.kind.is_none_or(|kind| kind.name() == entry.kind);
-            kind_fits && entry.spec["name"] == wanted.name.as_str() && (call.is_admin() || !is_internal(entry))
+            let is_it = |head: Head| head.name == wanted.name && (call.is_admin() || head.role != Exposure::Internal);
+            kind_fits && entry.spec.read().is_ok_and(is_it)
         });
         fitting.next().map(Description::from).ok_or_else(|| {
             let what = wanted.kind.map_or("method or event", Kind::name);
@@ -264,7 +265,7 @@ struct MethodRow {
 
 impl MethodRow {
     fn read(entry: RegistryEntry, internal: bool) -> Option<Self> {
-        let spec: MethodSpec = serde_json::from_value(entry.spec).ok()?;
+        let spec: MethodSpec = entry.spec.read().ok()?;
         (internal || spec.role != Exposure::Internal).then_some(MethodRow {
             name: spec.name,
             plugin: entry.plugin,
@@ -295,7 +296,7 @@ struct EventRow {
 
 impl EventRow {
     fn read(entry: RegistryEntry, internal: bool) -> Option<Self> {
-        let spec: EventSpec = serde_json::from_value(entry.spec).ok()?;
+        let spec: EventSpec = entry.spec.read().ok()?;
         (internal || spec.role != Exposure::Internal).then_some(EventRow {
             name: spec.name,
             plugin: entry.plugin,
@@ -321,7 +322,7 @@ struct Description {
 
 impl From<RegistryEntry> for Description {
     fn from(entry: RegistryEntry) -> Self {
-        Description { kind: entry.kind, plugin: entry.plugin, spec: entry.spec }
+        Description { kind: entry.kind, plugin: entry.plugin, spec: entry.spec.value() }
     }
 }
 
@@ -332,8 +333,11 @@ struct Plugins {
     plugins: Vec<PluginState>,
 }
 
-fn is_internal(entry: &RegistryEntry) -> bool {
-    entry.spec["role"] == "internal"
+/// What of a row says whether it is the one that is asked for.
+#[derive(Deserialize)]
+struct Head {
+    name: String,
+    role: Exposure,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::System;
 
 fn entry(kind: &str, plugin: &str, spec: Value) -> RegistryEntry {
-    RegistryEntry { kind: kind.into(), plugin: plugin.into(), spec }
+    RegistryEntry { kind: kind.into(), plugin: plugin.into(), spec: spec.into() }
 }
 
 fn plugin(id: &str, state: &str, error: Option<&str>) -> PluginState {

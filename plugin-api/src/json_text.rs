@@ -1,18 +1,19 @@
-//! JSON Schemas of manifests, kept as they are written: a gateway holds hundreds of them and reads few.
+//! Schemas and rows of manifests, kept as they are written: a gateway holds hundreds of them and reads few.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON Schema as text. Copies share it.
+/// JSON as text. Copies share it.
 #[derive(Debug, Clone)]
-pub struct SchemaText(Arc<str>);
+pub struct JsonText(Arc<str>);
 
-impl SchemaText {
+impl JsonText {
     /// Its JSON.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -20,38 +21,43 @@ impl SchemaText {
 
     /// It, read. What was parsed or made of a value can always be read.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        self.read().unwrap_or_default()
+    }
+
+    /// It, read as what it is expected to be; an error if it is something else.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.0)
     }
 }
 
-impl From<Value> for SchemaText {
+impl From<Value> for JsonText {
     fn from(schema: Value) -> Self {
-        SchemaText(schema.to_string().into())
+        JsonText(schema.to_string().into())
     }
 }
 
-/// As schemas, however they are written.
-impl PartialEq for SchemaText {
+/// As values, however they are written.
+impl PartialEq for JsonText {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0 || self.value() == other.value()
     }
 }
 
-impl Serialize for SchemaText {
+impl Serialize for JsonText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for SchemaText {
+impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(SchemaText(raw.get().into()))
+        Ok(JsonText(raw.get().into()))
     }
 }
 
-impl JsonSchema for SchemaText {
+impl JsonSchema for JsonText {
     fn inline_schema() -> bool {
         true
     }
@@ -72,7 +78,7 @@ mod tests {
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Row {
-        schema: SchemaText,
+        schema: JsonText,
     }
 
     #[test]
