@@ -19,7 +19,7 @@ pub struct RegistryEntry {
     pub kind: String,
     /// The plugin that owns it; `host` for the host's own.
     pub plugin: String,
-    /// Its row of the manifest: a [`MethodSpec`](crate::MethodSpec) or an [`EventSpec`](crate::EventSpec).
+    /// Its row of the manifest.
     pub spec: JsonText,
 }
 
