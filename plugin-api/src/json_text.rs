@@ -31,8 +31,8 @@ impl JsonText {
 }
 
 impl From<Value> for JsonText {
-    fn from(schema: Value) -> Self {
-        JsonText(schema.to_string().into())
+    fn from(value: Value) -> Self {
+        JsonText(value.to_string().into())
     }
 }
 

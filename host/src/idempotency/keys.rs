@@ -10,7 +10,7 @@ use super::Run;
 #[derive(Default)]
 pub(super) struct Keys {
     runs: HashMap<Place, Arc<Run>>,
-    /// One that has lost its place since is passed over.
+    /// One that has lost its place since, which only a stale one does, is passed over.
     ended: VecDeque<Arc<Run>>,
 }
 
@@ -45,9 +45,7 @@ impl Keys {
 
     /// Forgets what is older than its time.
     pub fn forget_stale(&mut self, now_ms: u64, ttl_ms: u64) {
-        while let Some(run) = self.ended.front()
-            && (run.is_stale(now_ms, ttl_ms) || !self.holds(run))
-        {
+        while self.ended.front().is_some_and(|run| run.is_stale(now_ms, ttl_ms)) {
             self.forget_oldest();
         }
     }
